@@ -1,0 +1,50 @@
+"""memedit: correct a language model at once, without training it.
+
+`EditableLLM(llm)` puts an edit memory in front of any model. Names are imported when they are first used, so that
+`import memedit` stays fast and needs nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memedit.editable import AnswerStream, EditableLLM, Explanation
+    from memedit.edits import Demonstration, Edit, Fact, Feedback, Patch, Probe, as_edit
+    from memedit.embedders import Embedder, as_embedder
+    from memedit.errors import MemeditError
+    from memedit.gate import Gate, Hits, Verdict
+    from memedit.llms import LLM, as_llm
+    from memedit.memory import Candidate, Change, EditMemory, Receipt, Snapshot
+    from memedit.messages import Answer, Message, Reply, Request
+    from memedit.trace import Trace
+    from memedit.verify import Verification
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "memedit.editable": ("AnswerStream", "EditableLLM", "Explanation"),
+    "memedit.edits": ("Demonstration", "Edit", "Fact", "Feedback", "Patch", "Probe", "as_edit"),
+    "memedit.embedders": ("Embedder", "as_embedder"),
+    "memedit.errors": ("MemeditError",),
+    "memedit.gate": ("Gate", "Hits", "Verdict"),
+    "memedit.llms": ("LLM", "as_llm"),
+    "memedit.memory": ("Candidate", "Change", "EditMemory", "Receipt", "Snapshot"),
+    "memedit.messages": ("Answer", "Message", "Reply", "Request"),
+    "memedit.trace": ("Trace",),
+    "memedit.verify": ("Verification",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'memedit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

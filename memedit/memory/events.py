@@ -1,0 +1,76 @@
+"""What can happen to an edit, and what one call changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one edit.
+
+    Args:
+        kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert). Open: a
+            later kind needs a name and what it does.
+        active: What it does to the edit: True puts it in force, False takes it out, None neither.
+    """
+
+    kind: str
+    edit_id: str
+    active: bool | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def added(edit_id: str) -> Event:
+    return Event("added", edit_id, True)
+
+
+def superseded(edit_id: str, *, by: str) -> Event:
+    return Event("superseded", edit_id, False, {"by": by})
+
+
+def retracted(edit_id: str) -> Event:
+    return Event("retracted", edit_id, False)
+
+
+def removed(edit_id: str) -> Event:
+    return Event("removed", edit_id, False)
+
+
+def restored(edit_id: str) -> Event:
+    return Event("restored", edit_id, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change set: what one call changed in a namespace.
+
+    Args:
+        revision: Its number in the namespace, from 1.
+        target: The revision that an `undo` took back, or that a `revert` went back to.
+        events: What happened, in order.
+    """
+
+    namespace: str
+    revision: int
+    kind: ChangeKind
+    at: datetime
+    author: str | None = None
+    reason: str | None = None
+    target: int | None = None
+    events: tuple[Event, ...] = ()
+
+    @property
+    def came(self) -> tuple[str, ...]:
+        """Ids of the edits it put in force."""
+        return tuple(event.edit_id for event in self.events if event.active is True)
+
+    @property
+    def went(self) -> tuple[str, ...]:
+        """Ids of the edits it took out of force."""
+        return tuple(event.edit_id for event in self.events if event.active is False)

@@ -1,0 +1,356 @@
+"""The ledger: the append-only record of every change to the memory, and the truth.
+
+Everything here speaks rows and ids; what a change means is decided in `memory.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from memedit.edits import KINDS, AnyEdit, Fact
+from memedit.embedders.port import text_hash
+from memedit.memory.events import Change, Event
+from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
+from memedit.memory.storage import open_engine, typed_errors
+from memedit.relations import Relations
+from memedit.text import same_key, words
+
+BATCH = 500  # values in one IN (…); SQLite takes 32,766
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a namespace stands: its row, its last change set and its last event."""
+
+    namespace_id: int
+    revision: int
+    seq: int
+
+
+NOWHERE = Head(namespace_id=-1, revision=0, seq=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is kept beside an edit's body, so that it can be found without reading the body."""
+
+    id: str
+    kind: str
+    subject_key: str | None
+    relation_key: str | None
+    names_text: str
+    content_hash: str
+    text_hash: str
+    relation_hash: str
+
+    @classmethod
+    def of(cls, edit: AnyEdit, relations: Relations) -> Row:
+        subject = relation = None
+        names: list[str] = []
+        if isinstance(edit, Fact):
+            subject = same_key(edit.subject) if edit.subject else None
+            relation = relations.key(edit.relation) if edit.relation else None
+            names = [" ".join(words(name)) for name in (edit.named_subject, *edit.aliases)]
+        return cls(
+            edit.id, edit.kind, subject, relation, "\n".join(dict.fromkeys(names)), edit.content_hash,
+            text_hash(edit.key_text), text_hash(edit.relation_text),
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[list[str]]:
+        """The normalised words of the subject's names."""
+        return [name.split() for name in self.names_text.split("\n") if name]
+
+    @property
+    def slotless(self) -> bool:
+        """Whether it is a Fact that lacks subject or relation, so that only likeness can show a conflict."""
+        return self.kind == "fact" and (self.subject_key is None or self.relation_key is None)
+
+
+class Ledger:
+    """One ledger file, or a ledger of this process only.
+
+    Args:
+        path: Its folder; None for a ledger that ends with the process.
+
+    Raises:
+        LedgerError: It cannot be opened; the subclass says why.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._engine = open_engine(path)
+        # An in-process database is one connection, which threads must share in turn.
+        self._turn: threading.RLock | None = threading.RLock() if path is None else None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """A consistent view for several reads."""
+        with self._transaction(writes=False) as connection:
+            yield Reader(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """A transaction that holds the write lock; all of it is durable afterwards, or none."""
+        with self._transaction(writes=True) as connection:
+            yield Writer(connection)
+
+    def head(self, namespace: str) -> Head:
+        """Where the namespace stands now, including what other processes committed."""
+        with self.reading() as reader:
+            return reader.head(namespace)
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        if self._turn:
+            self._turn.acquire()
+        try:
+            with typed_errors(self.path), self._engine.connect().execution_options(writes=writes) as connection:
+                with connection.begin():
+                    yield connection
+        finally:
+            if self._turn:
+                self._turn.release()
+
+
+class Reader:
+    """Reads within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def head(self, namespace: str) -> Head:
+        row = self._connection.execute(HEAD, {"name": namespace}).first()
+        return NOWHERE if row is None else Head(*row)
+
+    def namespaces(self) -> list[str]:
+        query = select(namespaces.c.name).order_by(namespaces.c.name)
+        return list(self._connection.scalars(query))
+
+    def in_force(self, namespace_id: int, *, until: int | None = None) -> set[str]:
+        """Ids of the edits in force after event `until` (after the last one when None)."""
+        return {edit_id for edit_id, active in self._states(namespace_id, until=until) if active}
+
+    def states_since(self, namespace_id: int, seq: int) -> dict[str, bool]:
+        """For each edit that events after `seq` touched, whether it is in force now."""
+        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq)}
+
+    def _states(self, namespace_id: int, *, since: int = 0, until: int | None = None) -> Iterable[tuple[str, int]]:
+        span = and_(
+            events.c.namespace_id == namespace_id,
+            events.c.active.is_not(None),
+            events.c.seq > since,
+            *([] if until is None else [events.c.seq <= until]),
+        )
+        last = select(func.max(events.c.seq)).where(span).group_by(events.c.edit_id)
+        query = select(events.c.edit_id, events.c.active).where(
+            events.c.namespace_id == namespace_id, events.c.seq.in_(last)
+        )
+        return ((row.edit_id, row.active) for row in self._connection.execute(query))
+
+    def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
+        """The rows of these edits, in force or not; of all when None."""
+        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
+        yield from (Row(*row) for row in self._in_batches(query, edits.c.id, ids))
+
+    def edits(self, namespace_id: int, ids: Iterable[str] | None = None) -> dict[str, AnyEdit]:
+        """The edits of these ids that exist, in force or not; all of them when None."""
+        query = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == namespace_id)
+        rows = self._in_batches(query, edits.c.id, ids)
+        return {row.id: KINDS[row.kind].model_validate_json(row.body) for row in rows}
+
+    def rows_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
+        """Rows of all Facts, in force or not, with one of these subjects."""
+        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
+        yield from (Row(*row) for row in self._in_batches(query, edits.c.subject_key, keys))
+
+    def rows_of_content(self, namespace_id: int, hashes: Iterable[str]) -> Iterator[Row]:
+        """Rows of all edits, in force or not, that say the same as one with this content hash."""
+        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
+        yield from (Row(*row) for row in self._in_batches(query, edits.c.content_hash, hashes))
+
+    def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
+        """Those of these ids that are in force after event `until` (after the last one when None)."""
+        span = and_(
+            events.c.namespace_id == namespace_id,
+            events.c.active.is_not(None),
+            *([] if until is None else [events.c.seq <= until]),
+        )
+        found = set()
+        for batch in _batches(ids):
+            last = select(func.max(events.c.seq)).where(span, events.c.edit_id.in_(batch)).group_by(events.c.edit_id)
+            query = select(events.c.edit_id).where(
+                events.c.namespace_id == namespace_id, events.c.active == 1, events.c.seq.in_(last)
+            )
+            found.update(self._connection.scalars(query))
+        return found
+
+    def changes(self, head: Head, namespace: str, *, edit_id: str | None = None) -> list[Change]:
+        """The change sets of a namespace, oldest first; only those that touched `edit_id` when it is given."""
+        happened = select(events).where(events.c.namespace_id == head.namespace_id).order_by(events.c.seq)
+        if edit_id is not None:
+            happened = happened.where(events.c.edit_id == edit_id)
+        by_revision: dict[int, list[Event]] = {}
+        for row in self._connection.execute(happened):
+            active = None if row.active is None else bool(row.active)
+            by_revision.setdefault(row.revision, []).append(
+                Event(row.kind, row.edit_id, active, json.loads(row.data or "{}"))
+            )
+        made = (
+            select(change_sets).where(change_sets.c.namespace_id == head.namespace_id).order_by(change_sets.c.revision)
+        )
+        return [
+            Change(
+                namespace, row.revision, row.kind, from_micros(row.at), row.author, row.reason, row.target,
+                tuple(by_revision.get(row.revision, ())),
+            )
+            for row in self._connection.execute(made)
+            if edit_id is None or row.revision in by_revision
+        ]  # fmt: skip
+
+    def undoable(self, namespace_id: int) -> int | None:
+        """The last change set that is no undo and has not been taken back."""
+        mine = change_sets.c.namespace_id == namespace_id
+        undone = select(change_sets.c.target).where(mine, change_sets.c.kind == "undo")
+        query = select(func.max(change_sets.c.revision)).where(
+            mine, change_sets.c.kind != "undo", change_sets.c.revision.not_in(undone)
+        )
+        return self._connection.scalar(query)
+
+    def last_seq(self, namespace_id: int, revision: int) -> int:
+        """The last event of all change sets up to `revision`."""
+        query = select(func.max(events.c.seq)).where(
+            events.c.namespace_id == namespace_id, events.c.revision <= revision
+        )
+        return self._connection.scalar(query) or 0
+
+    def revision_at(self, namespace_id: int, when: datetime) -> int:
+        """The revision that was in force at this memory time; 0 before the first."""
+        query = select(func.max(change_sets.c.revision)).where(
+            change_sets.c.namespace_id == namespace_id, change_sets.c.at <= micros(when)
+        )
+        return self._connection.scalar(query) or 0
+
+    def vectors(self, embedder: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """The stored vectors of these texts, shape (dimension,) each."""
+        query = select(vectors.c.text_hash, vectors.c.vector).where(vectors.c.embedder == embedder)
+        rows = self._in_batches(query, vectors.c.text_hash, hashes)
+        return {row.text_hash: np.frombuffer(row.vector, dtype="<f4") for row in rows}
+
+    def check(self) -> str:
+        """`ok`, or what the database finds wrong with its file."""
+        return str(self._connection.exec_driver_sql("PRAGMA integrity_check").scalar())
+
+    def _in_batches(self, query: Select[Any], column: Any, values: Iterable[str] | None) -> Iterator[Any]:
+        if values is None:
+            yield from self._connection.execute(query)
+        else:
+            for batch in _batches(values):
+                yield from self._connection.execute(query.where(column.in_(batch)))
+
+
+class Writer(Reader):
+    """Reads and appends within one transaction that holds the write lock."""
+
+    def namespace(self, name: str) -> Head:
+        """The namespace, made when it is new."""
+        head = self.head(name)
+        if head is NOWHERE:
+            self._connection.execute(insert(namespaces).values(name=name, revision=0, seq=0))
+            head = self.head(name)
+        return head
+
+    def begin_change(self, head: Head, change: Change) -> Head:
+        """Record a new change set (without its events) and make it the namespace's last."""
+        revision = head.revision + 1
+        self._connection.execute(
+            insert(change_sets).values(
+                namespace_id=head.namespace_id, revision=revision, kind=change.kind, at=micros(change.at),
+                author=change.author, reason=change.reason, target=change.target,
+            )
+        )  # fmt: skip
+        return self._move(head, revision, head.seq)
+
+    def append(self, head: Head, happened: Sequence[Event]) -> Head:
+        """Append events to the namespace's last change set."""
+        if not happened:
+            return head
+        self._connection.execute(
+            insert(events),
+            [
+                {
+                    "namespace_id": head.namespace_id,
+                    "seq": head.seq + place,
+                    "revision": head.revision,
+                    "kind": event.kind,
+                    "edit_id": event.edit_id,
+                    "active": None if event.active is None else int(event.active),
+                    "data": json.dumps(dict(event.data)) if event.data else None,
+                }
+                for place, event in enumerate(happened, start=1)
+            ],
+        )
+        return self._move(head, head.revision, head.seq + len(happened))
+
+    def put_edits(self, namespace_id: int, rows: Sequence[tuple[Row, str]]) -> None:
+        """Store new edits: their rows with their bodies (JSON)."""
+        if rows:
+            values = [{"namespace_id": namespace_id, "body": body} | _as_dict(row) for row, body in rows]
+            self._connection.execute(insert(edits), values)
+
+    def put_vectors(self, embedder: str, found: Mapping[str, NDArray[np.float32]]) -> None:
+        """Store vectors by the hash of their text; one that is there already stays."""
+        if found:
+            values = [
+                {"text_hash": key, "embedder": embedder, "vector": np.asarray(vector, dtype="<f4").tobytes()}
+                for key, vector in found.items()
+            ]
+            self._connection.execute(upsert(vectors).on_conflict_do_nothing(), values)
+
+    def forget_vectors(self, embedder: str) -> None:
+        """Drop an embedder's vectors, so that they are made anew."""
+        self._connection.execute(vectors.delete().where(vectors.c.embedder == embedder))
+
+    def _move(self, head: Head, revision: int, seq: int) -> Head:
+        self._connection.execute(
+            update(namespaces).where(namespaces.c.id == head.namespace_id).values(revision=revision, seq=seq)
+        )
+        return Head(head.namespace_id, revision, seq)
+
+
+HEAD = select(namespaces.c.id, namespaces.c.revision, namespaces.c.seq).where(namespaces.c.name == bindparam("name"))
+
+
+def micros(when: datetime) -> int:
+    """Microseconds since 1970, UTC."""
+    return (when.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(at: int) -> datetime:
+    return EPOCH + timedelta(microseconds=at)
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Row.__slots__}
+
+
+def _batches(values: Iterable[str]) -> Iterator[list[str]]:
+    unique = list(dict.fromkeys(values))
+    for start in range(0, len(unique), BATCH):
+        yield unique[start : start + BATCH]

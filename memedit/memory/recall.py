@@ -1,0 +1,114 @@
+"""Which edits of a view a query may be about: the nearest ones, and those whose subject it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from memedit.edits import AnyEdit
+from memedit.embedders import Embedder, Vectors
+from memedit.index import Index
+from memedit.memory.view import View, Views
+
+MOST_NAMED = 256  # edits of named subjects whose similarity is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An edit the memory proposes for a query.
+
+    Args:
+        edit: The edit.
+        similarity: Cosine of the query to the edit's key text, in [-1, 1].
+        mentioned: Whether the query names its subject or an alias.
+        vector: Of the key text, (dimension,).
+        relation_vector: Of a Fact's relation text, (dimension,).
+    """
+
+    edit: AnyEdit
+    similarity: float
+    mentioned: bool = False
+    vector: Vectors | None = field(default=None, repr=False, compare=False)
+    relation_vector: Vectors | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a look-up in the memory gave; what the gate decides on.
+
+    Args:
+        query: The text that was looked up.
+        revision: The revision it was read at.
+        candidates: Nearest first.
+        index: The index that proposed them.
+        vector: Of the query, (dimension,); None when nothing had to be embedded.
+        embedder: Made the vectors.
+    """
+
+    query: str
+    revision: int
+    candidates: tuple[Candidate, ...] = ()
+    index: str = "none"
+    vector: Vectors | None = field(default=None, repr=False, compare=False)
+    embedder: Embedder | None = field(default=None, repr=False, compare=False)
+
+
+def candidates(
+    views: Views,
+    view: View,
+    vector: Vectors,
+    query_words: Sequence[str],
+    *,
+    kinds: Sequence[str],
+    k: int,
+    now: datetime,
+) -> tuple[Candidate, ...]:
+    """For each kind the `k` nearest edits in force, and as many again of those that the query names; nearest first.
+
+    The caller holds the view's lock. vector (dimension,).
+    """
+    found: list[Candidate] = []
+    for kind in kinds:
+        if index := view.indexes.get(kind):
+            named = view.mentions.find(query_words, MOST_NAMED) if kind == "fact" else []
+            found += _of_kind(views, view, index, vector, named, k, now)
+    return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
+
+
+def in_force(views: Views, view: View, ids: Iterable[str], now: datetime) -> dict[str, AnyEdit]:
+    """Those of these edits that are in force now, in the order given."""
+    known = [edit_id for edit_id in ids if edit_id in view.rows]
+    edits = views.edits(view.head.namespace_id, known)
+    return {edit_id: edits[edit_id] for edit_id in known if not expired(edits[edit_id], now)}
+
+
+def expired(edit: AnyEdit, now: datetime) -> bool:
+    """Whether its time in the memory is over."""
+    return edit.expires_at is not None and edit.expires_at <= now
+
+
+def _of_kind(
+    views: Views, view: View, index: Index, vector: Vectors, named: Sequence[str], k: int, now: datetime
+) -> list[Candidate]:
+    more = k
+    while True:
+        near = dict(index.search(vector, more))
+        edits = in_force(views, view, near, now)
+        if len(edits) >= k or len(near) < more:
+            break
+        more *= 4  # some were expired, or unknown to the ledger: ask for more
+    others = index.vectors([edit_id for edit_id in named if edit_id not in near])
+    extra = {edit_id: float(other @ vector) for edit_id, other in others.items()}
+    best = sorted(extra, key=lambda edit_id: -extra[edit_id])[:k]
+    edits = dict(islice(edits.items(), k)) | in_force(views, view, best, now)
+    known = others | index.vectors([edit_id for edit_id in edits if edit_id not in others])
+    similarity, mentioned = near | extra, set(named)
+    return [
+        Candidate(
+            edit, similarity[edit_id], edit_id in mentioned, known.get(edit_id),
+            view.relations.get(view.rows[edit_id].relation_hash),
+        )
+        for edit_id, edit in edits.items()
+    ]  # fmt: skip

@@ -1,0 +1,214 @@
+"""A namespace as it is loaded for searching, and the bounded set of those that are.
+
+A view is a copy of the ledger up to one event. Before every use it is brought up to the ledger's last event, so what
+another process committed is seen, and what it undid is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from memedit.edits import KINDS, AnyEdit
+from memedit.embedders.port import Embedder, Vectors
+from memedit.index import Index, IndexChoice, MentionIndex
+from memedit.memory.ledger import NOWHERE, Head, Ledger, Row
+
+logger = logging.getLogger(__name__)
+
+MAX_VIEWS = 256
+MAX_VECTORS = 400_000  # over all views; 600 MB at 384 dimensions
+MAX_EDITS = 20_000
+
+PUT_BATCH = 2_048  # rows whose vectors are read at a time
+
+
+@dataclass
+class View:
+    """What one namespace holds in force after event `head.seq`."""
+
+    namespace: str
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    head: Head = NOWHERE
+    rows: dict[str, Row] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
+    mentions: MentionIndex = field(default_factory=MentionIndex)
+    relations: dict[str, Vectors] = field(default_factory=dict)
+    """The vectors of the Facts' relation texts, by text hash: few, since many Facts share one."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Edits in force by kind, and `slotless`: the Facts among them that lack subject or relation."""
+
+    def clear(self) -> None:
+        self.head = NOWHERE
+        for held in (self.rows, self.indexes, self.counts, self.relations):
+            held.clear()
+        self.mentions = MentionIndex()
+
+    def put(self, row: Row) -> None:
+        self.remove(row.id)
+        self.rows[row.id] = row
+        self.counts[row.kind] += 1
+        self.counts["slotless"] += row.slotless
+        self.mentions.put(row.id, row.names)
+
+    def remove(self, edit_id: str) -> None:
+        row = self.rows.pop(edit_id, None)
+        if row is not None:
+            self.counts[row.kind] -= 1
+            self.counts["slotless"] -= row.slotless
+            self.mentions.remove(edit_id)
+
+
+class Views:
+    """The loaded views, least recently used first out.
+
+    Args:
+        ledger: The truth.
+        embedder: Gives the embedder; called only when a vector is needed.
+        choice: Which index serves a namespace of a size.
+    """
+
+    def __init__(self, ledger: Ledger, embedder: Callable[[], Embedder], choice: IndexChoice) -> None:
+        self._ledger = ledger
+        self._embedder = embedder
+        self._choice = choice
+        self._views: OrderedDict[str, View] = OrderedDict()
+        self._edits: OrderedDict[tuple[int, str], AnyEdit] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def current(self, namespace: str) -> View:
+        """The namespace's view, holding every event that is committed now. The caller locks it while reading."""
+        with self._lock:
+            view = self._views.get(namespace) or self._views.setdefault(namespace, View(namespace))
+            self._views.move_to_end(namespace)
+        with view.lock:
+            head = self._ledger.head(namespace)
+            if head != view.head:
+                self._catch_up(view)
+                self._evict(keep=namespace)
+        return view
+
+    def drop(self, namespace: str | None = None) -> None:
+        """Forget a view, or all, so that the next use loads it from the ledger."""
+        with self._lock:
+            for name in [namespace] if namespace is not None else list(self._views):
+                self._views.pop(name, None)
+
+    def loaded(self, namespace: str) -> bool:
+        with self._lock:
+            return namespace in self._views
+
+    def edits(self, namespace_id: int, ids: Sequence[str]) -> dict[str, AnyEdit]:
+        """The edits of these ids, from the last used ones or from the ledger."""
+        with self._lock:
+            found = {}
+            for edit_id in ids:
+                if (edit := self._edits.get((namespace_id, edit_id))) is not None:
+                    self._edits.move_to_end((namespace_id, edit_id))
+                    found[edit_id] = edit
+        if missing := [edit_id for edit_id in ids if edit_id not in found]:
+            with self._ledger.reading() as reader:
+                read = reader.edits(namespace_id, missing)
+            found |= read
+            with self._lock:
+                for edit_id, edit in read.items():
+                    self._edits[namespace_id, edit_id] = edit
+                while len(self._edits) > MAX_EDITS:
+                    self._edits.popitem(last=False)
+        return found
+
+    def _catch_up(self, view: View) -> None:
+        """Apply what the ledger recorded since the view's head: net of all events, so order does not matter."""
+        with self._ledger.reading() as reader:
+            head = reader.head(view.namespace)
+            if head.seq < view.head.seq or head.namespace_id != view.head.namespace_id:
+                view.clear()  # nothing is loaded yet, or the ledger was replaced by an older copy
+            states = reader.states_since(head.namespace_id, view.head.seq)
+            came = [edit_id for edit_id, active in states.items() if active]
+            fresh = view.head.seq == 0
+            rows = list(reader.rows(head.namespace_id, None if fresh and len(came) > 1_000 else came))
+        rows = [row for row in rows if states.get(row.id)]
+        for edit_id, active in states.items():
+            if not active:
+                view.remove(edit_id)
+        for row in rows:
+            view.put(row)
+        view.relations |= self._relation_vectors(view, head, rows)
+        self._update_indexes(view, head, states, rows)
+        view.head = head
+
+    def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
+        """The vectors of relation texts that the view does not have yet."""
+        fresh = {
+            row.relation_hash: row for row in rows if row.kind == "fact" and row.relation_hash not in view.relations
+        }
+        return self._vectors(head, fresh, lambda edit: edit.relation_text)
+
+    def _update_indexes(self, view: View, head: Head, states: dict[str, bool], rows: list[Row]) -> None:
+        for kind in KINDS:
+            index, count = view.indexes.get(kind), view.counts[kind]
+            if index is None and not count:
+                continue
+            if index is None or not self._choice.fits(index, count):
+                index = self._choice.make(view.namespace, kind, count, embedder_id=self._embedder().id)
+                self._fill(index, view, head, kind)
+                view.indexes[kind] = index
+            else:
+                index.remove([edit_id for edit_id, active in states.items() if not active])
+                self._put(index, head, [row for row in rows if row.kind == kind])
+                index.mark(head.seq)
+
+    def _fill(self, index: Index, view: View, head: Head, kind: str) -> None:
+        """Bring a new index, or one that outlived its process, up to the view."""
+        if index.seq > head.seq:  # it belongs to a ledger that was since replaced
+            index.clear()
+        if index.seq:
+            with self._ledger.reading() as reader:
+                states = reader.states_since(head.namespace_id, index.seq)
+            index.remove([edit_id for edit_id, active in states.items() if not active])
+            rows = [view.rows[edit_id] for edit_id in states if edit_id in view.rows]
+        else:
+            rows = list(view.rows.values())
+        self._put(index, head, [row for row in rows if row.kind == kind])
+        if len(index) < view.counts[kind]:
+            logger.warning("index %s of namespace %r lacked edits and is rebuilt", index.name, view.namespace)
+            index.clear()
+            self._put(index, head, [row for row in view.rows.values() if row.kind == kind])
+        index.mark(head.seq)
+
+    def _put(self, index: Index, head: Head, rows: list[Row]) -> None:
+        for start in range(0, len(rows), PUT_BATCH):
+            batch = rows[start : start + PUT_BATCH]
+            known = self._vectors(head, {row.text_hash: row for row in batch}, lambda edit: edit.key_text)
+            index.put([row.id for row in batch], np.stack([known[row.text_hash] for row in batch]))
+
+    def _vectors(self, head: Head, wanted: Mapping[str, Row], text: Callable[[AnyEdit], str]) -> dict[str, Vectors]:
+        """Vectors by text hash, read from the ledger; made and stored there where it has none from this embedder."""
+        if not wanted:
+            return {}
+        embedder = self._embedder()
+        with self._ledger.reading() as reader:
+            known = reader.vectors(embedder.id, wanted)
+            lacking = {key: row.id for key, row in wanted.items() if key not in known}
+            edits = reader.edits(head.namespace_id, lacking.values()) if lacking else {}
+        if lacking:
+            logger.info("embedding %d texts with %s", len(lacking), embedder.id)
+            texts = [text(edits[edit_id]) for edit_id in lacking.values()]
+            made = dict(zip(lacking, embedder.embed(texts), strict=True))
+            with self._ledger.writing() as writer:
+                writer.put_vectors(embedder.id, made)
+            known |= made
+        return known
+
+    def _evict(self, *, keep: str) -> None:
+        with self._lock:
+            while len(self._views) > 1 and (
+                len(self._views) > MAX_VIEWS or sum(len(view.rows) for view in self._views.values()) > MAX_VECTORS
+            ):
+                oldest = next(name for name in self._views if name != keep)
+                del self._views[oldest]

@@ -1,0 +1,33 @@
+"""Methods: how edits in scope change the answer."""
+
+from memedit.methods.base import (
+    Decode,
+    Effect,
+    Final,
+    Generate,
+    Method,
+    Ready,
+    Recall,
+    Run,
+    Score,
+    Steps,
+    Task,
+    find_method,
+    method,
+)
+
+__all__ = [
+    "Decode",
+    "Effect",
+    "Final",
+    "Generate",
+    "Method",
+    "Ready",
+    "Recall",
+    "Run",
+    "Score",
+    "Steps",
+    "Task",
+    "find_method",
+    "method",
+]

@@ -1,0 +1,160 @@
+"""What a method is: a generator of effects, registered with one decorator. The whole extension contract.
+
+A method yields what it needs (`Recall`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
+last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or batching.
+
+    @method("shout", paper="…")
+    def shout(*, mark: str = "!") -> Run:
+        def run(task: Task) -> Steps:
+            reply = yield Generate(task.request)
+            return Ready(Reply(reply.text.upper() + mark), citations=task.hits.edits)
+        return run
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memedit.edits import AnyEdit
+from memedit.errors import UnknownMethod
+from memedit.gate.port import Hits
+from memedit.llms import LLM, Capability, Mixer
+from memedit.messages import Reply, Request
+from memedit.plugins import plugin, plugins
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Look a query up in the memory and ask the gate. Gives `Hits`."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Ask a model. Gives a `Reply`."""
+
+    request: Request
+    model: str = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Log-probability (nats) of each continuation. Gives a list of floats. Needs `logprobs`."""
+
+    request: Request
+    continuations: Sequence[str]
+    model: str = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Decode several contexts together, token by token. Gives a `Reply`. Needs `logprobs`."""
+
+    requests: Sequence[Request]
+    mixer: Mixer
+    model: str = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The call whose reply is the answer; it keeps the caller's options and can be streamed."""
+
+    request: Request
+    citations: tuple[AnyEdit, ...] = ()
+    model: str = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer that needs no further call."""
+
+    reply: Reply
+    citations: tuple[AnyEdit, ...] = ()
+
+
+Effect = Recall | Generate | Score | Decode
+Steps = Generator[Effect, Any, Final | Ready]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a method is given.
+
+    Args:
+        request: The caller's request.
+        hits: The edits in scope of it; at least one.
+        models: The models it may name in its effects; `base` is the wrapped one.
+    """
+
+    request: Request
+    hits: Hits
+    models: Mapping[str, LLM]
+
+
+Run = Callable[[Task], Steps]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method with its configuration.
+
+    Args:
+        name: As registered.
+        run: Makes the steps for one task.
+        paper: What it follows.
+        needs: The capability the base model must have.
+        config: The arguments it was made with.
+    """
+
+    name: str
+    run: Run
+    paper: str
+    needs: Capability = Capability.TEXT
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+Factory = Callable[..., Run]
+
+
+def method(name: str, *, paper: str, needs: str = "text") -> Callable[[Factory], Callable[..., Method]]:
+    """Make a method of a factory, whose keyword arguments are the method's configuration.
+
+    To be found by name it also needs an entry point in the group `memedit.methods`.
+    """
+    if name != name.lower() or not name.isidentifier():
+        raise ValueError(f"a method's name is a lower-case identifier, not {name!r}")
+
+    def decorate(factory: Factory) -> Callable[..., Method]:
+        if not factory.__doc__:
+            raise ValueError(f"method {name} needs a docstring: its first line stands in the table of methods")
+
+        def make(**config: Any) -> Method:
+            try:
+                inspect.signature(factory).bind(**config)
+            except TypeError as error:
+                raise UnknownMethod(f"Method `{name}`: {error}.", do=f"it takes {inspect.signature(factory)}") from None
+            return Method(name, factory(**config), paper, Capability(needs), config)
+
+        make.__doc__, make.__name__, make.__wrapped__ = factory.__doc__, name, factory  # type: ignore[attr-defined]
+        return make
+
+    return decorate
+
+
+def find_method(name: str | Method, **config: Any) -> Method:
+    """The method of this name, configured.
+
+    Raises:
+        UnknownMethod: There is none, or it does not take this configuration.
+    """
+    if isinstance(name, Method):
+        return name
+    make = plugin("methods", "in_context" if name == "auto" else name)
+    if make is None:
+        known = ", ".join(sorted(plugins("methods")))
+        raise UnknownMethod(f"No method `{name}`.", do=f"use one of auto, {known}")
+    return make(**config)  # type: ignore[no-any-return]

@@ -1,0 +1,110 @@
+"""Text hygiene: which characters an edit may hold, and how two texts are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+FUNCTION_WORDS = frozenset(
+    """a an the of in on at to for from by with as and or but if than then that this these those it
+    its is are was were be been being am do does did has have had having can could will would shall
+    should may might must what which who whom whose where when why how i you he she we they me him
+    her us them my your his our their there here not no so just also very about into onto over under
+    up out off please tell explain describe name list give write say show called""".split()
+)
+JOINERS = "\u200c\u200d"  # zero-width (non-)joiner: needed by Persian, Indic scripts and emoji
+DIRECTION_MARKS = "\u200e\u200f\u061c"  # implicit marks of ordinary right-to-left text; they reorder no other text
+INVISIBLE_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # not of category Cf, and yet blank
+UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # kana, Han, Hangul
+MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u200c\u200d"
+WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W_{UNSPACED}]|[{MARKS}])+")
+POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
+FLAG, END_OF_FLAG = "\U0001f3f4", "\U000e007f"  # 🏴 + tags + end: the flags of England, Scotland, Wales
+
+
+def tidy(text: str) -> str:
+    """Line ends become newlines, blanks at both ends go; nothing that can be seen changes."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def deceptive_character(text: str) -> str | None:
+    """The first control or deceptively invisible character of `text`, named; None when there is none.
+
+    Newline and tab are fine. So are the joiners behind letters of scripts that join, or behind emoji, variation
+    selectors behind a visible character, and the tag characters of flag emoji.
+    """
+    if text.isascii() and text.isprintable():
+        return None
+    before, in_flag = "", False
+    for position, char in enumerate(text):
+        in_flag = (in_flag or before == FLAG) and "\U000e0020" <= char <= END_OF_FLAG
+        if not (in_flag or _is_fine(char, before)):
+            return f"{unicodedata.name(char, 'control character')} (U+{ord(char):04X}) at position {position}"
+        in_flag = in_flag and char != END_OF_FLAG
+        before = char
+    return None
+
+
+def _is_fine(char: str, before: str) -> bool:
+    if " " <= char <= "~" or char in "\n\t" or char in DIRECTION_MARKS:
+        return True
+    code, category = ord(char), unicodedata.category(char)
+    if char in JOINERS:
+        return _joins(before)
+    if 0xFE00 <= code <= 0xFE0F:
+        return bool(before) and unicodedata.category(before)[0] in "LNPS"
+    if 0xE0100 <= code <= 0xE01EF:
+        return bool(before) and unicodedata.name(before, "").startswith("CJK")
+    if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:  # noncharacters
+        return False
+    return category not in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in INVISIBLE_LETTERS
+
+
+def _joins(before: str) -> bool:
+    """Whether a joiner may stand behind this character: emoji, or a letter past Latin, Greek and Cyrillic."""
+    if not before:
+        return False
+    category = unicodedata.category(before)
+    return category in ("So", "Sk") or before == "\ufe0f" or (category[0] in "LM" and ord(before) > 0x058F)
+
+
+def same_key(text: str) -> str:
+    """The form in which two names count as the same when an edit may *replace* another: case and blanks only.
+
+    Punctuation and accents stay, so that `C`, `C++` and `C#` are three subjects.
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def one_line(text: str, limit: int = 100) -> str:
+    """`text` on one line, cut to `limit` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text for comparing: case, accents (of European scripts), punctuation and possessive 's go.
+
+    `Beyoncé's` and `BEYONCE` give the same word. Characters of scripts without blanks are words of their own.
+    """
+    return tuple(word.casefold() for word in words_as_written(text))
+
+
+def words_as_written(text: str) -> list[str]:
+    """As `words`, in upper and lower case as they stand."""
+    flat = unicodedata.normalize("NFKC", text).replace("’", "'")
+    return WORD.findall(POSSESSIVE.sub(" ", _plain_letters(flat)))
+
+
+def _plain_letters(text: str) -> str:
+    """Without the accents of Latin, Greek and Cyrillic letters; marks of other scripts are letters there and stay."""
+    if text.isascii():
+        return text
+    kept, base = [], ""
+    for char in unicodedata.normalize("NFD", text):
+        if unicodedata.category(char) != "Mn":
+            base = char
+        elif ord(base or " ") < 0x0530 or 0x1E00 <= ord(base) < 0x2000:
+            continue
+        kept.append(char)
+    return unicodedata.normalize("NFC", "".join(kept))

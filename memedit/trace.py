@@ -1,0 +1,97 @@
+"""What happened on the way to an answer, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from memedit.gate.port import Hits
+from memedit.messages import Request
+from memedit.text import one_line
+
+CallKind = Literal["generate", "score", "decode", "final"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model.
+
+    Args:
+        kind: What was asked of it; `final` is the call whose reply is the answer.
+        model: Which of the models.
+        request: What it was sent.
+        seconds: How long it took; for calls made in one batch, the time of the batch.
+    """
+
+    kind: CallKind
+    model: str
+    request: Request
+    seconds: float
+
+
+@dataclass(slots=True)
+class Trace:
+    """What was looked up, what the gate said, which calls were made; filled while the answer is made.
+
+    Args:
+        namespace: Whose edits were looked up.
+        method: The method in charge.
+        lookups: Each look-up with the gate's verdicts.
+        calls: Each call of a model, in order.
+        untouched: Whether the request went to the model exactly as the caller gave it.
+    """
+
+    namespace: str
+    method: str
+    lookups: list[Hits] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    untouched: bool = True
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that was read."""
+        return max((hits.revision for hits in self.lookups), default=0)
+
+    def lines(self) -> Iterator[str]:
+        """The trace for people, a line at a time."""
+        for hits in self.lookups:
+            yield f"looked up “{one_line(hits.query)}” in {self.namespace} at revision {hits.revision} ({hits.index})"
+            for verdict in hits.verdicts[:8]:
+                mark = "✓" if verdict.passed else "·"
+                why = "; ".join(verdict.reasons)
+                yield f"  {mark} {verdict.probability:.2f}  {verdict.edit.id[:8]}  {one_line(verdict.edit.text, 70)}  ({why})"
+        for call in self.calls:
+            yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
+        yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trace as JSON values."""
+        return {
+            "namespace": self.namespace,
+            "method": self.method,
+            "revision": self.revision,
+            "untouched": self.untouched,
+            "lookups": [
+                {
+                    "query": hits.query,
+                    "revision": hits.revision,
+                    "index": hits.index,
+                    "verdicts": [
+                        {
+                            "edit": verdict.edit.id,
+                            "text": verdict.edit.text,
+                            "probability": round(verdict.probability, 4),
+                            "passed": verdict.passed,
+                            "reasons": list(verdict.reasons),
+                            "evidence": {name: round(value, 4) for name, value in verdict.evidence.items()},
+                        }
+                        for verdict in hits.verdicts
+                    ],
+                }
+                for hits in self.lookups
+            ],
+            "calls": [
+                {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4)} for call in self.calls
+            ],
+        }
