@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from memedit.drive import Driver, Job
-from memedit.edits import EditLike, Fact
+from memedit.edits import AnyEdit, EditLike, Fact
 from memedit.gate import Focus, Gate, Hits, default_gate, focus
 from memedit.llms import LLM, as_llm
 from memedit.memory import Change, EditMemory, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Final, Method, Ready, Recall, Steps, Task, find_method
 from memedit.trace import Trace
+from memedit.verify import Verification, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,28 @@ class EditableLLM:
         sent = None if isinstance(first, Ready) else first.requests[0] if hasattr(first, "requests") else first.request
         untouched = isinstance(first, Final) and first.request.untouched
         return Explanation(focus(request.turns), job.trace, sent, untouched)
+
+    def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
+        """What the wrapped model alone answers, without the memory: for comparing before and after."""
+        return self.llm.generate([as_request(one, options) for one in inputs])
+
+    def verify(
+        self, edit: str | AnyEdit, *, namespace: str | None = None, max_tokens: int = 32, **options: Any
+    ) -> Verification:
+        """Run an edit's probes (or ones made from its template) before and after, in scope and out of scope.
+
+        Args:
+            edit: An edit in force, or its id.
+            namespace: Where it is in force; the object's own when left out.
+            max_tokens: Of each answer.
+            options: Passed on to the model.
+
+        Raises:
+            UnknownEdit: It is not in force.
+        """
+        where = namespace or self.namespace
+        known = self.memory.get(edit if isinstance(edit, str) else edit.id, namespace=where)
+        return verify(self, [known], namespace=where, max_tokens=max_tokens, **options)[0]
 
     # ---- editing --------------------------------------------------------------------------------------------------
 

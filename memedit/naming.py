@@ -34,3 +34,11 @@ def guess_subject(statement: str) -> str:
 def without_subject(text: str, subject: str) -> str:
     """What a text says beside naming its subject: its relation, in words."""
     return " ".join(text.replace(subject, " ", 1).split()) if subject else text
+
+
+def split_statement(statement: str) -> tuple[str, str] | None:
+    """A statement as a cloze and its completion, parted behind the last “is”, “are”, …; None when there is none."""
+    verbs = list(COPULA.finditer(statement))
+    cloze, rest = (statement[: verbs[-1].end()], statement[verbs[-1].end() :]) if verbs else ("", "")
+    completion = rest.strip(" .!")
+    return (cloze, completion) if completion else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 FUNCTION_WORDS = frozenset(
     """a an the of in on at to for from by with as and or but if than then that this these those it
@@ -108,3 +109,12 @@ def _plain_letters(text: str) -> str:
             continue
         kept.append(char)
     return unicodedata.normalize("NFC", "".join(kept))
+
+
+def says(answer: str, accepted: Iterable[str]) -> bool:
+    """Whether an answer holds one of the accepted answers, word for word (case, accents and punctuation aside)."""
+    said = words(answer)
+    for wanted in map(words, accepted):
+        if wanted and any(said[at : at + len(wanted)] == wanted for at in range(len(said) - len(wanted) + 1)):
+            return True
+    return False

@@ -1,0 +1,114 @@
+"""Proving an edit: what the model says with and without the memory, in scope and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from memedit.edits import SLOT, AnyEdit, Fact, Probe
+from memedit.naming import guess_subject, split_statement
+from memedit.text import says
+
+if TYPE_CHECKING:
+    from memedit.editable import EditableLLM
+
+STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
+"""Made-up subjects: the same question about them is out of scope of any edit."""
+UNRELATED = ("Write one sentence about the sea.", "What is two plus two?", "Name a colour of the rainbow.")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One probe, asked of the model alone and of the model with its memory.
+
+    Args:
+        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before.
+        edited: Whether an edit was in scope of the prompt, as the gate sees it.
+    """
+
+    kind: Literal["in scope", "out of scope"]
+    prompt: str
+    expected: tuple[str, ...]
+    before: str
+    after: str
+    edited: bool
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All checks of one edit."""
+
+    edit: AnyEdit
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed; False when there was none to make."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Checks passed and made, in scope and out of scope."""
+        kinds = ("in scope", "out of scope")
+        groups = {kind: [check.passed for check in self.checks if check.kind == kind] for kind in kinds}
+        return {kind: (sum(passed), len(passed)) for kind, passed in groups.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verification as JSON values."""
+        return {"edit": self.edit.to_dict(), "passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+
+
+def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **options: Any) -> list[Verification]:
+    """Run the probes of edits in force, or probes made from their templates where they have none."""
+    edits = list(edits)
+    probes = [(edit, probe) for edit in edits for probe in probes_of(edit)]
+    prompts = [probe.prompt for _, probe in probes]
+    before = llm.ask_base(prompts, **options)
+    after = llm.batch(prompts, namespace=namespace, **options)
+    checks: dict[str, list[Check]] = {edit.id: [] for edit in edits}
+    for (edit, probe), old, new in zip(probes, before, after, strict=True):
+        if probe.must == "change":
+            accepted = probe.expect or accepted_answers(edit)
+            check = Check("in scope", probe.prompt, accepted, old.text, new.text, new.edited, says(new.text, accepted))
+        else:
+            check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, old.text == new.text)
+        checks[edit.id].append(check)
+    return [Verification(edit, tuple(checks[edit.id])) for edit in edits]
+
+
+def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
+    """An edit's own probes; for a Fact without any, ones made from its template, question or statement."""
+    if not isinstance(edit, Fact):
+        return ()
+    if edit.probes:
+        return edit.probes
+    cloze, template = _cloze(edit)
+    inside = dict.fromkeys(text for text in (cloze, edit.question) if text)
+    outside = [template.replace(SLOT, stranger) for stranger in STRANGERS] if template else []
+    return (
+        *(Probe(prompt=text) for text in inside if accepted_answers(edit)),
+        *(Probe(prompt=text, must="stay") for text in (*outside, *UNRELATED)),
+    )
+
+
+def accepted_answers(edit: AnyEdit) -> tuple[str, ...]:
+    """What counts as saying what the edit says."""
+    if not isinstance(edit, Fact):
+        return ()
+    if edit.object:
+        return (edit.object, *edit.object_aliases)
+    parts = split_statement(edit.statement)
+    return (parts[1], *edit.object_aliases) if parts else edit.object_aliases
+
+
+def _cloze(edit: Fact) -> tuple[str | None, str | None]:
+    """(cloze, the same with a slot for the subject), as far as the Fact gives them."""
+    if edit.prompt:
+        return edit.cloze, edit.prompt
+    parts = split_statement(edit.statement)
+    if parts is None:
+        return None, None
+    subject = edit.subject or guess_subject(edit.statement)
+    template = parts[0].replace(subject, SLOT, 1) if subject and subject in parts[0] else None
+    return parts[0], template
