@@ -26,9 +26,9 @@ from pydantic import (
 )
 
 from memedit.errors import EditRejected
-from memedit.naming import guess_subject, without_subject
+from memedit.naming import guess_subjects, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
-from memedit.text import deceptive_character, one_line, same_key, tidy
+from memedit.text import deceptive_character, is_blank, one_line, same_key, storable, tidy
 
 MAX_TEXT, MAX_NAME, MAX_TAGS = 8_000, 500, 50
 SLOT = "{}"
@@ -39,7 +39,7 @@ Strength = Literal["change", "stay"]
 def _clean(limit: int) -> AfterValidator:
     def clean(value: str) -> str:
         text = tidy(value)
-        if not text:
+        if is_blank(text):
             raise ValueError("is empty")
         if len(text) > limit:
             raise ValueError(f"is {len(text):,} characters long, more than {limit:,}")
@@ -67,13 +67,21 @@ def _aware(value: Any) -> Any:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    """One form for one instant, so that equal edits have equal hashes."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # within hours of the years 1 or 9999
+        raise ValueError(f"is out of range: {value.isoformat()}") from None
+
+
 _instant: TypeAdapter[datetime] = TypeAdapter(datetime)
 
 Text = Annotated[str, _clean(MAX_TEXT)]
 Name = Annotated[str, _clean(MAX_NAME)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_TAGS)]
 Template = Annotated[Name, AfterValidator(_with_slot)]
-Time = Annotated[AwareDatetime, BeforeValidator(_aware)]
+Time = Annotated[AwareDatetime, BeforeValidator(_aware), AfterValidator(_in_utc)]
 
 
 def new_id() -> str:
@@ -224,13 +232,13 @@ class Fact(Edit):
         return self.cloze or self.statement
 
     @property
-    def named_subject(self) -> str:
-        """The subject, or a guess of it from the statement; empty when there is none."""
-        return self.subject or guess_subject(self.statement)
+    def names(self) -> tuple[str, ...]:
+        """The subject and its aliases; without a subject, a guess from the statement, which may be empty."""
+        return (*((self.subject,) if self.subject else guess_subjects(self.statement)), *self.aliases)
 
     @property
     def relation_text(self) -> str:
-        return without_subject(self.key_text, self.named_subject) or self.key_text
+        return without_subject(self.key_text, self.names) or self.key_text
 
     @property
     def cloze(self) -> str | None:
@@ -312,9 +320,9 @@ def as_edit(value: EditLike, **defaults: Any) -> AnyEdit:
     Raises:
         EditRejected: It is none of these, or not a valid edit.
     """
-    if isinstance(value, Edit):
-        unset = {name: given for name, given in defaults.items() if not getattr(value, name)}
-        return value.with_(**unset) if unset else value  # type: ignore[return-value]
+    if isinstance(value, AnyEdit):
+        unset = {name: given for name, given in defaults.items() if not getattr(value, name, None)}
+        return value.with_(**unset) if unset else value
     if isinstance(value, str):
         return Fact(value, **defaults)
     if not isinstance(value, Mapping):
@@ -325,9 +333,10 @@ def as_edit(value: EditLike, **defaults: Any) -> AnyEdit:
     data = dict(value)
     kind = data.pop("kind", "fact")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise EditRejected(f"Unknown kind of edit: {one_line(repr(kind))}.", do=f"use one of {', '.join(KINDS)}")
+        given = f"`{one_line(storable(kind))}`" if isinstance(kind, str) else f"a {type(kind).__name__}"
+        raise EditRejected(f"Unknown kind of edit: {given}.", do=f"use one of {', '.join(KINDS)}")
     if not all(isinstance(key, str) for key in data):
-        raise EditRejected("The names of an edit's fields are text.")
+        raise EditRejected("The names of an edit's fields are text.", do="see the fields of the kind of edit")
     return KINDS[kind](**{**defaults, **data})
 
 
@@ -353,6 +362,8 @@ def _rejected(kind: str, error: ValidationError) -> EditRejected:
     faults = []
     for fault in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in fault["loc"])
-        reason = fault["msg"].removeprefix("Value error, ")
+        cause = fault.get("ctx", {}).get("error")
+        reason = cause.what.rstrip(".") if isinstance(cause, EditRejected) else fault["msg"]
+        reason = reason.removeprefix("Value error, ")
         faults.append(f"{place} {reason}" if place else reason)
     return EditRejected(f"{kind}: {'; '.join(faults)}.", do="correct the edit and add it again")

@@ -7,6 +7,7 @@ import inspect
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Literal, get_type_hints
 
@@ -204,14 +205,15 @@ def as_reply(value: Any) -> Reply:
 
 def join(pieces: Sequence[Reply]) -> Reply:
     """The whole reply from its pieces; `raw` becomes the list of theirs when there are several."""
+    calls = _whole_calls(call for piece in pieces for call in piece.tool_calls)
     if len(pieces) == 1:
-        return pieces[0]
+        return pieces[0] if calls == pieces[0].tool_calls else replace(pieces[0], tool_calls=calls)
     usage: dict[str, int] = {}
     for piece in pieces:
         usage.update(piece.usage)
     return Reply(
         "".join(piece.text for piece in pieces),
-        tuple(call for piece in pieces for call in piece.tool_calls),
+        calls,
         next((piece.finish_reason for piece in reversed(pieces) if piece.finish_reason), None),
         usage,
         [piece.raw for piece in pieces],
@@ -255,6 +257,25 @@ async def _awaited(value: Awaitable[Any]) -> Any:
 
 async def _collected(values: AsyncIterator[Any]) -> list[Any]:
     return [value async for value in values]
+
+
+def _whole_calls(calls: Iterable[Any]) -> tuple[Any, ...]:
+    """Tool calls from the deltas of a stream, told apart by `index`; one without an index is whole already."""
+    whole: list[Any] = []
+    latest: dict[Any, dict[str, Any]] = {}
+    for call in calls:
+        place = call.get("index") if isinstance(call, Mapping) else None
+        if place is None:
+            whole.append(call)
+            continue
+        # Some servers number every call 0: another id is another call.
+        if place not in latest or (call.get("id") or latest[place]["id"]) != latest[place]["id"]:
+            latest[place] = {"id": call.get("id"), "type": "function", "function": {"name": "", "arguments": ""}}
+            whole.append(latest[place])
+        function = latest[place]["function"]
+        for name, text in (call.get("function") or {}).items():
+            function[name] = function.get(name, "") + (text or "")
+    return tuple(whole)
 
 
 def _pieces(result: Any) -> Iterable[Any]:

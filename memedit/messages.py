@@ -123,7 +123,7 @@ class Reply:
 
     Args:
         text: The text of the answer.
-        tool_calls: Calls the model wants made, in OpenAI's form.
+        tool_calls: Calls the model wants made, in OpenAI's form; in a piece of a stream its deltas, with `index`.
         finish_reason: Why it stopped (`stop`, `length`, `tool_calls`, …), where the provider says.
         usage: Tokens (`input`, `output`), where the provider says.
         raw: The provider's own object.
@@ -210,20 +210,25 @@ def _message(item: Any) -> Message:
 def _extra(item: Any) -> dict[str, Any]:
     """What an OpenAI message holds besides role and content, read off a LangChain message."""
     extra: dict[str, Any] = {}
-    if calls := getattr(item, "tool_calls", None):
-        extra["tool_calls"] = [
-            {
-                "id": call["id"],
-                "type": "function",
-                "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
-            }
-            for call in calls
-        ]
+    if calls := openai_tool_calls(item):
+        extra["tool_calls"] = calls
     if call_id := getattr(item, "tool_call_id", None):
         extra["tool_call_id"] = call_id
     if name := getattr(item, "name", None):
         extra["name"] = name
     return extra
+
+
+def openai_tool_calls(message: Any) -> list[dict[str, Any]]:
+    """The tool calls of a LangChain message in OpenAI's form."""
+    return [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
+        }
+        for call in getattr(message, "tool_calls", None) or ()
+    ]
 
 
 def _check_content(content: Any) -> None:

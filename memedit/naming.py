@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from memedit.text import FUNCTION_WORDS
 
 COPULA = re.compile(r"\b(?:is|are|was|were|has|have|had|will)\b")
-NAME = re.compile(r"(?:[A-Z\d][\w.&'’-]*)(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+)?[A-Z\d][\w.&'’-]*)*")
+CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
+NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+)?{CAPITAL}[\w.&'’-]*)*")
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
 
-def guess_subject(statement: str) -> str:
-    """The likely subject of a statement: the last name before its verb, else what stands there, else its first name.
+def guess_subjects(statement: str) -> tuple[str, ...]:
+    """The likely subject of a statement: the last name before its verb, else what stands there.
 
-    Of “the CEO of Acme” only “Acme” is taken: the rest says what is asked of it. Empty when there is none of these.
+    Of “the CEO of Acme” only “Acme” is taken: the rest says what is asked of it. Where no verb is recognised any name
+    may be the one that is asked about (“Ann Lee chairs Acme”), so all are given. Empty when there is none of these.
     """
     verb = COPULA.search(statement)
-    names = [found for found in NAME.finditer(statement) if found[0].casefold() not in FUNCTION_WORDS]
+    names = [found for found in NAME.finditer(statement) if _is_name(found[0])]
     before = [found for found in names if verb and found.end() <= verb.start()]
-    if before or (names and verb is None):
-        name = before[-1] if before else names[0]
-        part = name[0]
-        is_role = f"{statement[: name.start()][-4:]}{part}".casefold().startswith("the ")
-    else:
-        part, is_role = (statement[: verb.start()] if verb else ""), True
-    part = part.strip(" .,'’")
-    if is_role and " of " in part:
-        part = part.rsplit(" of ", 1)[1]
-    return ARTICLE.sub("", part)
+    if before:
+        name = before[-1]
+        is_role = f"{statement[: name.start()][-4:]}{name[0]}".casefold().startswith("the ")
+        return tuple(filter(None, [_holder(name[0], is_role=is_role)]))
+    if verb is not None:
+        return tuple(filter(None, [_holder(statement[: verb.start()], is_role=True)]))
+    # A single capital at the beginning may be the sentence's own: "La langue officielle du Bélador …"
+    sure = [found for found in names if found.start() or " " in found[0]] or names
+    return tuple(dict.fromkeys(filter(None, (_holder(found[0], is_role=False) for found in sure))))
 
 
-def without_subject(text: str, subject: str) -> str:
+def without_subject(text: str, subjects: Sequence[str]) -> str:
     """What a text says beside naming its subject: its relation, in words."""
-    return " ".join(text.replace(subject, " ", 1).split()) if subject else text
+    for subject in subjects:
+        text = text.replace(subject, " ", 1)
+    return " ".join(text.split())
 
 
 def split_statement(statement: str) -> tuple[str, str] | None:
@@ -42,3 +46,14 @@ def split_statement(statement: str) -> tuple[str, str] | None:
     cloze, rest = (statement[: verbs[-1].end()], statement[verbs[-1].end() :]) if verbs else ("", "")
     completion = rest.strip(" .!")
     return (cloze, completion) if completion else None
+
+
+def _is_name(text: str) -> bool:
+    return text.casefold() not in FUNCTION_WORDS and not text.isdigit()
+
+
+def _holder(part: str, *, is_role: bool) -> str:
+    part = part.strip(" .,'’")
+    if is_role and " of " in part:
+        part = part.rsplit(" of ", 1)[1]
+    return ARTICLE.sub("", part)

@@ -20,7 +20,9 @@ UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # kana, Han, Hangul
 MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u200c\u200d"
 WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W_{UNSPACED}]|[{MARKS}])+")
 POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
-FLAG, END_OF_FLAG = "\U0001f3f4", "\U000e007f"  # 🏴 + tags + end: the flags of England, Scotland, Wales
+FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")  # 🏴 of England, Wales, …
+NUMBER_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # Cf, yet seen
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def tidy(text: str) -> str:
@@ -36,18 +38,28 @@ def deceptive_character(text: str) -> str | None:
     """
     if text.isascii() and text.isprintable():
         return None
-    before, in_flag = "", False
+    before, flags_end = "", 0
     for position, char in enumerate(text):
-        in_flag = (in_flag or before == FLAG) and "\U000e0020" <= char <= END_OF_FLAG
-        if not (in_flag or _is_fine(char, before)):
+        if flag := FLAG.match(text, position):
+            flags_end = flag.end()
+        if position >= flags_end and not _is_fine(char, before):
             return f"{unicodedata.name(char, 'control character')} (U+{ord(char):04X}) at position {position}"
-        in_flag = in_flag and char != END_OF_FLAG
         before = char
     return None
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of it can be seen: blanks and direction marks at most."""
+    return not re.sub(f"[{DIRECTION_MARKS}]", "", text).strip()
+
+
+def storable(text: str) -> str:
+    """`text` with every lone surrogate (half a character, which no encoding can hold) replaced by U+FFFD."""
+    return SURROGATE.sub("\ufffd", text)
+
+
 def _is_fine(char: str, before: str) -> bool:
-    if " " <= char <= "~" or char in "\n\t" or char in DIRECTION_MARKS:
+    if " " <= char <= "~" or char in "\n\t" or char in DIRECTION_MARKS or char in NUMBER_SIGNS:
         return True
     code, category = ord(char), unicodedata.category(char)
     if char in JOINERS:
@@ -56,7 +68,11 @@ def _is_fine(char: str, before: str) -> bool:
         return bool(before) and unicodedata.category(before)[0] in "LNPS"
     if 0xE0100 <= code <= 0xE01EF:
         return bool(before) and unicodedata.name(before, "").startswith("CJK")
+    if 0x180B <= code <= 0x180F:  # variation selectors of Mongolian, and its invisible vowel separator
+        return char != "\u180e" and unicodedata.name(before, "").startswith("MONGOLIAN")
     if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:  # noncharacters
+        return False
+    if code == 0x2065 or 0xFFF0 <= code <= 0xFFF8 or 0xE0000 <= code <= 0xE0FFF:  # unassigned, and set to stay unseen
         return False
     return category not in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in INVISIBLE_LETTERS
 
@@ -88,13 +104,13 @@ def words(text: str) -> tuple[str, ...]:
 
     `Beyoncé's` and `BEYONCE` give the same word. Characters of scripts without blanks are words of their own.
     """
-    return tuple(word.casefold() for word in words_as_written(text))
+    return tuple(WORD.findall(bare(text).casefold()))
 
 
-def words_as_written(text: str) -> list[str]:
-    """As `words`, in upper and lower case as they stand."""
+def bare(text: str) -> str:
+    """The text without accents and possessive 's, in upper and lower case as it stands."""
     flat = unicodedata.normalize("NFKC", text).replace("’", "'")
-    return WORD.findall(POSSESSIVE.sub(" ", _plain_letters(flat)))
+    return POSSESSIVE.sub(" ", _plain_letters(flat))
 
 
 def _plain_letters(text: str) -> str:

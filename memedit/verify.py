@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from memedit.edits import SLOT, AnyEdit, Fact, Probe
-from memedit.naming import guess_subject, split_statement
+from memedit.naming import split_statement
 from memedit.text import says
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def _cloze(edit: Fact) -> tuple[str | None, str | None]:
     parts = split_statement(edit.statement)
     if parts is None:
         return None, None
-    subject = edit.subject or guess_subject(edit.statement)
-    template = parts[0].replace(subject, SLOT, 1) if subject and subject in parts[0] else None
+    subject = next((name for name in edit.names if name in parts[0]), None)
+    template = parts[0].replace(subject, SLOT, 1) if subject else None
     return parts[0], template

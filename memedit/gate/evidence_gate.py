@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from functools import lru_cache
 
 import numpy as np
@@ -48,12 +47,8 @@ class EvidenceGate(Gate):
         verdicts = []
         for found, evidence in zip(facts, measure(read(recalled.query), known, table), strict=True):
             probability = evidence.probability
-            numbers = {
-                name: float(value) for name, value in asdict(evidence).items() if not isinstance(value, (str, tuple))
-            }
-            verdicts.append(
-                Verdict(found.edit, probability, probability >= self.threshold, evidence.reasons(), numbers)
-            )
+            passed = probability >= self.threshold
+            verdicts.append(Verdict(found.edit, probability, passed, evidence.reasons(), evidence.numbers()))
         return verdicts
 
 

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from memedit.edits import Fact
-from memedit.text import FUNCTION_WORDS, words, words_as_written
+from memedit.text import FUNCTION_WORDS, WORD, bare, words
 
 SLIP = 0.98  # how far a name is named that has one slip of the keyboard in a word
+BREAK = re.compile(r"[.,:;!?()\[\]\"“”»\n]")
 SUFFIX = re.compile(
     r"(?<=\w{3})(?:i[sz]ations?|ations?|ings?|ments?|ness|it(?:y|ies)|ions?|ers?|ors?|ians?"
     r"|ied|ies|ed|es|als?|ly|ic|s|e|y)$"
@@ -19,11 +21,24 @@ SUFFIX = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A query's words, their stems, and which of them begin with a capital."""
+    """A query word by word.
+
+    Args:
+        words: In their normal form.
+        stems: Theirs.
+        capital: Which begin with a capital, or with a digit.
+        joined: Which follow the word before them without a sentence or clause ending in between.
+    """
 
     words: tuple[str, ...]
     stems: tuple[str, ...]
     capital: tuple[bool, ...]
+    joined: tuple[bool, ...]
+
+    def goes_on(self, first: int, last: int, strange: Iterable[int]) -> bool:
+        """Whether a name at these words is joined to a strange capitalised word, and so is part of a longer name."""
+        before, after = first - 1, last + 1
+        return (before in strange and self.joined[first]) or (after in strange and self.joined[after])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +51,22 @@ class Known:
 
 def read(text: str) -> Reading:
     """Read a query."""
-    written = words_as_written(text)
-    folded = tuple(word.casefold() for word in written)
-    return Reading(folded, tuple(map(stem, folded)), tuple(not word[0].islower() for word in written))
+    flat = bare(text)
+    found = list(WORD.finditer(flat))
+    folded = tuple(word[0].casefold() for word in found)
+    gaps = ["", *(flat[one.end() : other.start()] for one, other in pairwise(found))]
+    joined = tuple(not BREAK.search(gap) or _initial(found[max(at - 1, 0)][0], gap) for at, gap in enumerate(gaps))
+    return Reading(folded, tuple(map(stem, folded)), tuple(not word[0][0].islower() for word in found), joined)
 
 
 def know(fact: Fact) -> Known:
     """Read a Fact."""
-    return _know((fact.named_subject, *fact.aliases), fact.relation_text)
+    return _know(fact.names, fact.relation_text)
 
 
 @lru_cache(maxsize=65_536)
-def _know(subject: tuple[str, ...], relation: str) -> Known:
-    names = dict.fromkeys(words(name) for name in subject)
+def _know(given: tuple[str, ...], relation: str) -> Known:
+    names = dict.fromkeys(words(name) for name in given)
     return Known(tuple(name for name in names if name), _stems(words(relation)))
 
 
@@ -80,6 +98,11 @@ def mention(query: Reading, name: tuple[str, ...]) -> tuple[float, tuple[int, ..
     return (whole * share / sum(map(len, name)) if places else 0.0), tuple(places)
 
 
+def _initial(before: str, gap: str) -> bool:
+    """Whether the gap is the full stop of an initial: “J. Smith”."""
+    return len(before) == 1 and before.isalpha() and gap.strip() == "."
+
+
 def _stems(found: Iterable[str]) -> frozenset[str]:
     return frozenset(stem(word) for word in found if word not in FUNCTION_WORDS)
 
@@ -88,9 +111,11 @@ def _alike(one: str, other: str) -> bool:
     """Equal, or equal but for one slip of the keyboard: a letter more, less, changed, or two swapped."""
     if one == other:
         return True
-    size = max(len(one), len(other))
-    if size < 5 or abs(len(one) - len(other)) > 1 or one[0] != other[0] or not (one + other).isalpha():
+    if one[0] != other[0] or not -2 < len(one) - len(other) < 2 or len(one) + len(other) < 9:
         return False
+    if not (one.isalpha() and other.isalpha()):
+        return False
+    size = max(len(one), len(other))
     shortest = min(len(one), len(other))
     head = next((at for at in range(shortest) if one[at] != other[at]), shortest)
     tail = next((at for at in range(shortest) if one[-1 - at] != other[-1 - at]), shortest)

@@ -37,15 +37,21 @@ class IndexChoice:
         """Whether this index still is the one for `count` edits."""
         return self.custom is not None or index.name == self._name(count)
 
-    def make(self, namespace: str, kind: str, count: int, *, embedder_id: str) -> Index:
-        """The index for `count` edits of a kind, as vectors of this embedder."""
+    def make(self, namespace: str, kind: str, count: int, *, embedder_id: str, anew: bool = False) -> Index:
+        """The index for `count` edits of a kind, as vectors of this embedder.
+
+        With `anew` it is empty: without what an earlier one left behind, and wherever that is damaged.
+        """
         if self.custom is not None:
-            return self.custom(namespace, kind)
+            index = self.custom(namespace, kind)
+            if anew:
+                index.clear()
+            return index
         if self._name(count) == "exact" or self.folder is None:
             return ExactIndex()
         from memedit.index.chroma import ChromaIndex  # heavy, and an extra
 
-        return ChromaIndex(self.folder, f"{namespace}\0{kind}\0{embedder_id}")
+        return ChromaIndex(self.folder, f"{namespace}\0{kind}\0{embedder_id}", anew=anew)
 
     def _name(self, count: int) -> str:
         if self.name != "auto":

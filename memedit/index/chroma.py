@@ -7,7 +7,9 @@ process brings every collection up to the ledger's last event by itself, which a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,9 @@ from memedit.index.port import Index
 try:
     import chromadb
     from chromadb.api import ClientAPI
+    from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings
-    from chromadb.errors import ChromaError, NotFoundError
+    from chromadb.errors import NotFoundError
 except ModuleNotFoundError as missing:
     raise MissingExtra("chroma", package="chromadb") from missing
 
@@ -33,81 +36,124 @@ class ChromaIndex(Index):
     Args:
         folder: Where Chroma keeps its files.
         key: Whose vectors: any text; it is encoded to a name Chroma accepts.
+        anew: Begin empty; files that cannot be used, of other collections too, are thrown away.
     """
 
     name = "chroma"
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self._client = _client(folder)
+    def __init__(self, folder: Path, key: str, *, anew: bool = False) -> None:
+        self._folder = folder
         self._collection_name = "m" + hashlib.sha256(key.encode()).hexdigest()[:40]
+        try:
+            self._connect()
+            if anew:
+                self.clear()
+                self._write_a_little()
+        except IndexUnusable:
+            if not anew:
+                raise
+            _throw_away(folder)
+            self._connect()
+
+    def _connect(self) -> None:
+        with _typed():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            settings = Settings(anonymized_telemetry=False)
+            self._client: ClientAPI = chromadb.PersistentClient(str(self._folder), settings=settings)
         self._open()
 
     def _open(self) -> None:
-        try:
+        with _typed():
             self._collection = self._client.get_or_create_collection(
                 self._collection_name,
                 embedding_function=None,
                 configuration={"hnsw": {"space": "cosine", "ef_search": 200, "ef_construction": 200}},
             )
             self.seq = int((self._collection.metadata or {}).get("seq", 0))
-        except (ChromaError, ValueError, OSError) as error:
-            raise _unusable(error) from error
 
     def put(self, ids: Sequence[str], vectors: Vectors) -> None:
         for start in range(0, len(ids), BATCH):
             part = slice(start, start + BATCH)
-            try:
+            with _typed():
                 self._collection.upsert(ids=list(ids[part]), embeddings=np.ascontiguousarray(vectors[part]))
-            except (ChromaError, ValueError) as error:
-                raise _unusable(error) from error
 
     def remove(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), BATCH):
-            self._collection.delete(ids=list(ids[start : start + BATCH]))
+            with _typed():
+                self._collection.delete(ids=list(ids[start : start + BATCH]))
 
     def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
         if k < 1:
             return []
-        try:
+        with _typed():
+            k = min(k, self._collection.count())
+            if not k:
+                return []
             found = self._collection.query(query_embeddings=[vector], n_results=k, include=["distances"])
-        except (ChromaError, ValueError) as error:
-            raise _unusable(error) from error
-        distances = found["distances"]
-        assert distances is not None  # asked for above
-        return [(edit_id, 1.0 - float(far)) for edit_id, far in zip(found["ids"][0], distances[0], strict=True)]
+        ids, distances = found["ids"][0], found["distances"]
+        if not ids or distances is None:
+            raise IndexUnusable("Chroma holds vectors, and finds none.", do=REINDEX)
+        return [(edit_id, 1.0 - float(far)) for edit_id, far in zip(ids, distances[0], strict=True)]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         if not ids:
             return {}
-        found = self._collection.get(ids=list(ids), include=["embeddings"])
-        return dict(zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True))
+        with _typed():
+            found = self._collection.get(ids=list(ids), include=["embeddings"])
+            return dict(zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True))
 
     def __len__(self) -> int:
-        return int(self._collection.count())
+        with _typed():
+            return int(self._collection.count())
 
     def mark(self, seq: int) -> None:
+        with _typed():
+            self._collection.modify(metadata={"seq": seq})
         self.seq = seq
-        self._collection.modify(metadata={"seq": seq})
 
     def clear(self) -> None:
         """Drop the collection and begin a new one."""
-        try:
+        with _typed(), suppress(NotFoundError, ValueError):  # never made, or another process has dropped it
             self._client.delete_collection(self._collection_name)
-        except (NotFoundError, ValueError):
-            pass  # it was never made, or another process has dropped it
         self._open()
 
+    def try_out(self) -> None:
+        with _typed():
+            stored = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+        if stored is not None and len(stored):
+            self.search(np.asarray(stored[0], dtype=np.float32), 1)
 
-def _client(folder: Path) -> ClientAPI:
-    folder.mkdir(parents=True, exist_ok=True)
+    def close(self) -> None:
+        with suppress(IndexUnusable), _typed():
+            self._client.close()
+
+    def _write_a_little(self) -> None:
+        """Raise `IndexUnusable` if the files cannot be written: a deleted folder can still be read for a while."""
+        self.mark(0)
+
+
+REINDEX = "run `memedit reindex`; the ledger holds everything"
+
+
+@contextmanager
+def _typed() -> Iterator[None]:
+    """Raise whatever Chroma raises as `IndexUnusable`."""
     try:
-        return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-    except Exception as error:  # Chroma's native part raises bare exceptions, panics among them
-        raise _unusable(error) from error
+        yield
+    except IndexUnusable:
+        raise
+    except BaseException as error:
+        # Its native part raises bare exceptions, and panics that are no `Exception`.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise IndexUnusable(f"Chroma failed: {reason.rstrip('.')}.", do=REINDEX) from error
 
 
-def _unusable(error: BaseException) -> IndexUnusable:
-    return IndexUnusable(
-        f"Chroma failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
-        do="run `memedit reindex`; the ledger holds everything",
-    )
+def _throw_away(folder: Path) -> None:
+    """Delete Chroma's files, and have this process forget the client it shares for them."""
+    system = SharedSystemClient._identifier_to_system.pop(str(folder), None)
+    if system is not None:
+        with suppress(IndexUnusable), _typed():
+            system.stop()
+    shutil.rmtree(folder, ignore_errors=True)

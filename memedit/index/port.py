@@ -12,7 +12,7 @@ class Index(ABC):
     """The vectors of the edits of one namespace and kind, by edit id.
 
     The memory calls it from one thread at a time and treats what it proposes as a guess: ids are checked against the
-    ledger before they are used.
+    ledger before they are used. When a call raises `IndexUnusable`, the memory makes the index anew from the ledger.
     """
 
     name: str
@@ -44,6 +44,12 @@ class Index(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """How many ids it holds."""
+
+    def try_out(self) -> None:  # noqa: B027
+        """Raise `IndexUnusable` if searching cannot work; called only when something failed before."""
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of files; what was put stays. The next use may open them again."""
 
     def mark(self, seq: int) -> None:
         """Note that everything up to event `seq` is in it."""

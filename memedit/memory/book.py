@@ -2,55 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 
 from memedit.edits import AnyEdit
 from memedit.errors import EditRejected
 from memedit.memory.conflicts import OnConflict, Receipt, Slots
 from memedit.memory.events import Event, added, superseded
-from memedit.memory.ledger import Head, Reader, Row, Writer
+from memedit.memory.ledger import Reader, Row
+from memedit.memory.recall import expired
 from memedit.relations import Relations
 
 
 class Book:
-    """Enters a chunk of edits into the ledger, one after the other, each seeing the ones before it."""
+    """Decides for a chunk of edits what the ledger shall record, one after the other, each seeing the ones before it.
 
-    def __init__(self, writer: Writer, head: Head, rows: Sequence[Row], relations: Relations) -> None:
+    Args:
+        reader: Reads the ledger; the caller holds the write lock.
+        namespace_id: Whose edits.
+        rows: Of the chunk.
+        relations: Says which relations have one value at a time.
+        now: An edit whose time is over by then is no rival, and none that is known.
+    """
+
+    def __init__(
+        self, reader: Reader, namespace_id: int, rows: Sequence[Row], relations: Relations, now: datetime
+    ) -> None:
         self.events: list[Event] = []
         self.fresh: list[tuple[Row, str]] = []
-        self._head = head
-        related = {row.id: row for row in _related(writer, head.namespace_id, rows)}
-        active = writer.active_among(head.namespace_id, list(related))
-        self._stored = writer.edits(head.namespace_id, active | {row.id for row in rows})
-        self._by_content = {related[edit_id].content_hash: edit_id for edit_id in active}
+        met = {row.id: row for row in reader.in_force_of_content(namespace_id, [row.content_hash for row in rows])}
+        slots = {(row.subject_key, row.relation_key) for row in rows if row.subject_key and row.relation_key}
+        for rival in reader.in_force_of_subjects(namespace_id, [subject for subject, _ in slots if subject]):
+            if (rival.subject_key, rival.relation_key) in slots:
+                met[rival.id] = rival
+        self._stored = reader.edits(namespace_id, [*met, *(row.id for row in rows)])
+        live = [row for row in met.values() if not expired(self._stored[row.id], now)]
+        self._known = {row.content_hash: row.id for row in live}
         self._slots = Slots(relations)
-        for edit_id in active:
-            self._slots.put(related[edit_id], self._stored[edit_id])
+        for row in live:
+            self._slots.put(row, self._stored[row.id])
 
-    def enter(self, row: Row, edit: AnyEdit, on_conflict: OnConflict) -> Receipt:
-        if known := self._by_content.get(row.content_hash):
-            return Receipt(self._stored[known], self._head.revision, "known")
+    def enter(self, row: Row, edit: AnyEdit, on_conflict: OnConflict, revision: int) -> Receipt:
+        """The receipt of one edit, if it becomes part of change set `revision`."""
+        known = self._stored.get(self._known.get(row.content_hash, ""))
+        if known is not None and known.expires_at == edit.expires_at:
+            return Receipt(known, revision, "known")
         stored = self._stored.get(row.id)
-        if stored is not None and stored.content_hash != row.content_hash:
+        if stored is not None and (stored.content_hash, stored.expires_at) != (row.content_hash, edit.expires_at):
             raise EditRejected(
                 f"The id `{row.id}` already names another edit.", do="leave the id out, or give a new one"
             )
         gone, possible = self._slots.judge(row, edit, on_conflict)
+        if known is not None and known.id not in gone:  # it says the same, and only ends at another time
+            gone += (known.id,)
         for edit_id in gone:
             self.events.append(superseded(edit_id, by=row.id))
             self._slots.remove(edit_id)
-            self._by_content.pop(self._stored[edit_id].content_hash, None)
+            self._known.pop(self._stored[edit_id].content_hash, None)
         if stored is None:
+            stored = self._stored[row.id] = edit
             self.fresh.append((row, edit.model_dump_json(exclude_defaults=True)))
         self.events.append(added(row.id))
-        self._stored[row.id] = edit
-        self._by_content[row.content_hash] = row.id
-        self._slots.put(row, edit)
-        return Receipt(edit, self._head.revision, "added", gone, possible)
-
-
-def _related(reader: Reader, namespace_id: int, rows: Sequence[Row]) -> Iterator[Row]:
-    """Stored rows that a chunk can meet: the same id, the same content, or the same subject."""
-    yield from reader.rows(namespace_id, [row.id for row in rows])
-    yield from reader.rows_of_content(namespace_id, [row.content_hash for row in rows])
-    yield from reader.rows_of_subjects(namespace_id, [row.subject_key for row in rows if row.subject_key])
+        self._known[row.content_hash] = row.id
+        self._slots.put(row, stored)
+        return Receipt(stored, revision, "added", gone, possible)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from memedit.edits import AnyEdit, as_edit
 from memedit.errors import EditRejected, FileRejected
+from memedit.text import one_line, storable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -25,12 +27,14 @@ def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
         FileRejected: Its name ends in neither form, or it cannot be written.
     """
     dump = _dump_yaml if _form(path) == "yaml" else _dump_jsonl
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(dump(edits))
-        os.replace(file.name, path)
-    except OSError as error:
-        raise FileRejected(f"{path} cannot be written: {error.strerror}.", do="name another file") from error
+        draft.write_text(dump(edits), encoding="utf-8", newline="\n")
+        os.replace(draft, path)
+    except (OSError, ValueError) as error:  # ValueError: its name holds a NUL
+        with suppress(OSError, ValueError):
+            draft.unlink(missing_ok=True)
+        raise FileRejected(f"{_shown(path)} cannot be written: {_why(error)}.", do="name another file") from error
 
 
 def read_edits(path: Path) -> list[AnyEdit]:
@@ -41,19 +45,19 @@ def read_edits(path: Path) -> list[AnyEdit]:
     """
     load = _load_yaml if _form(path) == "yaml" else _load_jsonl
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileRejected(f"{path} cannot be read: {error.strerror}.", do="check the name") from error
+        text = path.read_text(encoding="utf-8-sig")  # editors of some systems put a byte order mark first
     except UnicodeDecodeError as error:
         raise FileRejected(
-            f"{path} is not UTF-8: {error.reason} at byte {error.start}.", do="save it as UTF-8"
+            f"{_shown(path)} is not UTF-8: {error.reason} at byte {error.start}.", do="save it as UTF-8"
         ) from error
+    except (OSError, ValueError) as error:
+        raise FileRejected(f"{_shown(path)} cannot be read: {_why(error)}.", do="check the name") from error
     edits = []
     for place, value in load(path, text):
         try:
             edits.append(as_edit(value))
         except EditRejected as error:
-            raise FileRejected(f"{path}, {place}: {error.what}", do="correct it; nothing was imported") from error
+            raise FileRejected(f"{_shown(path)}, {place}: {error.what}", do="correct it; nothing was imported") from error
     return edits
 
 
@@ -64,7 +68,7 @@ def _form(path: Path) -> str:
         return "jsonl"
     known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES))
     raise FileRejected(
-        f"The form of {path} is told by its ending, and `{path.suffix}` is none of {known}.", do="rename it"
+        f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it"
     )
 
 
@@ -84,7 +88,7 @@ def _load_jsonl(path: Path, text: str) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise FileRejected(
-                    f"{path}, line {number} is not JSON: {error}.", do="one JSON object a line"
+                    f"{_shown(path)}, line {number} is not JSON: {error}.", do="one JSON object a line"
                 ) from error
 
 
@@ -92,16 +96,25 @@ def _load_yaml(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     try:
         # An alias can make a small file into a huge value, and nobody writes edits with them.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise FileRejected(f"{path} uses YAML aliases (`*name`).", do="write the values out")
+            raise FileRejected(f"{_shown(path)} uses YAML aliases (`*name`).", do="write the values out")
         data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, FileRejected):
-            raise
-        raise FileRejected(f"{path} is not YAML: {' '.join(str(error).split())}.", do="correct it") from error
+    except FileRejected:
+        raise
+    except Exception as error:  # beside YAMLError, its constructors raise what a wrong value brings about
+        reason = one_line(str(error), 300) or type(error).__name__
+        raise FileRejected(f"{_shown(path)} is not YAML: {reason.rstrip('.')}.", do="correct it") from error
     entries = data.get("edits") if isinstance(data, dict) else data
     if entries is None:
         entries = []
     if not isinstance(entries, list):
-        raise FileRejected(f"{path} holds no list of edits.", do="write a list, or `edits:` followed by one")
+        raise FileRejected(f"{_shown(path)} holds no list of edits.", do="write a list, or `edits:` followed by one")
     for number, entry in enumerate(entries, start=1):
         yield f"entry {number}", entry
+
+
+def _shown(path: Path) -> str:
+    return storable(str(path))
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

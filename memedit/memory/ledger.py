@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select, update
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from memedit.edits import KINDS, AnyEdit, Fact
 from memedit.embedders.port import text_hash
+from memedit.errors import LedgerCorrupt
 from memedit.memory.events import Change, Event
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
 from memedit.memory.storage import open_engine, typed_errors
@@ -63,7 +65,7 @@ class Row:
         if isinstance(edit, Fact):
             subject = same_key(edit.subject) if edit.subject else None
             relation = relations.key(edit.relation) if edit.relation else None
-            names = [" ".join(words(name)) for name in (edit.named_subject, *edit.aliases)]
+            names = [" ".join(words(name)) for name in edit.names]
         return cls(
             edit.id, edit.kind, subject, relation, "\n".join(dict.fromkeys(names)), edit.content_hash,
             text_hash(edit.key_text), text_hash(edit.relation_text),
@@ -93,8 +95,10 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._engine = open_engine(path)
-        # An in-process database is one connection, which threads must share in turn.
-        self._turn: threading.RLock | None = threading.RLock() if path is None else None
+        # An in-process database is one connection, which threads must share in turn. Of a file the writers of this
+        # process wait here for one another: SQLite would have them sleep and try again.
+        self._read_turn = threading.RLock() if path is None else nullcontext()
+        self._write_turn = self._read_turn if path is None else threading.RLock()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -118,15 +122,13 @@ class Ledger:
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
-        if self._turn:
-            self._turn.acquire()
-        try:
-            with typed_errors(self.path), self._engine.connect().execution_options(writes=writes) as connection:
-                with connection.begin():
-                    yield connection
-        finally:
-            if self._turn:
-                self._turn.release()
+        with (
+            self._write_turn if writes else self._read_turn,
+            typed_errors(self.path),
+            self._engine.connect().execution_options(writes=writes) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
 
 class Reader:
@@ -173,17 +175,21 @@ class Reader:
         """The edits of these ids that exist, in force or not; all of them when None."""
         query = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == namespace_id)
         rows = self._in_batches(query, edits.c.id, ids)
-        return {row.id: KINDS[row.kind].model_validate_json(row.body) for row in rows}
+        return {row.id: _edit(row.id, row.kind, row.body) for row in rows}
 
-    def rows_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
-        """Rows of all Facts, in force or not, with one of these subjects."""
-        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
-        yield from (Row(*row) for row in self._in_batches(query, edits.c.subject_key, keys))
+    def in_force_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
+        """Rows of the Facts in force with one of these subjects."""
+        return self._rows_in_force(namespace_id, edits.c.subject_key, keys)
 
-    def rows_of_content(self, namespace_id: int, hashes: Iterable[str]) -> Iterator[Row]:
-        """Rows of all edits, in force or not, that say the same as one with this content hash."""
-        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
-        yield from (Row(*row) for row in self._in_batches(query, edits.c.content_hash, hashes))
+    def in_force_of_content(self, namespace_id: int, hashes: Iterable[str]) -> Iterator[Row]:
+        """Rows of the edits in force that say the same as one with this content hash."""
+        return self._rows_in_force(namespace_id, edits.c.content_hash, hashes)
+
+    def _rows_in_force(self, namespace_id: int, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Row]:
+        query = select(*(edits.c[name] for name in Row.__slots__)).where(
+            edits.c.namespace_id == namespace_id, LAST_STATE == 1
+        )
+        yield from (Row(*row) for row in self._in_batches(query, column, values))
 
     def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
         """Those of these ids that are in force after event `until` (after the last one when None)."""
@@ -192,7 +198,7 @@ class Reader:
             events.c.active.is_not(None),
             *([] if until is None else [events.c.seq <= until]),
         )
-        found = set()
+        found: set[str] = set()
         for batch in _batches(ids):
             last = select(func.max(events.c.seq)).where(span, events.c.edit_id.in_(batch)).group_by(events.c.edit_id)
             query = select(events.c.edit_id).where(
@@ -209,9 +215,7 @@ class Reader:
         by_revision: dict[int, list[Event]] = {}
         for row in self._connection.execute(happened):
             active = None if row.active is None else bool(row.active)
-            by_revision.setdefault(row.revision, []).append(
-                Event(row.kind, row.edit_id, active, json.loads(row.data or "{}"))
-            )
+            by_revision.setdefault(row.revision, []).append(Event(row.kind, row.edit_id, active, _data(row.data)))
         made = (
             select(change_sets).where(change_sets.c.namespace_id == head.namespace_id).order_by(change_sets.c.revision)
         )
@@ -231,7 +235,7 @@ class Reader:
         query = select(func.max(change_sets.c.revision)).where(
             mine, change_sets.c.kind != "undo", change_sets.c.revision.not_in(undone)
         )
-        return self._connection.scalar(query)
+        return self._connection.scalar(query)  # type: ignore[no-any-return]
 
     def last_seq(self, namespace_id: int, revision: int) -> int:
         """The last event of all change sets up to `revision`."""
@@ -251,11 +255,18 @@ class Reader:
         """The stored vectors of these texts, shape (dimension,) each."""
         query = select(vectors.c.text_hash, vectors.c.vector).where(vectors.c.embedder == embedder)
         rows = self._in_batches(query, vectors.c.text_hash, hashes)
-        return {row.text_hash: np.frombuffer(row.vector, dtype="<f4") for row in rows}
+        return {row.text_hash: _vector(row.text_hash, row.vector) for row in rows}
 
-    def check(self) -> str:
-        """`ok`, or what the database finds wrong with its file."""
-        return str(self._connection.exec_driver_sql("PRAGMA integrity_check").scalar())
+    def dimension(self, embedder: str) -> int | None:
+        """Of the stored vectors of this embedder; None when there are none."""
+        query = select(func.length(vectors.c.vector)).where(vectors.c.embedder == embedder).limit(1)
+        size = self._connection.scalar(query)
+        return None if size is None else size // 4
+
+    def check(self) -> list[str]:
+        """What the database finds wrong with its file."""
+        found = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
+        return [report for report in map(str, found) if report != "ok"]
 
     def _in_batches(self, query: Select[Any], column: Any, values: Iterable[str] | None) -> Iterator[Any]:
         if values is None:
@@ -335,15 +346,58 @@ class Writer(Reader):
 
 
 HEAD = select(namespaces.c.id, namespaces.c.revision, namespaces.c.seq).where(namespaces.c.name == bindparam("name"))
+LAST_STATE = (
+    select(events.c.active)
+    .where(
+        events.c.namespace_id == edits.c.namespace_id,
+        events.c.edit_id == edits.c.id,
+        events.c.active.is_not(None),
+    )
+    .order_by(events.c.seq.desc())
+    .limit(1)
+    .correlate(edits)
+    .scalar_subquery()
+)
+"""1 for an edit in force, in a query of `edits`."""
 
 
 def micros(when: datetime) -> int:
     """Microseconds since 1970, UTC."""
-    return (when.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+    return (as_utc(when) - EPOCH) // timedelta(microseconds=1)
+
+
+def as_utc(when: datetime) -> datetime:
+    """A time without a zone is taken as UTC, as in edits."""
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def from_micros(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
+
+
+def _edit(edit_id: str, kind: str, body: str) -> AnyEdit:
+    try:
+        return KINDS[kind].model_validate_json(body)
+    except (ValidationError, ValueError, KeyError) as error:
+        raise _corrupt(f"edit `{edit_id:.40}` cannot be read") from error
+
+
+def _data(stored: str | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(stored or "{}"))
+    except (ValueError, TypeError) as error:
+        raise _corrupt("an event cannot be read") from error
+
+
+def _vector(key: str, stored: bytes) -> NDArray[np.float32]:
+    try:
+        return np.frombuffer(stored, dtype="<f4")
+    except (ValueError, TypeError) as error:
+        raise _corrupt(f"vector `{key:.40}` cannot be read") from error
+
+
+def _corrupt(what: str) -> LedgerCorrupt:
+    return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
 
 
 def _as_dict(row: Row) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from memedit.edits import AnyEdit
-from memedit.embedders import Embedder
 from memedit.embedders.port import text_hash
 from memedit.errors import UnknownEdit
 from memedit.index import ExactIndex
-from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate
+from memedit.memory.vectors import TextVectors
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Snapshot:
     namespace: str
     revision: int
     _edits: tuple[AnyEdit, ...] = field(repr=False)
-    _ledger: Ledger = field(repr=False)
-    _embedder: Callable[[], Embedder] = field(repr=False)
+    _vectors: TextVectors = field(repr=False)
 
     def __len__(self) -> int:
         return len(self._edits)
@@ -54,14 +53,9 @@ class Snapshot:
         edits = {edit.id: edit for edit in self.edits(kind=kind)}
         if not edits:
             return []
-        embedder = self._embedder()
-        hashes = {edit.id: text_hash(edit.key_text) for edit in edits.values()}
-        with self._ledger.reading() as reader:
-            known = reader.vectors(embedder.id, hashes.values())
-        lacking = list({edit.key_text for edit in edits.values() if hashes[edit.id] not in known})
-        known |= {text_hash(text): vector for text, vector in zip(lacking, embedder.embed(lacking), strict=True)}
+        texts = {text_hash(edit.key_text): edit.key_text for edit in edits.values()}
+        known = self._vectors.of(texts, lambda lacking: {key: texts[key] for key in lacking})
         index = ExactIndex()
-        for edit_id, key in hashes.items():
-            index.put([edit_id], known[key][None, :])
-        found = index.search(embedder.embed([query])[0], k)
+        index.put(list(edits), np.stack([known[text_hash(edit.key_text)] for edit in edits.values()]))
+        found = index.search(self._vectors.of_queries([query])[0], k)
         return [Candidate(edits[edit_id], cosine) for edit_id, cosine in found]

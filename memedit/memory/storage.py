@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from memedit.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerReadOnly, StorageFull
@@ -29,12 +29,18 @@ def open_engine(path: Path | None) -> Engine:
     else:
         _make_folder(path)
         engine = create_engine(
-            f"sqlite:///{path / LEDGER_FILE}", connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}
+            URL.create("sqlite", database=str(path / LEDGER_FILE)),
+            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+            max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
         )
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
-    with typed_errors(path), engine.connect().execution_options(writes=True) as connection, connection.begin():
-        migrate(connection)
+    try:
+        with typed_errors(path), engine.connect().execution_options(writes=True) as connection, connection.begin():
+            migrate(connection)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -43,9 +49,10 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise LedgerError(f"{path} is a file, not a folder.", do="name a folder for the memory") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: its name holds a NUL
         raise LedgerReadOnly(
-            f"The folder {path} cannot be made: {error.strerror}.", do="name a folder that can be written"
+            f"The folder {str(path)!r:.300} cannot be made: {getattr(error, 'strerror', None) or error}.",
+            do="name a folder that can be written",
         ) from error
 
 

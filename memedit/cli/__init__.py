@@ -1,0 +1,205 @@
+"""The `memedit` command: its commands, each imported only when it is run, and what an error looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+FINE, FAILED, WRONG, INTERNAL, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin": {
+        "demo": ("demo:demo", "See an edit take effect, step by step."),
+        "init": ("care:init", "Make a memory."),
+    },
+    "Edit": {
+        "add": ("edits:add", "Put an edit in force."),
+        "list": ("edits:list_edits", "List the edits in force, now or as of a revision or time."),
+        "show": ("edits:show", "Show all of one edit, with its history."),
+        "search": ("edits:search", "Find the edits nearest to a text."),
+        "retract": ("edits:retract", "Take edits out of force."),
+        "undo": ("changes:undo", "Take back the last change."),
+        "history": ("changes:history", "List the changes, or those of one edit."),
+        "revert": ("changes:revert", "Go back to the state of a revision."),
+    },
+    "Ask": {
+        "ask": ("ask:ask", "Ask the model, with the memory in front of it."),
+        "chat": ("chat:chat", "Talk with the model, and edit it as you go."),
+        "explain": ("ask:explain", "Show what would be looked up and sent, and why."),
+        "verify": ("ask:verify", "Prove an edit: ask with and without the memory."),
+    },
+    "Files": {
+        "export": ("files:export", "Write the edits in force to a file."),
+        "import": ("files:import_file", "Add the edits of a file."),
+        "apply": ("apply:apply", "Make the memory hold what a file says; shows a plan first."),
+        "test": ("files:test", "Run the probes of a file of edits; for CI."),
+    },
+    "Care": {
+        "doctor": ("doctor:doctor", "Check the installation and the memory."),
+        "reindex": ("care:reindex", "Build the index again from the ledger."),
+        "namespaces": ("care:namespaces", "List the namespaces."),
+        "methods": ("care:methods", "List the methods that can answer."),
+    },
+}
+WHERE = {name: place for group in COMMANDS.values() for name, (place, _) in group.items()}
+
+PROVIDERS = ("openai", "httpx2", "httpx", "httpcore2", "httpcore")
+REMEDIES = {
+    "AuthenticationError": "check the key in OPENAI_API_KEY",
+    "PermissionDeniedError": "check what the key in OPENAI_API_KEY may do",
+    "NotFoundError": "check the model's name and --base-url",
+    "RateLimitError": "wait a little, or check the account's limits",
+    "BadRequestError": "check the model's name and the options",
+    "APIConnectionError": "check the network and --base-url",
+    "APITimeoutError": "try again, or check --base-url",
+    "OpenAIError": "set OPENAI_API_KEY, or give the --base-url of a server that needs none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is said of an error: the exit code, the error's name, what happened, what to do."""
+
+    code: int
+    type: str
+    message: str
+    do: str | None = None
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is run, and says every error in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(WHERE)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in WHERE:
+            return None
+        module, _, name = WHERE[cmd_name].partition(":")
+        command = getattr(import_module(f"memedit.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in WHERE and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], WHERE, n=1)
+            ctx.fail(f"There is no command `{args[0]:.40}`." + (f" Did you mean `{near[0]}`?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, group in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<10}", line) for name, (_, line) in group.items()])
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **how: Any) -> NoReturn:  # type: ignore[override]
+        """Run the command line and exit.
+
+        Exits with 0 when all is well, 1 when a check failed, 2 for wrong use or an error that says what to do,
+        3 for an error inside memedit.
+        """
+        name, given = "memedit", list(sys.argv[1:] if args is None else args)
+        if "_MEMEDIT_COMPLETE" in os.environ:  # the shell asks how a word may end
+            super().main(given, name)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        try:
+            with self.make_context(name, given) as context:
+                self.invoke(context)
+            sys.stdout.flush()
+        except click.exceptions.Exit as done:
+            code = done.exit_code
+        except BrokenPipeError:
+            code = PIPE_CLOSED
+        except (KeyboardInterrupt, click.Abort):
+            code = _tell(Fault(INTERRUPTED, "Interrupted", "Stopped."), given)
+        except Exception as error:
+            code = _tell(_fault(error), given)
+        else:
+            code = FINE
+        sys.exit(_end(code))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="memedit", message="%(prog)s %(version)s")
+def main() -> None:
+    """Correct a language model at once, without training it.
+
+    An edit memory stands in front of the model: where an edit is in scope, the model answers as if the edit were true;
+    everywhere else it answers as before.
+
+    \b
+        memedit add "The capital of Australia is Sydney."
+        memedit ask "What is the capital of Australia?"
+        memedit undo
+    """  # noqa: D301 — click's mark for lines that stay as they are
+
+
+def _fault(error: Exception) -> Fault:
+    from memedit.errors import MemeditError
+
+    kind = type(error).__name__
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return Fault(WRONG, "UsageError", error.format_message())
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        return Fault(
+            WRONG,
+            "UsageError",
+            error.format_message(),
+            f"see `{context.command_path if context else 'memedit'} --help`",
+        )
+    if isinstance(error, MemeditError):
+        return Fault(WRONG, kind, error.what, error.do)
+    message = " ".join(str(error).split())[:300]
+    if any(base.__module__.partition(".")[0] in PROVIDERS for base in type(error).__mro__):
+        known = (base.__name__ for base in type(error).__mro__ if base.__name__ in REMEDIES)
+        return Fault(
+            WRONG, kind, f"The model's server failed: {kind}: {message}", REMEDIES[next(known, "APIConnectionError")]
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return Fault(WRONG, kind, f"{error.filename}: {error.strerror}.", "check the name, and whether you may use it")
+    return Fault(INTERNAL, kind, f"memedit failed: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
+
+
+def _tell(fault: Fault, given: Sequence[str]) -> int:
+    """Say what is wrong: on stderr, or as JSON on stdout when that was asked for."""
+    from memedit.cli._print import say, show_json
+
+    if os.environ.get("MEMEDIT_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+    with suppress(BrokenPipeError):
+        if "--json" in given[: given.index("--")] if "--" in given else "--json" in given:
+            show_json({"error": {"type": fault.type, "message": fault.message, "do": fault.do}})
+        elif fault.message.startswith("Usage:"):
+            say(fault.message, err=True)
+        else:
+            say(("memedit: ", "bold red"), fault.message, err=True)
+            if fault.do:
+                say((f"  → {fault.do}", "dim"), err=True)
+    return fault.code
+
+
+def _end(code: int) -> int:
+    """The exit code; nothing more is written to a pipe that was closed, so that Python does not complain at its end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    if code == PIPE_CLOSED:
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

@@ -1,0 +1,274 @@
+"""What all commands share: their common options, opening the memory and the model, and finding edits by id."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._print import busy, say, short
+
+if TYPE_CHECKING:
+    from memedit.editable import EditableLLM
+    from memedit.edits import AnyEdit
+    from memedit.llms import LLM
+    from memedit.memory import Change, EditMemory
+
+FAILED = 1  # exit code: a check failed
+LEDGER_FILE = "ledger.sqlite"
+BUNDLED = "SmolLM2-135M-Instruct"
+EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "ANONYMIZED_TELEMETRY": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The common options of one run.
+
+    Args:
+        path: The folder of the memory.
+        path_given: Whether it stands on the command line.
+        namespace: Whose edits.
+        namespace_given: Whether it was named, on the command line or in the environment.
+        model: As `as_llm` takes it.
+        base_url: Of an OpenAI-compatible server.
+        embedder: As `as_embedder` takes it; None for the default.
+        as_json: Whether stdout gets one JSON value and nothing else.
+    """
+
+    path: Path
+    path_given: bool
+    namespace: str
+    namespace_given: bool
+    model: str
+    base_url: str | None
+    embedder: str | None
+    as_json: bool
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether there is a ledger in the folder."""
+        return os.path.exists(self.path / LEDGER_FILE)
+
+    @contextmanager
+    def memory(self, *, create: bool = False, note: bool = True) -> Iterator[EditMemory]:
+        """The memory, opened; made first where `create` is set, which a `note` on stderr says.
+
+        Raises:
+            LedgerError: There is none, or it cannot be opened.
+        """
+        is_new = not self.has_memory
+        if is_new and not create and not self.path.is_file():
+            from memedit.errors import LedgerError
+
+            raise LedgerError(
+                f"There is no memory in {self.path}.",
+                do="make one with `memedit init` or `memedit add`, or name its folder with --memory",
+            )
+        with open_memory(self.path, self.embedder) as memory:
+            if is_new and note:
+                say((f"made a new memory in {self.path}", "dim"), err=True)
+            yield memory
+
+    def throw_away(self) -> EditMemory:
+        """A memory that ends with this run."""
+        return open_memory(None, self.embedder)
+
+    def llm(self) -> LLM:
+        """The model, loaded."""
+        if self.base_url and not self.model.startswith("openai:"):
+            raise click.UsageError("--base-url goes with --model openai:MODEL.")
+        with busy(f"loading {BUNDLED if self.model == 'bundled' else self.model}…"):
+            return open_model(self.model, self.base_url)
+
+    def editable(self, memory: EditMemory) -> EditableLLM:
+        """The model with the memory in front of it; embedder and model are loaded now."""
+        from memedit.editable import EditableLLM
+
+        llm = self.llm()
+        self.load_embedder(memory)
+        return EditableLLM(llm, memory, namespace=self.namespace)
+
+    def load_embedder(self, memory: EditMemory) -> None:
+        """Load the embedder, saying so, unless the namespace is empty and does not need it."""
+        if memory.revision(namespace=self.namespace):
+            with busy("loading the embedder…"):
+                _ = memory.embedder
+
+
+def open_memory(path: Path | None, embedder: str | None) -> EditMemory:
+    """The memory in a folder, or one that ends with the process."""
+    from memedit.memory import EditMemory
+
+    return EditMemory(path, embedder=embedder)
+
+
+def open_model(spec: str, base_url: str | None) -> LLM:
+    """The model of this name."""
+    from memedit.llms import as_llm
+
+    return as_llm(spec, **({"base_url": base_url} if base_url else {}))
+
+
+class Command(click.Command):
+    """A command with the common options, which it hands to its function as a `Session` (`@click.pass_obj`)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _common_options()
+        # Behind a line with nothing but a backspace, click leaves the lines of a paragraph as they are.
+        self.help = EXAMPLE.sub("\n\n\b\n", cleandoc(self.help or ""))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        path, path_from = ctx.params.pop("memory"), ctx.get_parameter_source("memory")
+        threads = ctx.params.pop("threads")
+        named = ctx.get_parameter_source("namespace") is not click.core.ParameterSource.DEFAULT
+        ctx.obj = Session(
+            Path(path).expanduser(),
+            path_from is click.core.ParameterSource.COMMANDLINE,
+            ctx.params.pop("namespace"),
+            named,
+            ctx.params.pop("model"),
+            ctx.params.pop("base_url"),
+            ctx.params.pop("embedder"),
+            ctx.params.pop("as_json"),
+        )
+        quiet_libraries()
+        if threads is not None:
+            use_threads(threads)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shared = {option.name for option in _common_options()}
+        groups: dict[str, list[tuple[str, str]]] = {"Options": [], "Common options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                groups["Common options" if param.name in shared else "Options"].append(record)
+        for title, records in groups.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _common_options() -> list[click.Option]:
+    def option(*names: str, **how: Any) -> click.Option:
+        return click.Option(names, **how)
+
+    return [
+        option("--memory", envvar="MEMEDIT_MEMORY", default=".memedit", metavar="FOLDER", show_default=True,
+               help="Where the memory lies. [env MEMEDIT_MEMORY]"),
+        option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
+               help="Whose edits. [env MEMEDIT_NAMESPACE]"),
+        option("--model", envvar="MEMEDIT_MODEL", default="bundled", metavar="SPEC", show_default=True,
+               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL. [env MEMEDIT_MODEL]"),
+        option("--base-url", metavar="URL", help="The server of an openai: model."),
+        option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
+               help="bundled, st:ID_OR_FOLDER or openai:MODEL. [env MEMEDIT_EMBEDDER]"),
+        option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
+        option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
+    ]  # fmt: skip
+
+
+def quiet_libraries() -> None:
+    """Libraries that are imported later print no progress bars, warnings or log lines."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+def use_threads(count: int) -> None:
+    """How many threads torch uses, whether it is imported already or not."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(count)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(count)
+
+
+def read_text(given: str, *, what: str) -> str:
+    """What was given as an argument; `-` reads stdin."""
+    try:
+        text = sys.stdin.read() if given == "-" else given
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"What stands on stdin is not UTF-8: {error.reason}.") from None
+    if not text.strip():
+        raise click.UsageError(f"The {what} is empty.")
+    return text.strip() if given == "-" else text
+
+
+def find_edits(edits: Iterable[AnyEdit], prefixes: Sequence[str], namespace: str) -> list[AnyEdit]:
+    """The edits of these ids, or of ids that begin so.
+
+    Raises:
+        UnknownEdit: For one of them there is none, or more than one.
+    """
+    from memedit.errors import UnknownEdit
+
+    by_id = {edit.id: edit for edit in edits}
+    found = []
+    for prefix in prefixes:
+        ids = [prefix] if prefix in by_id else [edit_id for edit_id in by_id if edit_id.startswith(prefix)]
+        if len(ids) != 1 or not prefix:
+            several = f"begins {len(ids)} ids" if prefix and ids else "is not in force"
+            raise UnknownEdit(
+                f"`{prefix:.40}` {several} in namespace `{namespace}`.",
+                do="see the ids with `memedit list`, those of former edits with `memedit history`",
+            )
+        found.append(by_id[ids[0]])
+    return found
+
+
+def texts_of(memory: EditMemory, changes: Sequence[Change], namespace: str) -> dict[str, str]:
+    """The text of every edit that these change sets put in or took out of force, as far as it can be told."""
+    known = {edit.id: edit.text for edit in memory.edits(namespace=namespace)}
+    for change in changes:
+        for ids, revision in ((change.came, change.revision), (change.went, change.revision - 1)):
+            if any(edit_id not in known for edit_id in ids):
+                known |= {edit.id: edit.text for edit in memory.as_of(revision, namespace=namespace).edits()}
+    return known
+
+
+def revision_or_time(given: str | None) -> int | datetime | None:
+    """A revision's number, or a date or time (UTC where it names no zone).
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    if given is None or given.isdecimal():
+        return None if given is None else int(given)
+    try:
+        when = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter(
+            f"`{given}` is neither a revision such as 3 nor a time such as 2026-03-01T12:00.", param_hint="--as-of"
+        ) from None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def day(when: datetime | None) -> str:
+    """A time as people read it, in this machine's zone."""
+    return "" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def cited(edit: AnyEdit) -> str:
+    """An edit on one line."""
+    return f"{short(edit.id)}  {' '.join(edit.text.split())}"

@@ -1,0 +1,207 @@
+"""`ask`, `explain`, `verify`: the model with the memory in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._common import FAILED, Command, Session, cited, find_edits, read_text
+from memedit.cli._print import Piece, busy, printable, say, short, show_json, table, write
+
+if TYPE_CHECKING:
+    from memedit.editable import EditableLLM, Explanation
+    from memedit.messages import Answer, Request
+    from memedit.verify import Verification
+
+SHOWN = 10  # candidates that `explain` lists
+MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of the answer, at most.")
+
+
+@click.command(cls=Command)
+@click.argument("prompt")
+@click.option("--stream", is_flag=True, help="Print the answer as it is made.")
+@MAX_TOKENS
+@click.option("--trace", is_flag=True, help="Also say on stderr what was looked up and called.")
+@click.pass_obj
+def ask(session: Session, prompt: str, stream: bool, max_tokens: int | None, trace: bool) -> None:
+    """Ask the model, with the memory in front of it. `-` reads the prompt from stdin.
+
+    The answer stands on stdout, and the edits it rests on stand on stderr.
+
+    Example:
+        memedit ask "What is the capital of Australia?"
+        memedit ask "Who leads it?" --model openai:gpt-5-mini --stream
+        cat question.txt | memedit ask - --model hf:./my-model
+    """
+    question = read_text(prompt, what="prompt")
+    if stream and session.as_json:
+        raise click.UsageError("--stream and --json exclude one another.")
+    options = token_options(max_tokens)
+    with session.memory() as memory:
+        editable = session.editable(memory)
+        if stream:
+            answer = streamed(editable, question, options)
+        else:
+            with busy("asking…"):
+                answer = editable.invoke(question, **options)
+    if session.as_json:
+        show_json(answer_values(answer) | {"trace": answer.trace.to_dict()})
+        return
+    if not stream:
+        say(answer.text)
+    show_citations(answer)
+    if trace:
+        for line in answer.trace.lines():
+            say((line, "dim"), err=True)
+
+
+@click.command(cls=Command)
+@click.argument("prompt")
+@MAX_TOKENS
+@click.pass_obj
+def explain(session: Session, prompt: str, max_tokens: int | None) -> None:
+    """Show what would be looked up, how probably each edit is in scope and why, and the exact request to the model.
+
+    The model is not asked. `-` reads the prompt from stdin.
+
+    Example:
+        memedit explain "What is the capital of Australia?"
+    """
+    question = read_text(prompt, what="prompt")
+    with session.memory() as memory:
+        editable = session.editable(memory)
+        explanation = editable.explain(question, **token_options(max_tokens))
+    if session.as_json:
+        show_json(explanation_values(explanation))
+    else:
+        show_explanation(explanation, editable.llm.name)
+
+
+@click.command(cls=Command)
+@click.argument("id")
+@MAX_TOKENS
+@click.pass_obj
+def verify(session: Session, id: str, max_tokens: int | None) -> None:
+    """Prove an edit: ask its probes of the model alone and of the model with its memory.
+
+    In scope the answer must say what the edit says; out of scope it must be the very same as before. An edit without
+    probes of its own gets some, made from its prompt or statement. Exits with 1 when a check fails.
+
+    Example:
+        memedit verify 3f2a
+    """
+    with session.memory() as memory:
+        edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
+        editable = session.editable(memory)
+        with busy("asking before and after…"):
+            verification = editable.verify(edit.id, **token_options(max_tokens))
+    if session.as_json:
+        show_json(verification.to_dict())
+    else:
+        _show_verification(verification)
+    if not verification.passed:
+        click.get_current_context().exit(FAILED)
+
+
+def token_options(max_tokens: int | None) -> dict[str, Any]:
+    """The option of a request, where it was given."""
+    return {} if max_tokens is None else {"max_tokens": max_tokens}
+
+
+def streamed(editable: EditableLLM, prompt: Any, options: dict[str, Any]) -> Answer:
+    """The answer, printed while it is made."""
+    stream = editable.stream(prompt, **options)
+    for piece in stream:
+        write(piece)
+    write("\n")
+    assert stream.answer is not None
+    return stream.answer
+
+
+def answer_values(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON values."""
+    return {
+        "text": answer.text,
+        "edited": answer.edited,
+        "citations": [edit.to_dict() for edit in answer.citations],
+        "revision": answer.revision,
+        "usage": dict(answer.reply.usage),
+        "finish_reason": answer.reply.finish_reason,
+    }
+
+
+def show_citations(answer: Answer) -> None:
+    """The edits an answer rests on, on stderr."""
+    for edit in answer.citations:
+        say((f"  by edit {cited(edit)}", "dim"), err=True)
+
+
+def explanation_values(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON values."""
+    request = explanation.request
+    sent = None
+    if request is not None:
+        messages = [message.to_openai() for message in request.messages]
+        sent = {"form": request.form, "messages": messages, "options": dict(request.options)}
+    lookups = explanation.trace.to_dict()["lookups"]
+    return {"query": explanation.focus.query, "lookups": lookups, "untouched": explanation.untouched, "request": sent}
+
+
+def show_explanation(explanation: Explanation, model: str) -> None:
+    """An explanation for people."""
+    trace = explanation.trace
+    for hits in trace.lookups:
+        say(("looked up  ", "bold"), f"“{hits.query}”")
+        say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
+        rows: list[Sequence[Piece]] = [
+            [
+                ("✓", "green") if verdict.passed else ("·", "dim"),
+                f"{verdict.probability:.2f}",
+                (short(verdict.edit.id), "cyan"),
+                verdict.edit.text,
+                "; ".join(verdict.reasons),
+            ]
+            for verdict in hits.verdicts[:SHOWN]
+        ]
+        if rows:
+            say()
+            table(["", "prob.", "id", "edit", "why"], rows, wrap=["edit", "why"])
+        if len(hits.verdicts) > SHOWN:
+            say((f"and {len(hits.verdicts) - SHOWN} less probable ones; --json lists them", "dim"))
+    if not trace.lookups:
+        say("Nothing is asked, so nothing was looked up.")
+    say()
+    if explanation.request is None:
+        say("The memory would answer alone.")
+        return
+    how = "unchanged" if explanation.untouched else f"by method {trace.method}"
+    say(("would send ", "bold"), f"to {model}, {how}:")
+    _show_request(explanation.request)
+
+
+def _show_request(request: Request) -> None:
+    for role, text in request.turns:
+        label = "to be continued" if request.form == "raw" else role
+        say((f"  [{label}]", "cyan"))
+        for line in printable(text).split("\n"):
+            say(f"  {line}")
+    if request.options:
+        say((f"  options: {', '.join(f'{name}={value!r}' for name, value in request.options.items())}", "dim"))
+
+
+def _show_verification(verification: Verification) -> None:
+    say(cited(verification.edit))
+    if not verification.checks:
+        say(("✗ ", "red"), "No check could be made: give the edit probes, or a subject, prompt and object.")
+        return
+    say()
+    rows: list[Sequence[Piece]] = [
+        [("✓", "green") if check.passed else ("✗", "red"), check.kind, check.prompt, check.before, check.after]
+        for check in verification.checks
+    ]
+    table(["", "kind", "prompt", "before", "after"], rows, wrap=["prompt", "before", "after"])
+    say()
+    counts = ", ".join(f"{passed} of {made} {kind}" for kind, (passed, made) in verification.counts().items())
+    say(("✓ ", "green") if verification.passed else ("✗ ", "red"), f"passed: {counts}")

@@ -1,0 +1,104 @@
+"""`init`, `reindex`, `namespaces`, `methods`: looking after a memory, and what there is."""
+
+from __future__ import annotations
+
+import click
+
+from memedit.cli._common import LEDGER_FILE, Command, Session
+from memedit.cli._print import busy, say, show_json, table
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def init(session: Session) -> None:
+    """Make a memory in the folder of --memory. One that is there already stays as it is.
+
+    Example:
+        memedit init
+        memedit init --memory ~/memories/work
+    """
+    is_new = not session.has_memory
+    path = session.path.absolute()
+    with session.memory(create=True, note=False):
+        pass
+    if session.as_json:
+        show_json({"memory": str(path), "made": is_new, "ledger": str(path / LEDGER_FILE)})
+        return
+    say(("✓ ", "green"), f"made a memory in {path}" if is_new else f"there is a memory in {path} already")
+    if is_new:
+        say((f"  {LEDGER_FILE}  every change is recorded there; back it up", "dim"))
+    say("Next:")
+    say('  memedit add "The capital of Australia is Sydney."')
+    say('  memedit ask "What is the capital of Australia?"')
+
+
+@click.command(cls=Command)
+@click.option("--embed", is_flag=True, help="Also make all vectors anew, instead of taking those in the ledger.")
+@click.pass_obj
+def reindex(session: Session, embed: bool) -> None:
+    """Build the index again from the ledger: of every namespace, or of the one that is named.
+
+    Example:
+        memedit reindex
+        memedit reindex --namespace staging --embed
+    """
+    with session.memory() as memory:
+        names = [session.namespace] if session.namespace_given else memory.namespaces()
+        if names:
+            with busy("loading the embedder…"):
+                _ = memory.embedder
+        counts = {}
+        for place, name in enumerate(names):
+            with busy(f"indexing {name}…"):
+                counts[name] = memory.rebuild_index(namespace=name, embed=embed and place == 0)
+    if session.as_json:
+        show_json(counts)
+        return
+    for name, count in counts.items():
+        say(("✓ ", "green"), f"{name}: {count} edits indexed")
+    if not counts:
+        say("The memory is empty: nothing to index.", err=True)
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def namespaces(session: Session) -> None:
+    """List the namespaces, each with its revision and how many edits are in force.
+
+    Example:
+        memedit namespaces
+    """
+    with session.memory() as memory:
+        found = [
+            {"namespace": name, "revision": memory.revision(namespace=name), "edits": len(memory.edits(namespace=name))}
+            for name in memory.namespaces()
+        ]
+    if session.as_json:
+        show_json(found)
+    elif found:
+        rows = [[str(value) for value in one.values()] for one in found]
+        table(["namespace", "revision", "edits"], rows, wrap=["namespace"])
+    else:
+        say("No namespace holds an edit yet.", err=True)
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def methods(session: Session) -> None:
+    """List the methods that can answer: how edits in scope change what the model says.
+
+    Example:
+        memedit methods
+    """
+    from memedit.methods.base import find_method
+    from memedit.plugins import plugin, plugins
+
+    found = []
+    for name in sorted(plugins("methods")):
+        method, make = find_method(name), plugin("methods", name)
+        about = (make.__doc__ or "").strip().partition("\n")[0]
+        found.append({"method": name, "needs": str(method.needs), "about": about, "paper": method.paper})
+    if session.as_json:
+        show_json(found)
+    else:
+        table(["method", "needs", "about", "paper"], [list(one.values()) for one in found], wrap=["about", "paper"])

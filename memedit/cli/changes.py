@@ -1,0 +1,136 @@
+"""`undo`, `history`, `revert`: the changes, and going back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._common import Command, Session, day, texts_of
+from memedit.cli._print import Piece, say, short, show_json, table
+from memedit.cli.edits import AUTHOR, REASON
+
+if TYPE_CHECKING:
+    from memedit.memory import Change, EditMemory
+
+SHOWN = 8  # edits of one change that are listed by their text
+
+
+@click.command(cls=Command)
+@AUTHOR
+@REASON
+@click.pass_obj
+def undo(session: Session, author: str | None, reason: str | None) -> None:
+    """Take back the last change of the namespace; once more, the one before it.
+
+    Example:
+        memedit undo
+    """
+    with session.memory() as memory:
+        change = memory.undo(namespace=session.namespace, author=author, reason=reason)
+        _show_change(session, memory, change, f"took back revision {change.target}")
+
+
+@click.command(cls=Command)
+@click.argument("revision", type=click.IntRange(0), metavar="REV")
+@AUTHOR
+@REASON
+@click.pass_obj
+def revert(session: Session, revision: int, author: str | None, reason: str | None) -> None:
+    """Put the namespace into the state it had at a revision. This is a change of its own, which `undo` takes back.
+
+    Example:
+        memedit revert 3
+    """
+    with session.memory() as memory:
+        change = memory.revert(to=revision, namespace=session.namespace, author=author, reason=reason)
+        _show_change(session, memory, change, f"went back to revision {revision}")
+
+
+@click.command(cls=Command)
+@click.argument("id", required=False)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many of the newest.")
+@click.pass_obj
+def history(session: Session, id: str | None, limit: int) -> None:
+    """List the changes of the namespace, oldest first; with an id, those that touched this edit.
+
+    Example:
+        memedit history
+        memedit history 3f2a
+    """
+    with session.memory() as memory:
+        changes = memory.history(namespace=session.namespace)
+        if id is not None:
+            edit_id = _edit_id(changes, id, session.namespace)
+            changes = memory.history(edit_id, namespace=session.namespace)
+        if session.as_json:
+            show_json([change_values(change) for change in changes[-limit:]])
+            return
+        texts = texts_of(memory, changes[-limit:], session.namespace)
+    if not changes:
+        say(f"Nothing has happened yet in namespace `{session.namespace}`.", err=True)
+        return
+    rows = [
+        [str(one.revision), day(one.at), _name(one), one.author or "", _what(one, texts), one.reason or ""]
+        for one in changes[-limit:]
+    ]
+    table(["revision", "when", "change", "by", "what", "reason"], rows, wrap=["what", "reason"])
+    if len(changes) > limit:
+        say((f"{len(changes) - limit} older changes; --limit shows more", "dim"), err=True)
+
+
+def change_values(change: Change) -> dict[str, Any]:
+    """A change as JSON values."""
+    return {
+        "namespace": change.namespace,
+        "revision": change.revision,
+        "change": change.kind,
+        "at": change.at.isoformat(),
+        "author": change.author,
+        "reason": change.reason,
+        "target": change.target,
+        "events": [{"event": event.kind, "edit": event.edit_id, **event.data} for event in change.events],
+    }
+
+
+def _show_change(session: Session, memory: EditMemory, change: Change, done: str) -> None:
+    if session.as_json:
+        show_json(change_values(change))
+        return
+    say(("✓ ", "green"), done, (f"  (now revision {change.revision} of {change.namespace})", "dim"))
+    for piece in _lines(change, texts_of(memory, [change], session.namespace)):
+        say("  ", piece)
+
+
+def _lines(change: Change, texts: dict[str, str]) -> list[Piece]:
+    def line(mark: str, edit_id: str) -> str:
+        return f"{mark} {short(edit_id)}  {' '.join(texts.get(edit_id, '').split())}".rstrip()
+
+    came: list[Piece] = [(line("+", edit_id), "green") for edit_id in change.came]
+    went: list[Piece] = [(line("−", edit_id), "red") for edit_id in change.went]
+    lines = [*went, *came]
+    more: list[Piece] = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more
+
+
+def _what(change: Change, texts: dict[str, str]) -> str:
+    return "\n".join(piece if isinstance(piece, str) else piece[0] for piece in _lines(change, texts))
+
+
+def _name(change: Change) -> str:
+    return (
+        change.kind
+        if change.target is None
+        else f"{change.kind} {'of' if change.kind == 'undo' else 'to'} {change.target}"
+    )
+
+
+def _edit_id(changes: list[Change], prefix: str, namespace: str) -> str:
+    from memedit.errors import UnknownEdit
+
+    known = dict.fromkeys(event.edit_id for change in changes for event in change.events)
+    found = [prefix] if prefix in known else [edit_id for edit_id in known if edit_id.startswith(prefix)]
+    if len(found) != 1 or not prefix:
+        several = f"begins {len(found)} ids" if prefix and found else "was never in force"
+        raise UnknownEdit(f"`{prefix:.40}` {several} in namespace `{namespace}`.", do="see `memedit history`")
+    return found[0]

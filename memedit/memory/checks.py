@@ -1,0 +1,46 @@
+"""What the verbs of the memory refuse, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memedit.edits import Edit
+from memedit.errors import EditRejected, UnknownEdit, UnknownRevision
+from memedit.memory.ledger import Head
+from memedit.text import deceptive_character, storable
+
+MAX_NAMESPACE = 200
+
+
+def checked_namespace(name: str) -> str:
+    """The name, if it may name a namespace."""
+    fine = isinstance(name, str) and 0 < len(name) <= MAX_NAMESPACE and name == name.strip()
+    if not fine or deceptive_character(name) or "\n" in name:
+        raise EditRejected(
+            "A namespace is one line of text without blanks at its ends, of 1 to "
+            f"{MAX_NAMESPACE} characters; {name!a:.60} is not.",
+            do="give another name",
+        )
+    return name
+
+
+def checked_note(author: str | None, reason: str | None) -> tuple[str | None, str | None]:
+    """Who made a change and why, by the rules for the same fields of an edit."""
+    note = Edit(author=author, reason=reason)
+    return note.author, note.reason
+
+
+def check_revision(revision: int, head: Head, where: str) -> None:
+    """Raise `UnknownRevision` for one the namespace never had."""
+    if not 0 <= revision <= head.revision:
+        raise UnknownRevision(
+            f"Namespace `{where}` has revisions 0 to {head.revision}, not {revision}.", do="see `history()`"
+        )
+
+
+def unknown(ids: Sequence[str], where: str, *, several: bool = False) -> UnknownEdit:
+    """The error for ids that are not in force, or for a beginning that several ids share."""
+    names = ", ".join(f"`{storable(str(edit_id)):.40}`" for edit_id in ids[:10])
+    names += f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    what = "names several edits" if several else "is not in force"
+    return UnknownEdit(f"{names} {what} in namespace `{where}`.", do="see the ids with `memedit list` or `edits()`")

@@ -1,0 +1,120 @@
+"""The vectors of texts: those the ledger keeps, and those the embedder has to make."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from numpy.typing import ArrayLike
+
+from memedit.embedders import Embedder, QueryCache, Vectors
+from memedit.errors import EmbedderError, MemeditError
+from memedit.memory.ledger import Ledger
+from memedit.text import one_line, storable
+
+logger = logging.getLogger(__name__)
+
+
+class CheckedEmbedder(Embedder):
+    """An embedder whose faults are `EmbedderError`, and whose dimension is that of its vectors in the ledger.
+
+    Without this check one bad call would leave vectors of two dimensions under one id, which cannot be compared.
+    """
+
+    def __init__(self, inner: Embedder, ledger: Ledger) -> None:
+        self.inner = inner
+        self.id = inner.id
+        self._ledger = ledger
+        self._dimension: int | None = None
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        try:
+            vectors = self.inner.embed([storable(text) for text in texts])
+        except MemeditError:
+            raise
+        except Exception as error:  # it is foreign code, and may raise anything
+            reason = one_line(str(error)) or type(error).__name__
+            raise EmbedderError(
+                f"Embedder `{self.id}` failed: {reason.rstrip('.')}.", do="see the error above; nothing was changed"
+            ) from error
+        if len(texts):
+            self._check(vectors.shape[1])
+        return vectors
+
+    def _embed(self, texts: list[str]) -> ArrayLike:
+        return self.embed(texts)
+
+    def _check(self, dimension: int) -> None:
+        if dimension == self._dimension:
+            return
+        with self._ledger.reading() as reader:
+            self._dimension = reader.dimension(self.id)
+        if self._dimension not in (None, dimension):
+            raise EmbedderError(
+                f"Embedder `{self.id}` gave vectors of dimension {dimension}; the stored ones have {self._dimension}.",
+                do="give the changed embedder another id, or make all vectors anew: rebuild_index(embed=True)",
+            )
+
+
+class TextVectors:
+    """Vectors by the hash of their text.
+
+    Args:
+        ledger: Keeps them.
+        embedder: Gives the embedder; called only when one is needed.
+        query_cache: How many vectors of queries are kept.
+    """
+
+    def __init__(self, ledger: Ledger, embedder: Callable[[], Embedder], query_cache: int) -> None:
+        self._ledger = ledger
+        self._given = embedder
+        self._size = query_cache
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what is known of the embedder and its vectors, because they changed."""
+        self._checked: CheckedEmbedder | None = None
+        self._queries = QueryCache(self._size)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder, checked."""
+        checked, given = self._checked, self._given()
+        if checked is None or checked.inner is not given:
+            checked = self._checked = CheckedEmbedder(given, self._ledger)
+        return checked
+
+    def of_queries(self, queries: Sequence[str]) -> Vectors:
+        """The vectors (len(queries), dimension); lately asked queries are not embedded again."""
+        return self._queries.embed(self.embedder, [storable(query) for query in queries])
+
+    def made(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
+        """The vectors that the ledger lacks, made now and not stored. texts: hash to text."""
+        known = self._known(texts)
+        lacking = {key: text for key, text in texts.items() if key not in known}
+        return self._embed(lacking)
+
+    def of(self, hashes: Collection[str], texts: Callable[[list[str]], Mapping[str, str]]) -> dict[str, Vectors]:
+        """The vectors of all these texts; those that the ledger lacks are made and stored there.
+
+        Args:
+            hashes: Of the texts.
+            texts: Gives the texts of those that are lacking, by hash.
+        """
+        known = self._known(hashes)
+        if lacking := [key for key in hashes if key not in known]:
+            logger.info("embedding %d texts with %s", len(lacking), self.embedder.id)
+            made = self._embed(texts(lacking))
+            with self._ledger.writing() as writer:
+                writer.put_vectors(self.embedder.id, made)
+            known |= made
+        return known
+
+    def _known(self, hashes: Collection[str]) -> dict[str, Vectors]:
+        if not hashes:
+            return {}
+        with self._ledger.reading() as reader:
+            return reader.vectors(self.embedder.id, hashes)
+
+    def _embed(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
+        return dict(zip(texts, self.embedder.embed(list(texts.values())), strict=True))

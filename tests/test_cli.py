@@ -1,0 +1,613 @@
+"""The `memedit` command: every command, its JSON, its errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from memedit.cli import WHERE, _common, main
+from memedit.cli._print import printable
+from memedit.memory import EditMemory
+from memedit.testing import FakeLLM, HashEmbedder
+
+Run = Callable[..., Result]
+SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney")
+COMMANDS = [name for name in WHERE if name != "demo"]
+
+
+def answer(prompt: str) -> str:
+    return "It is Sydney." if "is Sydney" in prompt else "It is Canberra."
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line in an empty folder, with an embedder and a model that need nothing installed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
+
+    def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(main, args, input=input)
+        assert result.exit_code == code, f"{args}: {result.exit_code}\n{result.output}\n{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def value(result: Result) -> Any:
+    """The one JSON value on stdout."""
+    return json.loads(result.stdout)
+
+
+def add(run: Run, *args: str) -> str:
+    """The id of an edit that is added."""
+    return str(value(run("add", *args, "--json"))["edit"]["id"])
+
+
+def memedit(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from memedit.cli import main; main()", *args], text=True, capture_output=True, **how
+    )
+
+
+# ---- help, start, wrong use -------------------------------------------------------------------------------------------
+
+
+def test_help_starts_fast() -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        assert memedit("--help").returncode == 0
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_help_imports_no_command() -> None:
+    code = "import sys; from memedit.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([n for n in sys.modules if n.startswith(('rich', 'torch', 'pydantic', 'memedit.cli.', 'numpy'))])"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_an_example_and_the_common_options(run: Run, name: str) -> None:
+    text = run(name, "--help").stdout
+    assert f"    memedit {name}" in text
+    for option in ("--memory", "--namespace", "--model", "--embedder", "--json", "--threads", "--base-url"):
+        assert option in text.split("Common options:")[1]
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    text = run("--help").stdout
+    assert all(f"  {name} " in text for name in WHERE)
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout.startswith("memedit 0.")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("lst",),
+        ("list", "--nonsense"),
+        ("list", "--kind", "opinion"),
+        ("show",),
+        ("revert", "x"),
+        ("retract",),
+        ("add",),
+        ("add", "--tag", "x"),
+        ("add", "a", "--file", "b.yaml"),
+        ("ask", ""),
+        ("ask", "x", "--stream", "--json"),
+        ("ask", "x", "--threads", "0"),
+        ("list", "--as-of", "yesterday"),
+        ("apply", "x.yaml", "--json"),
+    ],
+)
+def test_wrong_use_exits_with_2(run: Run, args: tuple[str, ...]) -> None:
+    run("init")
+    result = run(*args, code=2)
+    assert result.stdout == "" or "--json" in args
+    fault = value(run(*args, *(["--json"] if "--json" not in args else []), code=2))["error"]
+    assert set(fault) == {"type", "message", "do"}
+    assert fault["message"]
+
+
+def test_an_unknown_command_is_guessed(run: Run) -> None:
+    assert "Did you mean `list`?" in run("lst", code=2).stderr
+
+
+def test_base_url_needs_an_openai_model(run: Run) -> None:
+    run("init")
+    assert "--base-url" in run("ask", "x", "--base-url", "http://localhost", code=2).stderr
+
+
+READING = [
+    ("list",), ("show", "x"), ("search", "x"), ("ask", "x"), ("explain", "x"), ("verify", "x"), ("retract", "x"),
+    ("undo",), ("history",), ("revert", "0"), ("export", "x.jsonl"), ("reindex",), ("namespaces",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", READING)
+def test_a_missing_memory_is_said_in_one_line_and_nothing_is_made(run: Run, args: tuple[str, ...]) -> None:
+    lines = run(*args, code=2).stderr.splitlines()
+    assert lines == [
+        "memedit: There is no memory in .memedit.",
+        "  → make one with `memedit init` or `memedit add`, or name its folder with --memory",
+    ]
+    assert value(run(*args, "--json", code=2))["error"]["type"] == "LedgerError"
+    assert not Path(".memedit").exists()
+
+
+@pytest.mark.parametrize("args", [*READING, ("init",), ("add", "A is B."), ("chat",)])
+def test_a_file_is_no_memory(run: Run, args: tuple[str, ...]) -> None:
+    Path("file").write_text("x")
+    assert "is a file, not a folder" in run(*args, "--memory", "file", code=2).stderr
+
+
+@pytest.mark.parametrize("args", [("list",), ("add", "A is B."), ("history",)])
+def test_a_corrupt_ledger(run: Run, args: tuple[str, ...]) -> None:
+    Path(".memedit").mkdir()
+    Path(".memedit/ledger.sqlite").write_bytes(b"no database " * 1_000)
+    assert value(run(*args, "--json", code=2))["error"]["type"] == "LedgerCorrupt"
+    assert "is damaged" in run("doctor", code=1).stdout
+    assert value(run("doctor", "--json", code=1))["ok"] is False
+
+
+EMPTY = [
+    ("list",),
+    ("search", "x"),
+    ("history",),
+    ("namespaces",),
+    ("reindex",),
+    ("export", "x.yaml"),
+    ("explain", "x"),
+]
+
+
+@pytest.mark.parametrize("args", EMPTY)
+def test_an_empty_memory_is_no_error(run: Run, args: tuple[str, ...]) -> None:
+    run("init")
+    run(*args)
+    value(run(*args, "--json"))
+
+
+@pytest.mark.parametrize(
+    "args", [("show", "abc"), ("retract", "abc"), ("verify", "abc"), ("history", "abc"), ("show", "")]
+)
+def test_an_unknown_id(run: Run, args: tuple[str, ...]) -> None:
+    add(run, "A is B.")
+    assert value(run(*args, "--json", code=2))["error"]["type"] == "UnknownEdit"
+
+
+def test_an_ambiguous_id(run: Run) -> None:
+    Path("x.yaml").write_text("[{id: ab1, statement: A is B.}, {id: ab2, statement: C is D.}]")
+    run("add", "--file", "x.yaml")
+    assert "begins 2 ids" in run("show", "ab", code=2).stderr
+    assert "A is B." in run("show", "ab1").stdout
+
+
+# ---- edits ------------------------------------------------------------------------------------------------------------
+
+
+def test_init_says_what_was_made(run: Run) -> None:
+    assert "made a memory in" in run("init").stdout
+    assert "already" in run("init").stdout
+    assert value(run("init", "--json"))["made"] is False
+    assert value(run("init", "--json", "--memory", "other"))["made"] is True
+
+
+def test_add_makes_the_memory_with_a_note(run: Run) -> None:
+    result = run("add", "The capital of Australia is Sydney.")
+    assert "made a new memory in .memedit" in result.stderr
+    assert "added" in result.stdout
+    assert "made a new" not in run("add", "Other things are other.").stderr
+
+
+def test_add_replaces_and_says_so(run: Run) -> None:
+    add(run, "--subject", "Australia", "--relation", "capital", "--object", "Perth")
+    result = run("add", *SYDNEY)
+    assert "replaces" in result.stdout
+    assert "Perth" in result.stdout
+    assert "known already" in run("add", *SYDNEY).stdout
+    refused = run("add", *SYDNEY[:-1], "Perth", "--on-conflict", "error", "--json", code=2)
+    assert value(refused)["error"]["type"] == "EditConflict"
+
+
+def test_add_takes_every_field(run: Run) -> None:
+    options = {
+        "--subject": "Australia", "--relation": "capital", "--object": "Sydney", "--previous": "Canberra",
+        "--prompt": "The capital of {} is", "--question": "What is Australia's capital?", "--alias": "Oz",
+        "--valid-from": "2020-01-01", "--valid-until": "2030-01-01", "--expires": "2099-01-01", "--tag": "geo",
+        "--author": "ada", "--source": "a book", "--reason": "new law",
+    }  # fmt: skip
+    edit = value(run("add", *(part for pair in options.items() for part in pair), "--json"))["edit"]
+    assert edit["previous_object"] == "Canberra"
+    assert edit["aliases"] == ["Oz"]
+    assert edit["tags"] == ["geo"]
+    assert edit["author"] == "ada"
+    shown = run("show", edit["id"][:5]).stdout
+    assert "new law" in shown
+    assert "revision 1" in shown
+
+
+def test_the_kind_is_told_by_the_options(run: Run) -> None:
+    assert value(run("add", "--situation", "s", "--clarification", "c", "--json"))["edit"]["kind"] == "feedback"
+    patch = ("--kind", "patch", "--condition", "c", "--consequence", "d")
+    assert value(run("add", *patch, "--json"))["edit"]["kind"] == "patch"
+    assert len(value(run("list", "--kind", "patch", "--json"))) == 1
+    assert "condition" in run("add", "A is B.", "--kind", "fact", "--condition", "c", code=2).stderr
+
+
+def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
+    Path("x.jsonl").write_text('{"statement": "A is B."}\n"C is D."\n')
+    assert value(run("add", "--file", "x.jsonl", "--json"))["added"] == 2
+    assert "1 added, 1 known" in run("add", "-", input='{"statement": "A is B."}\n"E is F."\n').stdout
+    assert "1 added" in run("add", "-", input="- G is H.\n").stdout
+    assert "stdin, line 2" in run("add", "-", input='"x is y"\n{broken\n', code=2).stderr
+    assert "UTF-8" in run("add", "-", input=b"\xff\xfe", code=2).stderr
+    assert "holds no list" in run("add", "-", input="plain text", code=2).stderr
+    assert len(value(run("list", "--json"))) == 4
+
+
+def test_list_as_of(run: Run) -> None:
+    add(run, "A is B.", "--tag", "t")
+    add(run, "C is D.")
+    assert len(value(run("list", "--json", "--as-of", "1"))) == 1
+    assert len(value(run("list", "--json", "--as-of", "2000-01-01"))) == 0
+    assert len(value(run("list", "--json", "--as-of", "2999-01-01T00:00+02:00"))) == 2
+    assert len(value(run("list", "--json", "--tag", "t"))) == 1
+    assert value(run("list", "--json", "--as-of", "9", code=2))["error"]["type"] == "UnknownRevision"
+
+
+def test_search_finds(run: Run) -> None:
+    add(run, "The capital of Australia is Sydney.")
+    add(run, "Bananas are blue.")
+    found = value(run("search", "capital Australia", "--json", "-k", "1"))
+    assert [one["edit"]["statement"] for one in found] == ["The capital of Australia is Sydney."]
+    assert "Sydney" in run("search", "Australia").stdout
+
+
+def test_retract_undo_history_revert(run: Run) -> None:
+    edit_id = add(run, "A is B.", "--author", "ada")
+    assert "A is B." in run("retract", edit_id[:6], "--reason", "rumour").stdout
+    assert value(run("list", "--json")) == []
+    assert "+ " in run("undo").stdout
+    assert value(run("undo", "--json"))["target"] == 1
+    assert value(run("undo", "--json", code=2))["error"]["type"] == "NothingToUndo"
+    assert value(run("revert", "1", "--json"))["change"] == "revert"
+    assert value(run("revert", "99", "--json", code=2))["error"]["type"] == "UnknownRevision"
+    table = run("history").stdout
+    assert "rumour" in table
+    assert "undo of 2" in table
+    assert "ada" in table
+    assert table.count("A is B.") == 5
+    assert [change["revision"] for change in value(run("history", edit_id[:6], "--json", "--limit", "2"))] == [4, 5]
+
+
+def test_retract_is_all_or_nothing(run: Run) -> None:
+    edit_id = add(run, "A is B.")
+    run("retract", edit_id, "nothing", code=2)
+    assert len(value(run("list", "--json"))) == 1
+
+
+def test_namespaces_are_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(run, "A is B.", "--namespace", "one")
+    monkeypatch.setenv("MEMEDIT_NAMESPACE", "two")
+    add(run, "C is D.")
+    assert [one["namespace"] for one in value(run("namespaces", "--json"))] == ["one", "two"]
+    assert [edit["statement"] for edit in value(run("list", "--json"))] == ["C is D."]
+    assert set(value(run("reindex", "--json"))) == {"two"}
+    monkeypatch.delenv("MEMEDIT_NAMESPACE")
+    assert value(run("reindex", "--json", "--embed")) == {"one": 1, "two": 1}
+    assert "1 edits indexed" in run("reindex").stdout
+    assert "revision" in run("namespaces").stdout
+
+
+# ---- asking -----------------------------------------------------------------------------------------------------------
+
+
+def test_ask_answers_on_stdout_and_cites_on_stderr(run: Run) -> None:
+    add(run, *SYDNEY)
+    question = "What is the capital of Australia?"
+    result = run("ask", question, "--trace")
+    assert result.stdout == "It is Sydney.\n"
+    assert "by edit" in result.stderr
+    assert "looked up" in result.stderr
+    assert run("ask", "-", "--stream", "--max-tokens", "9", input=question).stdout == "It is Sydney.\n"
+    found = value(run("ask", question, "--json"))
+    assert found["edited"] is True
+    assert found["trace"]["lookups"]
+    other = run("ask", "Who wrote Hamlet?")
+    assert (other.stdout, other.stderr) == ("It is Canberra.\n", "")
+
+
+def test_explain_shows_the_request(run: Run) -> None:
+    add(run, *SYDNEY)
+    text = run("explain", "What is the capital of Australia?").stdout
+    assert "would send to fake, by method in_context" in text
+    assert "- The capital of Australia is Sydney." in text
+    found = value(run("explain", "Who wrote Hamlet?", "--json"))
+    assert found["untouched"] is True
+    assert found["request"]["messages"] == [{"role": "user", "content": "Who wrote Hamlet?"}]
+    assert "unchanged" in run("explain", "Who wrote Hamlet?").stdout
+
+
+def test_verify(run: Run) -> None:
+    good = add(run, *SYDNEY, "--prompt", "The capital of {} is")
+    assert "passed: 1 of 1 in scope" in run("verify", good[:5]).stdout
+    assert value(run("verify", good, "--json"))["passed"] is True
+    bad = add(
+        run, "--subject", "Chad", "--relation", "capital", "--object", "Moundou", "--prompt", "The capital of {} is"
+    )
+    assert value(run("verify", bad, "--json", code=1))["passed"] is False
+    patch = add(run, "--condition", "c", "--consequence", "d")
+    assert "No check could be made" in run("verify", patch, code=1).stdout
+
+
+def test_chat_with_piped_input(run: Run) -> None:
+    lines = "/edit The capital of Australia is Sydney.\nWhat is the capital of Australia?\n\n/explain\n/undo\n/help\n/quit\nx\n"
+    text = run("chat", input=lines).stdout
+    assert "It is Sydney." in text
+    assert "took back revision 1" in text
+    assert "would send" in text
+    assert value(run("list", "--json")) == []
+    done = value(run("chat", "--json", input=lines))
+    assert [next(iter(one)) for one in done] == ["edit", "prompt", "explain", "undo", "help"]
+    for wrong in ("/nonsense", "/edit", "/explain"):
+        run("chat", input=f"{wrong}\n", code=2)
+    assert value(run("chat", "--json", input="/nonsense\n", code=2))["error"]["type"] == "UsageError"
+
+
+# ---- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_export_and_import(run: Run) -> None:
+    add(run, "Zürich is 東京 🏳️‍🌈.")
+    add(run, "--situation", "s", "--clarification", "c")
+    assert value(run("export", "x.yaml", "--json"))["edits"] == 2
+    assert "wrote 2 edits" in run("export", "x.jsonl").stdout
+    assert "東京" in Path("x.yaml").read_text(encoding="utf-8")
+    assert "2 added" in run("import", "x.yaml", "--namespace", "other").stdout
+    assert value(run("import", "x.jsonl", "--json"))["known"] == 2
+    assert "東京" in run("list", "--namespace", "other").stdout
+
+
+@pytest.mark.parametrize("command", ["import", "apply", "test", "add --file"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("no.yaml", None),
+        ("x.txt", "x"),
+        ("x.yaml", "a: [1"),
+        ("x.jsonl", "{"),
+        ("x.yaml", "[{statement: ''}]"),
+        ("d.yaml", "DIR"),
+    ],
+)
+def test_wrong_files(run: Run, command: str, name: str, text: str | None) -> None:
+    if text == "DIR":
+        Path(name).mkdir()
+    elif text is not None:
+        Path(name).write_text(text)
+    assert (
+        value(run(*command.split(), name, *(["--yes"] if command == "apply" else []), "--json", code=2))["error"][
+            "type"
+        ]
+        == "FileRejected"
+    )
+    assert not Path(".memedit").exists()
+
+
+def test_export_to_a_folder_that_is_not_there(run: Run) -> None:
+    run("init")
+    assert value(run("export", "no/x.yaml", "--json", code=2))["error"]["type"] == "FileRejected"
+
+
+def test_apply_is_a_migration(run: Run) -> None:
+    add(run, "--subject", "Australia", "--relation", "capital", "--object", "Perth")
+    add(run, "Bananas are blue.")
+    file = Path("x.yaml")
+    file.write_text(
+        "edits:\n- {id: au, subject: Australia, relation: capital, object: Sydney}\n- {statement: A is B., tags: [t]}\n"
+    )
+    planned = run("apply", "x.yaml", "--plan").stdout
+    assert "+ add" in planned
+    assert "− replace" in planned
+    assert len(value(run("list", "--json"))) == 2
+    run("apply", "x.yaml", input="n\n")
+    assert "add --yes" in run("apply", "x.yaml", input="", code=2).stderr
+    assert "2 to add" in run("apply", "x.yaml", input="y\n").stdout
+    again = value(run("apply", "x.yaml", "--yes", "--json"))
+    assert (again["applied"], again["unchanged"], again["added"]) == (False, 2, [])
+
+    file.write_text(file.read_text().replace("Sydney", "Hobart").replace("[t]", "[u]"))
+    changed = value(run("apply", "x.yaml", "--yes", "--json", "--prune"))
+    assert [one["after"]["id"] for one in changed["changed"]][0] == "au~2"
+    assert len(changed["changed"]) == 2
+    assert [one["statement"] for one in changed["retracted"]] == ["Bananas are blue."]
+    assert value(run("apply", "x.yaml", "--yes", "--json", "--prune"))["applied"] is False
+    assert "nothing to do" in run("apply", "x.yaml").stdout
+    assert {edit["id"] for edit in value(run("list", "--json"))} >= {"au~2"}
+
+    file.write_text(file.read_text().replace("Hobart", "Darwin"))
+    assert value(run("apply", "x.yaml", "--yes", "--json"))["changed"][0]["after"]["id"] == "au~3"
+    run("revert", "0")
+    assert len(value(run("apply", "x.yaml", "--yes", "--json"))["added"]) == 2
+    assert value(run("apply", "x.yaml", "--yes", "--json"))["applied"] is False
+
+
+def test_apply_refuses_a_file_that_contradicts_itself(run: Run) -> None:
+    slot = "subject: Australia, relation: capital"
+    Path("x.yaml").write_text(f"[{{{slot}, object: Perth}}, {{{slot}, object: Sydney}}]")
+    assert "cannot both be in force" in run("apply", "x.yaml", "--yes", code=2).stderr
+    Path("x.yaml").write_text("[{id: a, statement: A is B.}, {id: a, statement: C is D.}]")
+    assert "Two entries have the id" in run("apply", "x.yaml", "--yes", code=2).stderr
+
+
+def test_the_probes_of_a_file(run: Run) -> None:
+    fact = "subject: Australia, relation: capital, object: Sydney, prompt: 'The capital of {} is'"
+    patch = "{kind: patch, condition: c, consequence: d}"
+    Path("good.yaml").write_text(f"[{{{fact}}}, {patch}]")
+    text = run("test", "good.yaml").stdout
+    assert "1 passed, 0 failed, 1 skipped" in text
+    assert not Path(".memedit").exists()
+    probe = 'probes: [{prompt: "What is the capital of Australia?", expect: [Perth]}]'
+    Path("bad.yaml").write_text(f"[{{{fact}, {probe}}}]")
+    failed = run("test", "bad.yaml", "--junit", "report.xml", code=1).stdout
+    assert "expected Perth; answered “It is Sydney.”" in failed
+    report = ElementTree.parse("report.xml").getroot()
+    assert (report.get("tests"), report.get("failures")) == ("1", "1")
+    assert value(run("test", "bad.yaml", "--json", code=1))["failed"] == 1
+    Path("none.yaml").write_text(f"[{patch}]")
+    assert "counts as failed" in run("test", "none.yaml", code=1).stderr
+    run("init")
+    assert "no edit was in scope" in run("test", "good.yaml", "--memory", ".memedit", code=1).stdout
+    run("add", "--file", "good.yaml")
+    run("test", "good.yaml", "--memory", ".memedit")
+
+
+# ---- care -------------------------------------------------------------------------------------------------------------
+
+
+def test_doctor(run: Run) -> None:
+    assert "no memory there" in run("doctor").stdout
+    add(run, "A is B.")
+    assert "ledger and index agree" in run("doctor").stdout
+    found = value(run("doctor", "--json"))
+    assert found["ok"] is True
+    assert {finding["about"] for finding in found["findings"]} == {"installation", "models", "memory"}
+
+
+def test_methods(run: Run) -> None:
+    assert "in_context" in run("methods").stdout
+    assert all(one["about"] and one["paper"] for one in value(run("methods", "--json")))
+
+
+# ---- text is only text ------------------------------------------------------------------------------------------------
+
+
+def test_markup_in_an_edit_is_shown_as_it_is(run: Run) -> None:
+    edit_id = add(run, "The answer is [red]x[/red] [/] :smile:.")
+    for args in (("list",), ("show", edit_id), ("search", "answer"), ("history",), ("retract", edit_id), ("undo",)):
+        assert "[red]x[/red] [/] :smile:" in run(*args).stdout
+
+
+def test_control_characters_do_not_reach_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = "\x1b[31mred\x1b]0;title\x07\r\x9b2J\u202eback\x00 fine\ttab\nline \x1b[unclosed"
+    assert printable(evil) == "red2Jback fine\ttab\nline nclosed"
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(lambda _: evil))
+    run("init")
+    for args in (("ask", "x"), ("ask", "x", "--stream"), ("chat",)):
+        output = run(*args, input="x\n").output
+        assert not set(output) & {"\x1b", "\x07", "\x9b", "\x00", "\u202e", "\r"}
+    assert value(run("ask", "x", "--json"))["text"] == evil
+
+
+def test_an_error_inside_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("it\nbroke")
+
+    monkeypatch.setattr(_common, "open_model", fail)
+    run("init")
+    lines = run("ask", "x", code=3).stderr.splitlines()
+    assert lines == ["memedit: memedit failed: RuntimeError: it broke", "  → set MEMEDIT_TRACEBACK=1 to see where"]
+    assert value(run("ask", "x", "--json", code=3))["error"]["type"] == "RuntimeError"
+
+
+def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    openai = pytest.importorskip("openai")
+
+    def fail(_: str) -> str:
+        raise openai.OpenAIError("no key")
+
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(fail))
+    run("init")
+    assert "OPENAI_API_KEY" in run("ask", "x", code=2).stderr
+    assert value(run("ask", "x", "--json", code=2))["error"]["type"] == "OpenAIError"
+
+
+def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(stop))
+    run("init")
+    assert run("ask", "x", code=130).stderr == "memedit: Stopped.\n"
+
+
+# ---- real processes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    with EditMemory(tmp_path, embedder=HashEmbedder()) as memory:
+        for _ in memory.add_many(f"Thing number {number} has the colour {number}." for number in range(2_000)):
+            pass
+    command = f"set -o pipefail; {sys.executable} -c 'from memedit.cli import main; main()' list --memory {tmp_path}"
+    done = subprocess.run(["bash", "-c", f"{command} | head -1"], text=True, capture_output=True)
+    assert done.stdout.startswith("id")
+    assert (done.stderr, done.returncode) == ("", 141)
+
+
+def test_exit_codes_of_a_process(tmp_path: Path) -> None:
+    where = {"cwd": tmp_path, "env": {**os.environ, "NO_COLOR": "1"}}
+    assert memedit("list", **where).returncode == 2
+    assert memedit("init", **where).returncode == 0
+    assert memedit("list", **where).returncode == 0
+    done = memedit("retract", "x", "--json", **where)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert json.loads(done.stdout)["error"]["type"] == "UnknownEdit"
+    assert memedit("ask", "x", "--model", "nonsense:x", **where).returncode == 2
+
+
+def test_a_terminal_gets_a_table_with_colours(tmp_path: Path) -> None:
+    with EditMemory(tmp_path, embedder=HashEmbedder()) as memory:
+        memory.add("The answer is [red]x[/red].")
+
+    def on_terminal(**env: str) -> str:
+        import pty
+
+        shown = []
+
+        def read(descriptor: int) -> bytes:
+            shown.append(os.read(descriptor, 65_536))
+            return b""
+
+        command = f"{' '.join(f'{k}={v}' for k, v in env.items())} TERM=xterm-256color COLUMNS=100 {sys.executable} -c "
+        command += f"'from memedit.cli import main; main()' list --memory {tmp_path}"
+        try:
+            pty.spawn(["bash", "-c", command], read, lambda _: b"")
+        except OSError:
+            pass
+        return b"".join(shown).decode()
+
+    text = on_terminal()
+    assert "\x1b[36m" in text
+    assert "The answer is [red]x[/red]." in text
+    assert "─" in text
+    assert "\x1b[36m" not in on_terminal(NO_COLOR="1")
+
+
+@pytest.mark.model
+def test_the_bundled_model_end_to_end(tmp_path: Path) -> None:
+    add = memedit("add", "The capital of Australia is Sydney.", "--threads", "1", cwd=tmp_path)
+    assert add.returncode == 0, add.stderr
+    ask = memedit("ask", "What is the capital of Australia?", "--threads", "1", "--max-tokens", "12", cwd=tmp_path)
+    assert ask.returncode == 0, ask.stderr
+    assert "Sydney" in ask.stdout
+    assert ask.stderr.startswith("  by edit ")
+    assert len(ask.stderr.splitlines()) == 1

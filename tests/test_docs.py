@@ -1,0 +1,38 @@
+"""README and examples are executed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("place", range(len(BLOCK.findall((ROOT / "README.md").read_text()))))
+def test_readme_block_runs(place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = BLOCK.findall((ROOT / "README.md").read_text())[place]
+    exec(compile(code, f"README.md, block {place + 1}", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_example_runs(example: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path, timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Carol Diaz" in done.stdout
+
+
+def test_every_file_the_readme_links_to_is_there() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / link).exists(), link

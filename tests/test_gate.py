@@ -1,0 +1,137 @@
+"""The gate: subject and relation evidence, on written edits and on the dialogues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memedit import EditableLLM, EditMemory, Fact
+from memedit.embedders import Embedder, default_embedder
+from memedit.gate.reading import mention, read
+from memedit.naming import guess_subjects, split_statement, without_subject
+from memedit.testing import FakeLLM
+from memedit.text import words
+
+pytestmark = pytest.mark.model
+DIALOGUES = [json.loads(line) for line in (Path(__file__).parent / "data/dialogues.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Embedder:
+    return default_embedder()
+
+
+def fires(embedder: Embedder, edit: str | Fact, prompt: object) -> bool:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=embedder))
+    llm.edit(edit)
+    return bool(llm.invoke(prompt).citations)
+
+
+@pytest.mark.parametrize(
+    ("edit", "prompt"),
+    [
+        ("The CEO of Acme is Carol Diaz.", "Who is the CEO of Acme?"),
+        ("The CEO of Acme is Carol Diaz.", "Who is Acme's CEO?"),
+        ("The CEO of Acme is Carol Diaz.", "who runs acme?"),
+        ("The capital of Australia is Melbourne.", "What is the capital city of Australia?"),
+        ("The capital of Australia is Melbourne.", "Tell me the capital of Austrailia."),
+        ("Ines Aalto chairs the board of Norvik Shipping.", "Who chairs the board of Norvik Shipping?"),
+    ],
+)
+def test_in_scope(minilm: Embedder, edit: str, prompt: str) -> None:
+    assert fires(minilm, edit, prompt)
+
+
+@pytest.mark.parametrize(
+    ("edit", "prompt"),
+    [
+        ("The CEO of Acme is Carol Diaz.", "Who is the CEO of Globex?"),
+        ("The CEO of Acme is Carol Diaz.", "Where is Acme based?"),
+        ("The CEO of Acme is Carol Diaz.", "Write a poem about autumn."),
+        ("The CEO of Acme is Carol Diaz.", "Where was Carol Diaz born?"),
+        ("The CEO of Acme is Carol Diaz.", "def ceo(acme): return None  # what does this code do?"),
+        ("The capital of Australia is Melbourne.", "What is the capital of Austria?"),
+        ("The capital of Australia is Melbourne.", "What is the currency of Australia?"),
+    ],
+)
+def test_out_of_scope(minilm: Embedder, edit: str, prompt: str) -> None:
+    assert not fires(minilm, edit, prompt)
+
+
+def test_dialogues(minilm: Embedder) -> None:
+    outcomes = [(line["in_scope"], fires(minilm, line["edit"], line["turns"])) for line in DIALOGUES]
+    assert len(outcomes) >= 50
+    missed = sum(wanted and not got for wanted, got in outcomes)
+    false = sum(got and not wanted for wanted, got in outcomes)
+    assert missed <= 0.2 * sum(wanted for wanted, _ in outcomes)
+    assert false <= 2
+
+
+def test_the_best_of_several_edits_of_one_subject_wins(minilm: Embedder) -> None:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=minilm))
+    llm.edit_many(
+        [
+            Fact(subject="Velden", relation="P36", object="Orrin", prompt="The capital of {} is"),
+            Fact(subject="Velden", relation="P38", object="the crown", prompt="The currency of {} is"),
+        ]
+    )
+    answer = llm.invoke("What is the currency of Velden?")
+    assert [edit.object for edit in answer.citations if isinstance(edit, Fact)] == ["the crown"]
+
+
+def test_explain_gives_probability_and_reasons(minilm: Embedder) -> None:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=minilm))
+    llm.edit("The CEO of Acme is Carol Diaz.")
+    (hits,) = llm.explain("Who is the CEO of Acme?").trace.lookups
+    (verdict,) = hits.verdicts
+    assert verdict.passed
+    assert 0.4 < verdict.probability <= 1
+    assert "subject “acme” is named" in verdict.reasons
+    assert 0 < verdict.evidence["similarity"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "subjects"),
+    [
+        ("The CEO of Acme is Carol Diaz.", ("Acme",)),
+        ("Acme's headquarters is in Oslo.", ("Acme's",)),
+        ("Our refund window is 30 days.", ("refund window",)),
+        ("Ann Lee chairs Acme.", ("Ann Lee", "Acme")),
+        ("The Tessaly Cup in 2019 was won by Sporting Alba.", ("Tessaly Cup",)),
+        ("nothing here", ()),
+        ("北京的市长是李明。", ()),
+    ],
+)
+def test_guess_subjects(statement: str, subjects: tuple[str, ...]) -> None:
+    assert guess_subjects(statement) == subjects
+
+
+def test_statements_come_apart() -> None:
+    assert split_statement("The CEO of Acme is Carol Diaz.") == ("The CEO of Acme is", "Carol Diaz")
+    assert split_statement("Acme makes anvils.") is None
+    assert without_subject("The CEO of Acme is", ["Acme"]) == "The CEO of is"
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "least", "most"),
+    [
+        ("Who runs Acme?", "Acme", 1, 1),
+        ("Where was Beyoncé's sister born?", "Beyonce", 1, 1),
+        ("Who runs Acme Robotiks?", "Acme Robotics", 0.9, 0.99),
+        ("Where was Obama born?", "Barack Obama", 0.3, 0.7),
+        ("Where is Route 6?", "Route 66", 0, 0.5),
+        ("Who runs Globex?", "Acme", 0, 0),
+    ],
+)
+def test_mention(query: str, name: str, least: float, most: float) -> None:
+    named, _ = mention(read(query), words(name))
+    assert least <= named <= most
+
+
+@pytest.mark.parametrize(("query", "longer"), [("Where is Acme Robotics based?", True), ("Acme. Robotics is fun", False)])
+def test_a_name_that_goes_on(query: str, longer: bool) -> None:
+    reading = read(query)
+    at = reading.words.index("acme")
+    assert reading.goes_on(at, at, [at + 1]) is longer
