@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from memedit.errors import EditRejected
-from memedit.naming import guess_subjects, without_subject
+from memedit.naming import asking_part, guess_subjects, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import deceptive_character, is_blank, one_line, same_key, storable, tidy
 
@@ -229,7 +229,7 @@ class Fact(Edit):
 
     @property
     def key_text(self) -> str:
-        return self.cloze or self.statement
+        return self.cloze or asking_part(self.statement)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -341,7 +341,8 @@ def as_edit(value: EditLike, **defaults: Any) -> AnyEdit:
 
 
 def _statement(data: Mapping[str, Any]) -> str:
-    subject, relation, prompt, object_ = (data.get(name) for name in ("subject", "relation", "prompt", "object"))
+    given = [data.get(name) for name in ("subject", "relation", "prompt", "object")]
+    subject, relation, prompt, object_ = (tidy(value) if isinstance(value, str) else value for value in given)
     if not (isinstance(subject, str) and isinstance(object_, str)):
         raise ValueError("needs a statement, or subject and object with a prompt or a relation")
     if isinstance(prompt, str):

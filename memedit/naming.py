@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from memedit.text import FUNCTION_WORDS
+from memedit.text import FUNCTION_WORDS, words
 
 COPULA = re.compile(r"\b(?:is|are|was|were|has|have|had|will)\b")
 CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
@@ -46,6 +46,18 @@ def split_statement(statement: str) -> tuple[str, str] | None:
     cloze, rest = (statement[: verbs[-1].end()], statement[verbs[-1].end() :]) if verbs else ("", "")
     completion = rest.strip(" .!")
     return (cloze, completion) if completion else None
+
+
+def asking_part(statement: str) -> str:
+    """A statement without what it answers, where a question remains: “The CEO of Acme is Carol” gives “The CEO of Acme is”.
+
+    “Carol is the CEO of Acme” stays whole, because nothing is asked of Carol alone.
+    """
+    parts = split_statement(statement)
+    if parts is None:
+        return statement
+    asked = set(words(without_subject(parts[0], guess_subjects(statement)))) - FUNCTION_WORDS
+    return parts[0] if asked else statement
 
 
 def _is_name(text: str) -> bool:

@@ -63,7 +63,7 @@ def memedit(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-# ---- help, start, wrong use -------------------------------------------------------------------------------------------
+# ---- help, start, wrong use -----------------------------------------------------------------------------------------
 
 
 def test_help_starts_fast() -> None:
@@ -201,7 +201,7 @@ def test_an_ambiguous_id(run: Run) -> None:
     assert "A is B." in run("show", "ab1").stdout
 
 
-# ---- edits ------------------------------------------------------------------------------------------------------------
+# ---- edits ----------------------------------------------------------------------------------------------------------
 
 
 def test_init_says_what_was_made(run: Run) -> None:
@@ -318,7 +318,7 @@ def test_namespaces_are_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert "revision" in run("namespaces").stdout
 
 
-# ---- asking -----------------------------------------------------------------------------------------------------------
+# ---- asking ---------------------------------------------------------------------------------------------------------
 
 
 def test_ask_answers_on_stdout_and_cites_on_stderr(run: Run) -> None:
@@ -360,7 +360,8 @@ def test_verify(run: Run) -> None:
 
 
 def test_chat_with_piped_input(run: Run) -> None:
-    lines = "/edit The capital of Australia is Sydney.\nWhat is the capital of Australia?\n\n/explain\n/undo\n/help\n/quit\nx\n"
+    edit, question = "/edit The capital of Australia is Sydney.", "What is the capital of Australia?"
+    lines = "\n".join([edit, question, "", "/explain", "/undo", "/help", "/quit", "x", ""])
     text = run("chat", input=lines).stdout
     assert "It is Sydney." in text
     assert "took back revision 1" in text
@@ -373,7 +374,7 @@ def test_chat_with_piped_input(run: Run) -> None:
     assert value(run("chat", "--json", input="/nonsense\n", code=2))["error"]["type"] == "UsageError"
 
 
-# ---- files ------------------------------------------------------------------------------------------------------------
+# ---- files ----------------------------------------------------------------------------------------------------------
 
 
 def test_export_and_import(run: Run) -> None:
@@ -437,7 +438,7 @@ def test_apply_is_a_migration(run: Run) -> None:
 
     file.write_text(file.read_text().replace("Sydney", "Hobart").replace("[t]", "[u]"))
     changed = value(run("apply", "x.yaml", "--yes", "--json", "--prune"))
-    assert [one["after"]["id"] for one in changed["changed"]][0] == "au~2"
+    assert changed["changed"][0]["after"]["id"] == "au~2"
     assert len(changed["changed"]) == 2
     assert [one["statement"] for one in changed["retracted"]] == ["Bananas are blue."]
     assert value(run("apply", "x.yaml", "--yes", "--json", "--prune"))["applied"] is False
@@ -457,6 +458,8 @@ def test_apply_refuses_a_file_that_contradicts_itself(run: Run) -> None:
     assert "cannot both be in force" in run("apply", "x.yaml", "--yes", code=2).stderr
     Path("x.yaml").write_text("[{id: a, statement: A is B.}, {id: a, statement: C is D.}]")
     assert "Two entries have the id" in run("apply", "x.yaml", "--yes", code=2).stderr
+    Path("x.yaml").write_text("[A is B., {statement: A is B., tags: [t]}]")
+    assert "Two entries say the same" in run("apply", "x.yaml", "--yes", code=2).stderr
 
 
 def test_the_probes_of_a_file(run: Run) -> None:
@@ -481,7 +484,7 @@ def test_the_probes_of_a_file(run: Run) -> None:
     run("test", "good.yaml", "--memory", ".memedit")
 
 
-# ---- care -------------------------------------------------------------------------------------------------------------
+# ---- care -----------------------------------------------------------------------------------------------------------
 
 
 def test_doctor(run: Run) -> None:
@@ -498,7 +501,7 @@ def test_methods(run: Run) -> None:
     assert all(one["about"] and one["paper"] for one in value(run("methods", "--json")))
 
 
-# ---- text is only text ------------------------------------------------------------------------------------------------
+# ---- text is only text ----------------------------------------------------------------------------------------------
 
 
 def test_markup_in_an_edit_is_shown_as_it_is(run: Run) -> None:
@@ -525,7 +528,7 @@ def test_an_error_inside_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_common, "open_model", fail)
     run("init")
     lines = run("ask", "x", code=3).stderr.splitlines()
-    assert lines == ["memedit: memedit failed: RuntimeError: it broke", "  → set MEMEDIT_TRACEBACK=1 to see where"]
+    assert lines == ["memedit: internal error: RuntimeError: it broke", "  → set MEMEDIT_TRACEBACK=1 to see where"]
     assert value(run("ask", "x", "--json", code=3))["error"]["type"] == "RuntimeError"
 
 
@@ -550,7 +553,7 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("ask", "x", code=130).stderr == "memedit: Stopped.\n"
 
 
-# ---- real processes ---------------------------------------------------------------------------------------------------
+# ---- real processes -------------------------------------------------------------------------------------------------
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
@@ -579,21 +582,14 @@ def test_a_terminal_gets_a_table_with_colours(tmp_path: Path) -> None:
         memory.add("The answer is [red]x[/red].")
 
     def on_terminal(**env: str) -> str:
-        import pty
-
-        shown = []
-
-        def read(descriptor: int) -> bytes:
-            shown.append(os.read(descriptor, 65_536))
-            return b""
-
-        command = f"{' '.join(f'{k}={v}' for k, v in env.items())} TERM=xterm-256color COLUMNS=100 {sys.executable} -c "
-        command += f"'from memedit.cli import main; main()' list --memory {tmp_path}"
-        try:
-            pty.spawn(["bash", "-c", command], read, lambda _: b"")
-        except OSError:
-            pass
-        return b"".join(shown).decode()
+        reader, writer = os.openpty()
+        command = [sys.executable, "-c", "from memedit.cli import main; main()", "list", "--memory", str(tmp_path)]
+        how = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **env}
+        subprocess.run(command, stdout=writer, stderr=writer, stdin=writer, env=how, check=True)
+        text = os.read(reader, 65_536).decode()
+        os.close(reader)
+        os.close(writer)
+        return text
 
     text = on_terminal()
     assert "\x1b[36m" in text

@@ -125,7 +125,7 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             code = _tell(Fault(INTERRUPTED, "Interrupted", "Stopped."), given)
         except Exception as error:
-            code = _tell(_fault(error), given)
+            code = _tell(fault_of(error), given)
         else:
             code = FINE
         sys.exit(_end(code))
@@ -146,7 +146,8 @@ def main() -> None:
     """  # noqa: D301 — click's mark for lines that stay as they are
 
 
-def _fault(error: Exception) -> Fault:
+def fault_of(error: Exception) -> Fault:
+    """What is said of an error."""
     from memedit.errors import MemeditError
 
     kind = type(error).__name__
@@ -170,7 +171,7 @@ def _fault(error: Exception) -> Fault:
         )
     if isinstance(error, OSError) and error.filename is not None:
         return Fault(WRONG, kind, f"{error.filename}: {error.strerror}.", "check the name, and whether you may use it")
-    return Fault(INTERNAL, kind, f"memedit failed: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
+    return Fault(INTERNAL, kind, f"internal error: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
 
 
 def _tell(fault: Fault, given: Sequence[str]) -> int:

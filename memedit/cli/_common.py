@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from memedit.llms import LLM
     from memedit.memory import Change, EditMemory
 
-FAILED = 1  # exit code: a check failed
 LEDGER_FILE = "ledger.sqlite"
 BUNDLED = "SmolLM2-135M-Instruct"
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")

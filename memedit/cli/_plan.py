@@ -81,29 +81,30 @@ def plan(
         relations: Says which relations have one value at a time.
 
     Raises:
-        FileRejected: Two entries have one id, or cannot both be in force.
+        FileRejected: Two entries have one id, say the same, or cannot both be in force.
     """
-    _check_ids(wanted)
+    _check(wanted)
     made = Plan()
     by_content = {edit.content_hash: edit for edit in held}
     by_name = {_name(edit.id): edit for edit in held}
     taken = {*used, *(edit.id for edit in held)}
     matched: dict[str, AnyEdit] = {}
-    fresh: dict[str, AnyEdit] = {}
+    double: dict[str, AnyEdit] = {}
     for edit in wanted:
+        twin = by_content.get(edit.content_hash)
         match = by_name.get(edit.id) if "id" in edit.model_fields_set else None
-        match = match or by_content.get(edit.content_hash)
-        if match is None:
-            fresh.setdefault(edit.content_hash, edit)
-        elif match.id not in matched:
+        match = match or twin
+        if match is None or match.id in matched:
+            made.added.append(_named(edit, edit.id, taken))
+        elif _same(edit, match):
+            made.unchanged.append(match)
+        else:
+            made.changed.append((match, _named(edit, _name(match.id), taken)))
+        if match is not None:
             matched[match.id] = match
-            if _same(edit, match):
-                made.unchanged.append(match)
-            else:
-                made.changed.append((match, _named(edit, _name(match.id), taken)))
-    made.added = [_named(edit, edit.id, taken) for edit in fresh.values()]
-    if prune:
-        made.retracted = [edit for edit in held if edit.id not in matched]
+        if twin is not None and twin is not match:  # one content is in force once, here under the entry's own id
+            double[twin.id] = twin
+    made.retracted = [edit for edit in held if edit.id not in matched and (prune or edit.id in double)]
     made.replaced = _replaced(made, held, relations)
     return made
 
@@ -138,12 +139,15 @@ def _replaced(made: Plan, held: Sequence[AnyEdit], relations: Relations) -> list
     return replaced
 
 
-def _check_ids(wanted: Sequence[AnyEdit]) -> None:
-    seen: set[str] = set()
+def _check(wanted: Sequence[AnyEdit]) -> None:
+    ids, contents = set(), set()
     for edit in wanted:
-        if edit.id in seen:
+        if edit.id in ids:
             raise FileRejected(f"Two entries have the id `{edit.id:.40}`.", do="give each its own, or none")
-        seen.add(edit.id)
+        if edit.content_hash in contents:
+            raise FileRejected(f"Two entries say the same: “{one_line(edit.text)}”.", do="keep one of them")
+        ids.add(edit.id)
+        contents.add(edit.content_hash)
 
 
 def _name(edit_id: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memedit.cli._common import FAILED, Command, Session, cited, find_edits, read_text
+from memedit.cli import FAILED
+from memedit.cli._common import Command, Session, cited, find_edits, read_text
 from memedit.cli._print import Piece, busy, printable, say, short, show_json, table, write
 
 if TYPE_CHECKING:

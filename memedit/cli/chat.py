@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memedit.cli import INTERNAL, fault_of
 from memedit.cli._common import Command, Session, cited
 from memedit.cli._print import busy, say, show_json
 from memedit.cli.ask import (
@@ -41,8 +42,6 @@ def chat(session: Session, max_tokens: int | None) -> None:
         memedit chat
         memedit chat --json < questions.txt
     """
-    from memedit.errors import MemeditError
-
     at_terminal = sys.stdin.isatty() and not session.as_json
     with session.memory(create=True) as memory:
         talk = Talk(session, session.editable(memory), token_options(max_tokens))
@@ -53,10 +52,11 @@ def chat(session: Session, max_tokens: int | None) -> None:
                 break
             try:
                 talk.take(line)
-            except (MemeditError, click.UsageError) as error:
-                if not at_terminal:
+            except Exception as error:
+                fault = fault_of(error)
+                if not at_terminal or fault.code == INTERNAL:
                     raise
-                say(("! ", "yellow"), str(error), err=True)
+                say(("! ", "yellow"), fault.message, (f"  {fault.do or ''}", "dim"), err=True)
             except KeyboardInterrupt:
                 if not at_terminal:
                     raise

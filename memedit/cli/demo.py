@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from memedit.eval.counterfact import ProbeKind
 
 FRIENDLY = (
     ("The capital of Australia is Melbourne.", "What is the capital of Australia?"),
@@ -19,7 +22,7 @@ FRIENDLY = (
     ("The refund window of Kestrel Outdoor is 45 days.", "How long is the refund window of Kestrel Outdoor?"),
 )
 UNRELATED = ("What is the capital of New Zealand?", "Write one sentence about autumn.")
-SAMPLE = {"edit prompt": 12, "paraphrase": 12, "neighbourhood": 24}
+SAMPLE: dict[ProbeKind, int] = {"edit prompt": 12, "paraphrase": 12, "neighbourhood": 24}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import click
 
-from memedit.cli._common import BUNDLED, FAILED, LEDGER_FILE, Command, Session
+from memedit.cli import FAILED
+from memedit.cli._common import BUNDLED, LEDGER_FILE, Command, Session
 from memedit.cli._print import busy, say, show_json
 
 REQUIREMENT = re.compile(r"""([\w.-]+).*?(?:;.*extra\s*==\s*["']([\w-]+)["'])?$""")

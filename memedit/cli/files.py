@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memedit.cli._common import FAILED, Command, Session, cited
+from memedit.cli import FAILED
+from memedit.cli._common import Command, Session, cited
 from memedit.cli._print import busy, printable, progress, say, show_json
 from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
 

@@ -156,4 +156,6 @@ def _throw_away(folder: Path) -> None:
     if system is not None:
         with suppress(IndexUnusable), _typed():
             system.stop()
+    if folder.is_file():
+        folder.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

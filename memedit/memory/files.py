@@ -57,7 +57,8 @@ def read_edits(path: Path) -> list[AnyEdit]:
         try:
             edits.append(as_edit(value))
         except EditRejected as error:
-            raise FileRejected(f"{_shown(path)}, {place}: {error.what}", do="correct it; nothing was imported") from error
+            what = f"{_shown(path)}, {place}: {error.what}"
+            raise FileRejected(what, do="correct it; nothing was imported") from error
     return edits
 
 
@@ -67,9 +68,7 @@ def _form(path: Path) -> str:
     if path.suffix in JSON_SUFFIXES:
         return "jsonl"
     known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES))
-    raise FileRejected(
-        f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it"
-    )
+    raise FileRejected(f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it")
 
 
 def _dump_jsonl(edits: Sequence[AnyEdit]) -> str:

@@ -1,0 +1,31 @@
+"""Settings of all tests: no network, and one thread, because two are far slower on a busy machine."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+from typing import TYPE_CHECKING  # noqa: E402
+
+import pytest  # noqa: E402
+
+if TYPE_CHECKING:
+    from memedit.adapters.transformers import LocalLLM
+
+
+@pytest.fixture(scope="session")
+def smollm() -> LocalLLM:
+    """The bundled SmolLM2-135M-Instruct, loaded once."""
+    import torch
+
+    from memedit.adapters.transformers import LocalLLM
+    from memedit.llms import as_llm
+
+    torch.set_num_threads(1)
+    model = as_llm("bundled")
+    assert isinstance(model, LocalLLM)
+    return model

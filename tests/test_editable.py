@@ -1,0 +1,167 @@
+"""EditableLLM with plain functions: what reaches the model, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from test_methods import EDIT, IN_SCOPE, NamedGate, editable
+
+from memedit import Answer, EditableLLM, EditMemory, Fact, Probe
+from memedit.errors import ProviderError, RequestRejected, UnknownEdit, UnsupportedModel
+from memedit.llms import as_llm
+from memedit.messages import as_request
+from memedit.testing import FakeLLM, HashEmbedder
+
+MESSAGES = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f"}}]},
+    {"role": "tool", "tool_call_id": "1", "content": "42"},
+    {"role": "user", "content": "And?", "name": "ann"},
+]
+
+
+def test_without_a_hit_the_function_gets_the_callers_own_objects() -> None:
+    seen: list[Any] = []
+
+    def model(messages: list[dict[str, Any]], **options: Any) -> str:
+        seen.append((messages, options))
+        return "fine"
+
+    llm = editable(model)
+    llm.edit(EDIT)
+    stop = ["x"]
+    assert llm.invoke(MESSAGES, temperature=0, stop=stop).text == "fine"
+    messages, options = seen[0]
+    assert messages is MESSAGES
+    assert options == {"temperature": 0, "stop": stop}
+    assert options["stop"] is stop
+
+
+def test_the_form_follows_the_annotation() -> None:
+    assert editable(lambda given: f"{given!r}")("Hi") == "'Hi'"
+
+    def text_model(prompt: str) -> str:
+        return prompt
+
+    assert "User: Hi" in editable(text_model)([{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}])
+
+    def chat_model(messages: list[dict[str, str]]) -> str:
+        return messages[-1]["content"]
+
+    assert editable(chat_model)("Hi") == "Hi"
+
+
+async def test_async_functions_work_from_both_sides() -> None:
+    async def model(prompt: str) -> str:
+        return f"async {prompt}"
+
+    llm = editable(model)
+    assert (await llm.ainvoke("a")).text == "async a"
+    assert llm.invoke("b").text == "async b"  # from inside a running loop, too
+    assert [answer.text for answer in await llm.abatch(["c", "d"])] == ["async c", "async d"]
+
+
+async def test_functions_may_stream() -> None:
+    def pieces(prompt: str) -> Iterator[str]:
+        yield from ("one ", "two")
+
+    async def apieces(prompt: str) -> AsyncIterator[str]:
+        for piece in ("one ", "two"):
+            yield piece
+
+    assert list(editable(pieces).stream("x")) == ["one ", "two"]
+    assert [piece async for piece in editable(apieces).astream("x")] == ["one ", "two"]
+    assert [piece async for piece in editable(pieces).astream("x")] == ["one ", "two"]
+    assert editable(apieces)("x") == "one two"
+
+
+def test_what_the_model_raises_passes_through() -> None:
+    class Broken(Exception):
+        pass
+
+    def model(prompt: str) -> str:
+        raise Broken("no")
+
+    llm = editable(model)
+    with pytest.raises(Broken):
+        llm.invoke("x")
+    with pytest.raises(Broken):
+        list(llm.stream("x"))
+    with pytest.raises(ProviderError, match="gave back a int"):
+        editable(lambda prompt: 3)("x")
+
+
+@pytest.mark.parametrize("bad", [None, 3, [], [3], [{"content": "x"}], {"role": "user"}, b"x", "\ud800", [["a"]]])
+def test_what_cannot_be_asked_is_refused(bad: Any) -> None:
+    with pytest.raises(RequestRejected):
+        editable().invoke(bad)
+
+
+@pytest.mark.parametrize("bad", [3, "nothing:here", "gguf:/no/such/file.gguf", object()])
+def test_what_cannot_be_wrapped_is_refused(bad: Any) -> None:
+    with pytest.raises(UnsupportedModel):
+        as_llm(bad)
+
+
+def test_namespaces_do_not_leak() -> None:
+    llm = editable()
+    llm.edit(EDIT, namespace="acme")
+    assert not llm.invoke(IN_SCOPE).edited
+    assert llm.invoke(IN_SCOPE, namespace="acme").edited
+    assert llm.explain(IN_SCOPE, namespace="other").untouched
+    assert llm.history(namespace="other") == []
+
+
+def test_the_answer_carries_its_proof() -> None:
+    llm = editable()
+    receipt = llm.edit(EDIT)
+    answer = llm.invoke(IN_SCOPE)
+    assert isinstance(answer, Answer)
+    assert [edit.id for edit in answer.citations] == [receipt.id]
+    assert answer.revision == receipt.revision == 1
+    assert str(answer) == answer.text == answer.reply.text
+    explained = llm.explain(IN_SCOPE)
+    assert explained.request is not None
+    assert EDIT in explained.request.text
+    assert not explained.untouched
+    assert "would send:" in str(explained)
+
+
+def test_facts_outside_their_world_time_do_not_hold() -> None:
+    llm = editable()
+    llm.edit(Fact(EDIT, valid_until="2001-01-01"))
+    assert not llm.invoke(IN_SCOPE).edited
+
+
+def test_verify_reports_both_sides() -> None:
+    llm = editable(FakeLLM(lambda text: "Carol Diaz" if "Carol Diaz" in text else "Bob"))
+    fact = Fact(subject="Acme", relation="CEO", object="Carol Diaz", prompt="The CEO of {} is", question=IN_SCOPE)
+    verification = llm.verify(llm.edit(fact).id)
+    assert verification.passed
+    assert verification.counts() == {"in scope": (2, 2), "out of scope": (6, 6)}
+    assert verification.to_dict()["passed"] is True
+    probes = (Probe(prompt="Is Acme big?", expect=("no",)), Probe(prompt=IN_SCOPE, must="stay"))
+    failing = llm.verify(llm.edit(Fact("Acme is big.", probes=probes)))
+    assert not failing.passed
+    assert [check.passed for check in failing.checks] == [False, False]
+    with pytest.raises(UnknownEdit):
+        llm.verify("nothing")
+
+
+def test_a_path_is_a_memory(tmp_path: Any) -> None:
+    with EditMemory(tmp_path / "memory", embedder=HashEmbedder()) as memory:
+        EditableLLM(FakeLLM(), memory, gate=NamedGate()).edit(EDIT)
+    again = EditableLLM(FakeLLM(), tmp_path / "memory")
+    assert [change.kind for change in again.history()] == ["add"]
+
+
+def test_requests_read_every_form_of_chat() -> None:
+    assert as_request([("human", "Hi")]).turns == (("user", "Hi"),)
+    assert as_request(MESSAGES).turns[1] == ("user", "Hi")
+    assert not as_request(MESSAGES).only_text_back
+    assert as_request("Hi").only_text_back
+    assert not as_request("Hi", {"n": 2}).only_text_back
+    assert as_request(as_request("Hi"), {"n": 1}).options == {"n": 1}
