@@ -23,7 +23,7 @@ EACH_KIND = [
     ),
     Feedback(situation="similar to good", clarification="a synonym of good", reason="said so"),
     Patch(condition="the review names the food", consequence="it is about quality", source="ticket 7"),
-    Demonstration(role="retain", fact="X is Y.", prompt="Q is", answer="R", expires_at=datetime(2100, 1, 1, tzinfo=UTC)),
+    Demonstration(role="retain", fact="X is Y.", prompt="Q is", answer="R", expires_at="2100-01-01"),
 ]  # fmt: skip
 
 
@@ -156,8 +156,8 @@ CONTROLS = ["\x00", "\x07", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029", 
 DECEIVING = {
     "zero-width space": "\u200b", "word joiner": "\u2060", "byte order mark": "\ufeff", "soft hyphen": "\u00ad",
     "left-to-right override": "\u202d", "right-to-left override": "\u202e", "embedding": "\u202a",
-    "isolate": "\u2066", "end of isolate": "\u2069", "Hangul filler": "\u3164", "half-width filler": "\uffa0",
-    "Hangul choseong filler": "\u115f", "grapheme joiner": "\u034f", "Khmer vowel": "\u17b4", "tag letter": "\U000e0061",
+    "isolate": "\u2066", "end of isolate": "\u2069", "Hangul filler": "\u3164", "half-width": "\uffa0",
+    "Hangul choseong filler": "\u115f", "grapheme joiner": "\u034f", "Khmer": "\u17b4", "tag letter": "\U000e0061",
     "language tag": "\U000e0001", "unassigned and unseen": "\U000e0080", "invisible times": "\u2062",
     "Mongolian separator": "\u180e", "Mongolian selector": "\u180b", "musical beam": "\U0001d173",
     "joiner in Latin": "\u200d", "non-joiner in Latin": "\u200c", "unassigned 2065": "\u2065",
@@ -195,7 +195,7 @@ def test_hiding_places_are_refused(text):
         "می\u200cخواهم به خانه بروم",
         "क्\u200dष और क्\u200cष",
         "👩\u200d👩\u200d👧 and ❤\ufe0f\u200d🔥 and 👍🏽",
-        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f 🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f is a flag",
         "🇩🇪 1\ufe0f\u20e3",
         "שלום \u200e(abc)\u200f!",
         "آية \u06dd ١٢",

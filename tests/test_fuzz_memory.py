@@ -45,6 +45,10 @@ plausible = st.fixed_dictionaries(
 mappings = plausible | st.dictionaries(names, values, max_size=6) | st.dictionaries(names | st.integers(), values)
 
 
+def is_readable(error):
+    assert str(error).encode()  # no half characters, so that it can be printed
+
+
 @pytest.fixture(scope="module", params=["in memory", "in a folder"])
 def memory(request, tmp_path_factory):
     path = None if request.param == "in memory" else tmp_path_factory.mktemp("memory")
@@ -144,9 +148,9 @@ def test_import_yaml(memory, tmp_path_factory, entries):
     imported(memory, tmp_path_factory, "a.yaml", content)
 
 
-YAML_PIECES = ["- ", "a: ", "edits:", "\n", "  ", "!!int ", "!!timestamp ", "!!binary ", "!!set ", "&a ", "*a", "[", "]",
-               "{", "}", "'", '"', "|\n", ">\n", "? ", "<<: ", "2020-01-01", "1:2:3", "0x", ".nan", "~", "statement: x",
-               "%YAML 9\n", "---\n", "...\n", "\t", "=", "!!float ''", "!!bool x", "!x"]  # fmt: skip
+YAML_PIECES = ["- ", "a: ", "edits:", "\n", "  ", "!!int ", "!!timestamp ", "!!binary ", "!!set ", "&a ", "*a", "[",
+               "]", "{", "}", "'", '"', "|\n", ">\n", "? ", "<<: ", "2020-01-01", "1:2:3", "0x", ".nan", "~",
+               "statement: x", "%YAML 9\n", "---\n", "...\n", "\t", "=", "!!float ''", "!!bool x", "!x"]  # fmt: skip
 
 
 @some

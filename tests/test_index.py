@@ -112,7 +112,7 @@ def test_chroma_finds_what_exact_search_finds(tmp_path):
     assert np.mean(found) > 9.5
 
 
-# ---- behind a memory ------------------------------------------------------------------------------------------------
+# ---- behind a memory ----------------------------------------------------------------------------------------------
 
 
 def facts(count, start=0):

@@ -58,7 +58,7 @@ def exported(memory, folder, **where):
     return (folder / "state.jsonl").read_text()
 
 
-# ---- adding ---------------------------------------------------------------------------------------------------------
+# ---- adding -------------------------------------------------------------------------------------------------------
 
 
 def test_add_get_search_recall(memory):
@@ -235,7 +235,7 @@ def test_authors_and_reasons_obey_the_rules_of_edits(memory):
     assert memory.undo(author="me", reason="so").author == "me"
 
 
-# ---- conflicts ------------------------------------------------------------------------------------------------------
+# ---- conflicts ----------------------------------------------------------------------------------------------------
 
 
 def test_one_value_at_a_time_supersedes(memory):
@@ -307,7 +307,7 @@ def test_subjects_are_told_apart_by_punctuation(memory):
     assert len(memory.edits()) == 3
 
 
-# ---- taking back ----------------------------------------------------------------------------------------------------
+# ---- taking back --------------------------------------------------------------------------------------------------
 
 
 def test_undo_goes_back_step_by_step_to_every_state_there_was(memory, tmp_path):
@@ -383,7 +383,7 @@ def test_unknown_revisions(memory, revision):
             ask()
 
 
-# ---- looking back ---------------------------------------------------------------------------------------------------
+# ---- looking back -------------------------------------------------------------------------------------------------
 
 
 def test_as_of_a_revision_and_a_time():
@@ -453,7 +453,7 @@ def test_expiry_is_the_clocks():
     assert len(memory.as_of(clock.now - timedelta(hours=1))) == 1
 
 
-# ---- namespaces -----------------------------------------------------------------------------------------------------
+# ---- namespaces ---------------------------------------------------------------------------------------------------
 
 UNUSUAL = ["a/b\\c", "..", "名前", "user@example.com", "a'b\"c;--", "🦊", "x" * 200, "a b", "%00", "NULL", "A", "a"]
 
@@ -495,7 +495,7 @@ def test_reading_a_namespace_that_never_was_makes_nothing(memory):
     assert memory.namespaces() == []
 
 
-# ---- files ----------------------------------------------------------------------------------------------------------
+# ---- files --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["edits.jsonl", "edits.ndjson", "edits.yaml", "edits.yml"])
@@ -571,7 +571,7 @@ def test_import_obeys_on_conflict(memory, tmp_path):
     assert [edit.object for edit in memory.edits()] == ["Ann"]
 
 
-# ---- upkeep ---------------------------------------------------------------------------------------------------------
+# ---- upkeep -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("embed", [False, True])
@@ -643,7 +643,7 @@ def test_a_subject_with_many_versions_stays_fast(tmp_path):
     assert [edit.object for edit in memory.edits()] == ["late 9"]
 
 
-# ---- against a model ------------------------------------------------------------------------------------------------
+# ---- against a model ----------------------------------------------------------------------------------------------
 
 
 class AgainstADict(RuleBasedStateMachine):

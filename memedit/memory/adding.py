@@ -75,9 +75,11 @@ class Adding:
             writer.put_edits(head.namespace_id, book.fresh)
             writer.put_vectors(self._vectors.embedder.id, vectors)
             self._begun = writer.append(head, book.events)
-        return self._with_likenesses(rows, receipts)
+        return self._with_likenesses(rows, receipts, vectors)
 
-    def _with_likenesses(self, rows: Sequence[Row], receipts: list[Receipt]) -> list[Receipt]:
+    def _with_likenesses(
+        self, rows: Sequence[Row], receipts: list[Receipt], vectors: dict[str, Vectors]
+    ) -> list[Receipt]:
         """The receipts, with statements that lack subject and relation listed against the ones they are like."""
         where = self._change.namespace
         if not (self._views.loaded(where) or any(row.slotless for row in rows)):
@@ -94,7 +96,8 @@ class Adding:
             ]
 
         keys = {row.text_hash: receipt.edit.key_text for row, receipt in zip(rows, receipts, strict=True)}
-        vectors = self._vectors.of(keys, lambda lacking: {key: keys[key] for key in lacking})
+        others = [key for key in keys if key not in vectors]  # the ledger had them already
+        vectors = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
         return self._views.read(where, listed)
 
 
