@@ -1,7 +1,7 @@
 """Speed, as ratios taken in one run: a decision against the bare embedder call, adding against bare embedding.
 
-    python bench/speed.py --edits 10000 --threads 2
-    python bench/speed.py --edits 100000 --threads 2 --index exact
+python bench/speed.py --edits 10000 --threads 2
+python bench/speed.py --edits 100000 --threads 2 --index exact
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     edits = list(facts(options.edits))
     adding = _adding(memory, edits)
     rng = random.Random(1)
-    queries = [f"{edit.cloze} " if rng.random() < 0.5 else f"Tell me: {edit.cloze}?" for edit in rng.sample(edits, options.queries)]
+    queries = [
+        f"{edit.cloze} " if rng.random() < 0.5 else f"Tell me: {edit.cloze}?"
+        for edit in rng.sample(edits, options.queries)
+    ]
     gate.decide(memory.recall("warm up the gate"))
     bare, decisions, parts = [], [], []
     for query in queries:
@@ -112,6 +115,7 @@ def _adding(memory: EditMemory, edits: list[Fact]) -> dict[str, object]:
 
 def _import_seconds() -> float:
     """The best of five fresh interpreters, less the start of the interpreter itself."""
+
     def best(code: str) -> float:
         times = []
         for _ in range(5):

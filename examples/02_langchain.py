@@ -2,6 +2,7 @@
 
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+
 from memedit import EditableLLM
 
 

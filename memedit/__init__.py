@@ -37,7 +37,38 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = [
+    "__version__",
+    "Answer",
+    "AnswerStream",
+    "Candidate",
+    "Change",
+    "Demonstration",
+    "Edit",
+    "EditMemory",
+    "EditableLLM",
+    "Embedder",
+    "Explanation",
+    "Fact",
+    "Feedback",
+    "Gate",
+    "Hits",
+    "LLM",
+    "MemeditError",
+    "Message",
+    "Patch",
+    "Probe",
+    "Receipt",
+    "Reply",
+    "Request",
+    "Snapshot",
+    "Trace",
+    "Verdict",
+    "Verification",
+    "as_edit",
+    "as_embedder",
+    "as_llm",
+]
 
 
 def __getattr__(name: str) -> Any:

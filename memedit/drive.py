@@ -122,7 +122,10 @@ class Driver:
                 else:
                     pending[place] = step
             # Finals wait until every job has come to its own, so that they form one batch.
-            due = {place: step for place, step in pending.items() if not isinstance(step, Final)} or dict(pending)
+            due: dict[int, Effect | Final] = {
+                place: step for place, step in pending.items() if not isinstance(step, Final)
+            }
+            due = due or dict(pending)
             if not due:
                 break
             outcome = yield [(jobs[place], step) for place, step in due.items()]

@@ -13,7 +13,7 @@ from memedit.gate import Focus, Gate, Hits, default_gate, focus
 from memedit.llms import LLM, as_llm
 from memedit.memory import Change, EditMemory, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
-from memedit.methods.base import Final, Method, Ready, Recall, Steps, Task, find_method
+from memedit.methods.base import Decode, Final, Method, Recall, Steps, Task, find_method
 from memedit.trace import Trace
 from memedit.verify import Verification, verify
 
@@ -122,9 +122,8 @@ class EditableLLM:
         request = as_request(input, options)
         job = self._job(request, namespace, {})
         first = self._driver.first_call(job)
-        sent = None if isinstance(first, Ready) else first.requests[0] if hasattr(first, "requests") else first.request
-        untouched = isinstance(first, Final) and first.request.untouched
-        return Explanation(focus(request.turns), job.trace, sent, untouched)
+        sent = first.requests[0] if isinstance(first, Decode) else getattr(first, "request", None)
+        return Explanation(focus(request.turns), job.trace, sent, sent is not None and sent.untouched)
 
     def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""

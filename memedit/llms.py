@@ -20,7 +20,7 @@ from memedit.plugins import plugin, plugin_for, schemes
 
 Kind = Literal["base", "instruct", "chat"]
 Mixer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From the next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
+"""From next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
 
 
 class Capability(StrEnum):
@@ -41,7 +41,7 @@ class LLM(ABC):
     """Shown in traces."""
 
     kind: Kind = "chat"
-    """`base`: continues text. `instruct`: small and local, follows a chat template. `chat`: follows instructions well."""
+    """`base` continues text; `instruct` is small and has a chat template; `chat` follows instructions well."""
 
     capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
 

@@ -181,7 +181,7 @@ def as_request(value: Any, options: Mapping[str, Any] | None = None) -> Request:
         return Request(tuple(_message(item) for item in items), options, "messages", source=value)
     raise RequestRejected(
         f"{_what(value)} cannot be asked of a model.",
-        do="give a string, a list of chat messages such as {'role': 'user', 'content': '…'}, or a LangChain prompt value",
+        do="give a string, chat messages such as [{'role': 'user', 'content': '…'}], or a LangChain prompt value",
     )
 
 
@@ -191,9 +191,9 @@ def _message(item: Any) -> Message:
     if isinstance(item, str):
         return Message("user", _sendable(item), source=None)
     if isinstance(item, tuple) and len(item) == 2 and all(isinstance(part, str) for part in item):
-        return Message(ROLES.get(item[0], item[0]), _sendable(item[1]))
+        return Message(str(ROLES.get(item[0], item[0])), _sendable(item[1]))
     if isinstance(item, Mapping):
-        role = item.get("role")
+        role: Any = item.get("role")
         if not isinstance(role, str):
             raise RequestRejected(f"A chat message needs a role: {item!r:.200}.", do="add 'role': 'user' or another")
         _check_content(item.get("content"))

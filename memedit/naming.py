@@ -49,9 +49,10 @@ def split_statement(statement: str) -> tuple[str, str] | None:
 
 
 def asking_part(statement: str) -> str:
-    """A statement without what it answers, where a question remains: “The CEO of Acme is Carol” gives “The CEO of Acme is”.
+    """A statement without what it answers, where a question remains.
 
-    “Carol is the CEO of Acme” stays whole, because nothing is asked of Carol alone.
+    “The CEO of Acme is Carol” gives “The CEO of Acme is”. “Carol is the CEO of Acme” stays whole, because nothing is
+    asked of Carol alone.
     """
     parts = split_statement(statement)
     if parts is None:

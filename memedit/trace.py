@@ -60,7 +60,8 @@ class Trace:
             for verdict in hits.verdicts[:8]:
                 mark = "✓" if verdict.passed else "·"
                 why = "; ".join(verdict.reasons)
-                yield f"  {mark} {verdict.probability:.2f}  {verdict.edit.id[:8]}  {one_line(verdict.edit.text, 70)}  ({why})"
+                said = f"{verdict.edit.id[:8]}  {one_line(verdict.edit.text, 70)}"
+                yield f"  {mark} {verdict.probability:.2f}  {said}  ({why})"
         for call in self.calls:
             yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
         yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"

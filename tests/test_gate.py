@@ -99,7 +99,6 @@ def test_explain_gives_probability_and_reasons(minilm: Embedder) -> None:
     ("statement", "subjects"),
     [
         ("The CEO of Acme is Carol Diaz.", ("Acme",)),
-        
         ("Our refund window is 30 days.", ("refund window",)),
         ("Ann Lee chairs Acme.", ("Ann Lee", "Acme")),
         ("The Tessaly Cup in 2019 was won by Sporting Alba.", ("Tessaly Cup",)),
@@ -133,7 +132,9 @@ def test_mention(query: str, name: str, least: float, most: float) -> None:
     assert least <= named <= most
 
 
-@pytest.mark.parametrize(("query", "longer"), [("Where is Acme Robotics based?", True), ("Acme. Robotics is fun", False)])
+@pytest.mark.parametrize(
+    ("query", "longer"), [("Where is Acme Robotics based?", True), ("Acme. Robotics is fun", False)]
+)
 def test_a_name_that_goes_on(query: str, longer: bool) -> None:
     reading = read(query)
     at = reading.words.index("acme")

@@ -28,7 +28,9 @@ def test_import_is_fast_and_light() -> None:
 
 
 def test_the_face_imports_nothing_from_extras() -> None:
-    code = f"import sys; from memedit import EditableLLM, EditMemory; print([n for n in {HEAVY[:-1]} if n in sys.modules])"
+    code = (
+        f"import sys; from memedit import EditableLLM, EditMemory; print([n for n in {HEAVY[:-1]} if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

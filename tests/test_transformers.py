@@ -65,7 +65,9 @@ def test_scores_are_log_probabilities(smollm: LocalLLM) -> None:
 
 
 def test_decode_mixes_contexts(smollm: LocalLLM) -> None:
-    requests = [as_request("x", {"max_tokens": 4}).raw(f"{FRAME}\nQ: What is {n} + 1? A:", stop=["\n"]) for n in (20, 33)]
+    requests = [
+        as_request("x", {"max_tokens": 4}).raw(f"{FRAME}\nQ: What is {n} + 1? A:", stop=["\n"]) for n in (20, 33)
+    ]
     alone = [reply.text for reply in smollm.generate(requests)]
     assert alone[0] != alone[1]
     assert smollm.decode(requests, lambda logprobs: logprobs[0]).text.strip() == alone[0]

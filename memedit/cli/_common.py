@@ -237,13 +237,9 @@ def find_edits(edits: Iterable[AnyEdit], prefixes: Sequence[str], namespace: str
 
 
 def texts_of(memory: EditMemory, changes: Sequence[Change], namespace: str) -> dict[str, str]:
-    """The text of every edit that these change sets put in or took out of force, as far as it can be told."""
-    known = {edit.id: edit.text for edit in memory.edits(namespace=namespace)}
-    for change in changes:
-        for ids, revision in ((change.came, change.revision), (change.went, change.revision - 1)):
-            if any(edit_id not in known for edit_id in ids):
-                known |= {edit.id: edit.text for edit in memory.as_of(revision, namespace=namespace).edits()}
-    return known
+    """The text of every edit that these change sets put in or took out of force."""
+    ids = [event.edit_id for change in changes for event in change.events]
+    return {edit_id: edit.text for edit_id, edit in memory.recorded(ids, namespace=namespace).items()}
 
 
 def revision_or_time(given: str | None) -> int | datetime | None:

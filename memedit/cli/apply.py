@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memedit.cli._common import Command, Session, cited
-from memedit.cli._print import Piece, busy, progress, say, show_json
+from memedit.cli._print import Piece, busy, say, show_json
 from memedit.cli.edits import AUTHOR, REASON
 
 if TYPE_CHECKING:
@@ -47,14 +47,13 @@ def apply(
         if not session.as_json:
             show_plan(made)
         applied = not (made.empty or only_plan) and (yes or _agreed())
-        before = memory.revision(namespace=session.namespace)
         if applied:
             _carry_out(memory, made, session.namespace, author, reason or f"apply of {file.name}")
         after = memory.revision(namespace=session.namespace)
     if session.as_json:
         show_json({**made.to_dict(), "applied": applied, "revision": after})
     elif applied:
-        say(("✓ ", "green"), f"done, now revision {after}", (f"; `memedit revert {before}` goes back", "dim"))
+        say(("✓ ", "green"), f"done, now revision {after}", ("; `memedit undo` takes it back", "dim"))
 
 
 def show_plan(made: Plan) -> None:
@@ -95,14 +94,7 @@ def _agreed() -> bool:
 
 
 def _carry_out(memory: EditMemory, made: Plan, namespace: str, author: str | None, reason: str) -> None:
-    """Retract, then add: an edit that says the same as one in force could not be added before."""
-    if made.fresh:
-        with busy("loading the embedder…"):
-            _ = memory.embedder
-    if made.gone:
+    with busy("applying…"):
+        fresh = [edit.model_copy(update={"namespace": namespace}) for edit in made.fresh]
         ids = [edit.id for edit in made.gone]
-        memory.retract(ids, namespace=namespace, author=author, reason=reason)
-    fresh = [edit.model_copy(update={"namespace": namespace}) for edit in made.fresh]
-    receipts = memory.add_many(fresh, namespace=namespace, author=author, reason=reason)
-    for _ in progress(receipts, total=len(fresh), message="adding"):
-        pass
+        memory.apply(fresh, retract=ids, namespace=namespace, author=author, reason=reason)

@@ -45,7 +45,8 @@ class Embedder(ABC):
             )
         if not np.isfinite(vectors).all():
             raise EmbedderError(f"Embedder `{self.id}` gave NaN or infinity.", do="check the model and its input")
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit
 
     async def aembed(self, texts: Sequence[str]) -> Vectors:
         """As `embed`, off the event loop."""

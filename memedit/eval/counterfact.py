@@ -108,10 +108,7 @@ def _cases(text: str, name: str) -> list[Case]:
 def questions(cases: Iterable[Case]) -> list[Question]:
     """All prompts of the cases."""
     return [
-        Question(kind, case, prompt)
-        for case in cases
-        for kind, prompts in _prompts(case).items()
-        for prompt in prompts
+        Question(kind, case, prompt) for case in cases for kind, prompts in _prompts(case).items() for prompt in prompts
     ]
 
 
@@ -177,7 +174,7 @@ def ask(
 
 
 def shares(outcomes: Sequence[Outcome]) -> dict[str, Share]:
-    """Scores by kind of prompt: how many are good, how many begin with the new object, how often an edit was in scope."""
+    """By kind of prompt: how many are good, how many begin with the new object, how often an edit was in scope."""
     table: dict[str, Share] = {}
     for kind in ("edit prompt", "paraphrase", "neighbourhood"):
         of_kind = [outcome for outcome in outcomes if outcome.question.kind == kind]

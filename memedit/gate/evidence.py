@@ -29,11 +29,11 @@ from edits of other subjects (which weigh 20-fold), `relation` from other relati
 4 of `exact`, `rival`, and the threshold."""
 
 UNNAMED = {"constant": -20.0, "similarity": 15.0, "explained": 8.0}
-"""For a Fact of which no subject is known: set by hand so that it needs likeness (about 0.9) and most words of the query."""
+"""For a Fact of which no subject is known: set by hand, so that it takes likeness (about 0.9) and most of the words."""
 
 THRESHOLD = 0.4
-"""Probability from which a Fact is let through. At 0.25, 93 % of CounterFact's paraphrases pass alone; at 0.5, 85 %, and
-nearly half as many questions about another relation of the subject."""
+"""Probability from which a Fact is let through. Lower, and more paraphrases pass; higher, and fewer questions about
+another relation of the same subject do."""
 
 CONTRASTS = tuple(
     phrase.strip()

@@ -39,7 +39,8 @@ class EvidenceGate(Gate):
         return sorted(verdicts, key=lambda verdict: -verdict.probability)
 
     def _facts(self, recalled: Recalled, facts: list[Candidate]) -> list[Verdict]:
-        assert recalled.vector is not None and recalled.embedder is not None  # there are candidates, so it was embedded
+        assert recalled.vector is not None  # there are candidates, so the query was embedded
+        assert recalled.embedder is not None
         keys = np.stack([_vector(found.vector) for found in facts])
         relations = np.stack([_vector(found.relation_vector) for found in facts])
         table = similarity_table(recalled.vector, keys, relations, _contrasts(recalled.embedder))

@@ -13,6 +13,7 @@ from memedit.embedders import Vectors
 from memedit.embedders.port import text_hash
 from memedit.errors import EditRejected
 from memedit.memory.book import Book
+from memedit.memory.checks import unknown
 from memedit.memory.conflicts import ALIKE, OnConflict, Receipt
 from memedit.memory.events import Change
 from memedit.memory.ledger import Head, Ledger, Row
@@ -24,11 +25,18 @@ Chunk = tuple[list[AnyEdit], "Future[dict[str, Vectors]]"]
 
 
 class Adding:
-    """One call that adds edits: at most one change set, as long as nobody else changes the namespace meanwhile."""
+    """One call that adds edits: at most one change set, as long as nobody else changes the namespace meanwhile.
+
+    Args:
+        ledger, views, vectors, relations: The memory's.
+        change: What the call is recorded as.
+        on_conflict: As in `EditMemory.add`.
+        retracting: Ids of edits in force that the first chunk takes out of force before it adds its own.
+    """
 
     def __init__(
         self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations, change: Change,
-        on_conflict: OnConflict,
+        on_conflict: OnConflict, retracting: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views
@@ -36,6 +44,7 @@ class Adding:
         self._relations = relations
         self._change = change
         self._on_conflict = on_conflict
+        self._retracting = tuple(retracting)
         self._begun: Head | None = None
 
     def run(self, edits: Iterator[AnyEdit], chunk: int) -> Iterator[Receipt]:
@@ -64,7 +73,10 @@ class Adding:
             head = writer.namespace(self._change.namespace)
             goes_on = self._begun is not None and head.revision == self._begun.revision
             revision = head.revision if goes_on else head.revision + 1
-            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at)
+            if missing := set(self._retracting) - writer.active_among(head.namespace_id, self._retracting):
+                raise unknown(sorted(missing), self._change.namespace)
+            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting)
+            self._retracting = ()
             receipts = [
                 book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)
             ]

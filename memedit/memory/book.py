@@ -8,7 +8,7 @@ from datetime import datetime
 from memedit.edits import AnyEdit
 from memedit.errors import EditRejected
 from memedit.memory.conflicts import OnConflict, Receipt, Slots
-from memedit.memory.events import Event, added, superseded
+from memedit.memory.events import Event, added, retracted, superseded
 from memedit.memory.ledger import Reader, Row
 from memedit.memory.recall import expired
 from memedit.relations import Relations
@@ -23,12 +23,14 @@ class Book:
         rows: Of the chunk.
         relations: Says which relations have one value at a time.
         now: An edit whose time is over by then is no rival, and none that is known.
+        retracting: Ids of edits that the same change takes out of force first.
     """
 
     def __init__(
-        self, reader: Reader, namespace_id: int, rows: Sequence[Row], relations: Relations, now: datetime
-    ) -> None:
-        self.events: list[Event] = []
+        self, reader: Reader, namespace_id: int, rows: Sequence[Row], relations: Relations, now: datetime,
+        retracting: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.events: list[Event] = [retracted(edit_id) for edit_id in retracting]
         self.fresh: list[tuple[Row, str]] = []
         met = {row.id: row for row in reader.in_force_of_content(namespace_id, [row.content_hash for row in rows])}
         slots = {(row.subject_key, row.relation_key) for row in rows if row.subject_key and row.relation_key}
@@ -36,7 +38,8 @@ class Book:
             if (rival.subject_key, rival.relation_key) in slots:
                 met[rival.id] = rival
         self._stored = reader.edits(namespace_id, [*met, *(row.id for row in rows)])
-        live = [row for row in met.values() if not expired(self._stored[row.id], now)]
+        gone = set(retracting)
+        live = [row for row in met.values() if row.id not in gone and not expired(self._stored[row.id], now)]
         self._known = {row.content_hash: row.id for row in live}
         self._slots = Slots(relations)
         for row in live:

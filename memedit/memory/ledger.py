@@ -191,6 +191,13 @@ class Reader:
         )
         yield from (Row(*row) for row in self._in_batches(query, column, values))
 
+    def ids(self, namespace_id: int, *, beginning: str) -> list[str]:
+        """The ids, in force or not, that begin so."""
+        query = select(edits.c.id).where(
+            edits.c.namespace_id == namespace_id, func.substr(edits.c.id, 1, len(beginning)) == beginning
+        )
+        return list(self._connection.scalars(query))
+
     def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
         """Those of these ids that are in force after event `until` (after the last one when None)."""
         span = and_(

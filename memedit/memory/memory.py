@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from memedit.edits import KINDS, AnyEdit, EditLike
 from memedit.embedders import Embedder, as_embedder, default_embedder
-from memedit.errors import EditRejected, FileRejected, LedgerCorrupt, NothingToUndo
+from memedit.errors import EditRejected, FileRejected, NothingToUndo
 from memedit.index import Index, IndexChoice
 from memedit.memory.adding import Adding, settled
 from memedit.memory.checks import check_revision, checked_namespace, checked_note, unknown
@@ -18,10 +18,11 @@ from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.events import Change, Event, removed, restored, retracted
 from memedit.memory.files import read_edits, write_edits
 from memedit.memory.ledger import Head, Ledger, Writer, as_utc
-from memedit.memory.recall import Candidate, Recalled, candidates, expired, in_force
+from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.snapshot import Snapshot
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
+from memedit.memory.whole import faults
 from memedit.relations import shipped_relations
 from memedit.text import storable, words
 
@@ -155,6 +156,26 @@ class EditMemory:
         change = Change(where, 0, "add", self.clock(), author, reason)
         return self._adding(change, on_conflict).run(settled(edits, where, defaults), chunk)
 
+    def apply(
+        self, edits: Sequence[EditLike], *, retract: Sequence[str] = (), namespace: str = DEFAULT,
+        on_conflict: OnConflict = "supersede", author: str | None = None, reason: str | None = None,
+    ) -> list[Receipt]:  # fmt: skip
+        """Retract some edits and add others, all or nothing, as one change set.
+
+        Raises:
+            UnknownEdit: One of `retract` is not in force; nothing is changed.
+            EditRejected: One of the edits is not valid; nothing is changed.
+        """
+        check_on_conflict(on_conflict)
+        where = checked_namespace(namespace)
+        author, reason = checked_note(author, reason)
+        change = Change(where, 0, "apply", self.clock(), author, reason)
+        if not edits:
+            self._retract(change, retract)
+            return []
+        adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
+        return list(adding.run(settled(edits, where, {}), len(edits)))
+
     def retract(
         self, ids: str | Sequence[str], *, namespace: str = DEFAULT, author: str | None = None,
         reason: str | None = None,
@@ -164,16 +185,9 @@ class EditMemory:
         Raises:
             UnknownEdit: One of them is not in force; nothing is changed.
         """
-        wanted = [storable(edit_id) for edit_id in dict.fromkeys([ids] if isinstance(ids, str) else ids)]
-        where = checked_namespace(namespace)
         author, reason = checked_note(author, reason)
-        change = Change(where, 0, "retract", self.clock(), author, reason)
-        with self._ledger.writing() as writer:
-            head = writer.head(where)
-            active = writer.active_among(head.namespace_id, wanted)
-            if missing := [edit_id for edit_id in wanted if edit_id not in active]:
-                raise unknown(missing, where)
-            return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
+        change = Change(checked_namespace(namespace), 0, "retract", self.clock(), author, reason)
+        return self._retract(change, [ids] if isinstance(ids, str) else ids)
 
     def undo(self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None) -> Change:
         """Take back the namespace's last change set; once more, the one before it.
@@ -218,13 +232,22 @@ class EditMemory:
             UnknownEdit: There is none, or more than one.
         """
         where = checked_namespace(namespace)
-        view = self._views.current(where)
-        with view.lock:
-            ids = [edit_id] if edit_id in view.rows else [known for known in view.rows if known.startswith(edit_id)]
-            found = list(in_force(self._views, view, ids, self.clock()).values()) if edit_id else []
+        with self._ledger.reading() as reader:
+            head = reader.head(where)
+            ids = reader.ids(head.namespace_id, beginning=storable(edit_id)) if edit_id else []
+            known = reader.edits(head.namespace_id, reader.active_among(head.namespace_id, ids))
+        found = {edit.id: edit for edit in known.values() if not expired(edit, self.clock())}
+        if edit_id in found:
+            return found[edit_id]
         if len(found) != 1:
             raise unknown([edit_id], where, several=len(found) > 1)
-        return found[0]
+        return next(iter(found.values()))
+
+    def recorded(self, ids: Iterable[str], *, namespace: str = DEFAULT) -> dict[str, AnyEdit]:
+        """The edits of these ids that were ever added, in force or not: for reading the history."""
+        where = checked_namespace(namespace)
+        with self._ledger.reading() as reader:
+            return reader.edits(reader.head(where).namespace_id, map(storable, ids))
 
     def edits(self, *, namespace: str = DEFAULT, kind: str | None = None, tag: str | None = None) -> list[AnyEdit]:
         """All edits in force, oldest first."""
@@ -249,9 +272,8 @@ class EditMemory:
         An empty namespace costs one look at the ledger and needs no embedder.
         """
         where = checked_namespace(namespace)
-        view = self._views.current(where)
-        if not view.rows or not query.strip():
-            return Recalled(query, view.head.revision)
+        if not query.strip() or self._views.is_empty(where):
+            return Recalled(query, self._ledger.head(where).revision)
         vector = self._vectors.of_queries([query])[0]
 
         def propose(view: View) -> Recalled:
@@ -259,12 +281,12 @@ class EditMemory:
             names = {index.name for index in view.indexes.values()}
             return Recalled(query, view.head.revision, found, "+".join(sorted(names)), vector, self.embedder)
 
-        # Embedding took its time: the view is made current once more, so that nothing undone meanwhile is used.
+        # The view is made current after embedding, which takes its time: nothing undone meanwhile is used.
         return self._views.read(where, propose)
 
     def prepare(self, queries: Sequence[str], *, namespace: str = DEFAULT) -> None:
         """Embed several queries in one pass before they are recalled one by one."""
-        if len(queries) > 1 and self._views.current(checked_namespace(namespace)).rows:
+        if len(queries) > 1 and not self._views.is_empty(checked_namespace(namespace)):
             self._vectors.of_queries([query for query in queries if query.strip()] or ["?"])
 
     def history(self, edit_id: str | None = None, *, namespace: str = DEFAULT) -> list[Change]:
@@ -349,34 +371,21 @@ class EditMemory:
 
         It reads every edit ever made in the namespaces looked at (all when None).
         """
-        try:
-            with self._ledger.reading() as reader:
-                faults = [f"ledger: {report}" for report in reader.check()]
-            wanted = self.namespaces() if namespace is None else [checked_namespace(namespace)]
-            return faults + [f"namespace {where}: {fault}" for where in wanted for fault in self._faults(where)]
-        except LedgerCorrupt as error:
-            return [f"ledger: {error.what}"]
-
-    def _faults(self, where: str) -> Iterator[str]:
-        with self._ledger.reading() as reader:
-            head = reader.head(where)
-            edits = reader.edits(head.namespace_id)
-            for row in reader.rows(head.namespace_id):
-                if edits[row.id].content_hash != row.content_hash:
-                    yield f"edit `{row.id}` was altered outside memedit"
-        view = self._views.current(where)
-        with view.lock, self._ledger.reading() as reader:
-            head = reader.head(where)
-            if head == view.head and reader.in_force(head.namespace_id) != view.rows.keys():
-                yield "what is loaded differs from the ledger"
-            indexed = sum(len(index) for index in view.indexes.values())
-            if indexed != len(view.rows):
-                yield f"{len(view.rows)} edits, but {indexed} in the index"
+        return faults(self._ledger, self._views, None if namespace is None else [checked_namespace(namespace)])
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 
-    def _adding(self, change: Change, on_conflict: OnConflict) -> Adding:
-        return Adding(self._ledger, self._views, self._vectors, self.relations, change, on_conflict)
+    def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
+        return Adding(self._ledger, self._views, self._vectors, self.relations, change, on_conflict, retracting)
+
+    def _retract(self, change: Change, ids: Sequence[str]) -> Change:
+        wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
+        with self._ledger.writing() as writer:
+            head = writer.head(change.namespace)
+            active = writer.active_among(head.namespace_id, wanted)
+            if missing := [edit_id for edit_id in wanted if edit_id not in active]:
+                raise unknown(missing, change.namespace)
+            return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
 
     def _go_back(self, writer: Writer, head: Head, change: Change, *, to: int) -> Change:
         then = writer.last_seq(head.namespace_id, to)

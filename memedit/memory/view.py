@@ -103,6 +103,12 @@ class Views:
                 self._evict(keep=namespace)
         return view
 
+    def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace holds nothing in force. One that is loaded and holds something is taken at its word."""
+        with self._lock:
+            view = self._views.get(namespace)
+        return not (view is not None and view.rows) and not self.current(namespace).rows
+
     def read(self, namespace: str, use: Callable[[View], T]) -> T:
         """What `use` makes of the current view, which is locked meanwhile; of a repaired one if its index fails."""
         view = self.current(namespace)
