@@ -25,6 +25,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.dev
+	mkdir -p bench/out
 	$(BIN)/python bench/speed.py --edits 10000 --threads 2
 	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact
 	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index chroma

@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -170,7 +171,7 @@ class Edit(_Value):
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated again."""
-        return type(self)(**(dict(self) | changes))
+        return type(self)(**({name: getattr(self, name) for name in type(self).model_fields} | changes))
 
 
 class Fact(Edit):
@@ -227,16 +228,16 @@ class Fact(Edit):
     def text(self) -> str:
         return self.statement
 
-    @property
+    @cached_property
     def key_text(self) -> str:
         return self.cloze or asking_part(self.statement)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The subject and its aliases; without a subject, a guess from the statement, which may be empty."""
         return (*((self.subject,) if self.subject else guess_subjects(self.statement)), *self.aliases)
 
-    @property
+    @cached_property
     def relation_text(self) -> str:
         return without_subject(self.key_text, self.names) or self.key_text
 

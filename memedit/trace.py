@@ -85,7 +85,7 @@ class Trace:
                             "probability": round(verdict.probability, 4),
                             "passed": verdict.passed,
                             "reasons": list(verdict.reasons),
-                            "evidence": {name: round(value, 4) for name, value in verdict.evidence.items()},
+                            "evidence": {name: round(value, 4) for name, value in verdict.numbers.items()},
                         }
                         for verdict in hits.verdicts
                     ],

@@ -92,7 +92,7 @@ def test_explain_gives_probability_and_reasons(minilm: Embedder) -> None:
     assert verdict.passed
     assert 0.4 < verdict.probability <= 1
     assert "subject “acme” is named" in verdict.reasons
-    assert 0 < verdict.evidence["similarity"] <= 1
+    assert 0 < verdict.numbers["similarity"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -731,3 +732,40 @@ TestAgainstADict = AgainstADict.TestCase
 TestAgainstADict.settings = settings(
     max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_apply_is_one_change_set_or_none() -> None:
+    memory = EditMemory(embedder=HashEmbedder())
+    old = memory.add("The tower is red.").id
+    receipts = memory.apply(["The tower is blue.", "The bridge is old."], retract=[old], reason="repainted")
+    assert [change.kind for change in memory.history()] == ["add", "apply"]
+    assert {edit.text for edit in memory.edits()} == {receipt.edit.text for receipt in receipts}
+    with pytest.raises(UnknownEdit):
+        memory.apply(["The door is green."], retract=[old])
+    assert memory.revision() == 2
+    memory.undo()
+    assert [edit.id for edit in memory.edits()] == [old]
+
+
+def test_an_edit_may_return_under_another_id_in_one_change() -> None:
+    memory = EditMemory(embedder=HashEmbedder())
+    old = memory.add("The tower is red.").id
+    (receipt,) = memory.apply(["The tower is red."], retract=[old])
+    assert receipt.status == "added"
+    assert [edit.id for edit in memory.edits()] == [receipt.id] != [old]
+
+
+def test_reading_needs_no_embedder(tmp_path: Path) -> None:
+    with EditMemory(tmp_path, embedder=HashEmbedder()) as memory:
+        gone = memory.add("The tower is red.").id
+        kept = memory.add("The bridge is old.").id
+        memory.retract(gone)
+
+    def broken(texts: list[str]) -> list[list[float]]:
+        raise AssertionError("the embedder was asked")
+
+    with EditMemory(tmp_path, embedder=broken) as memory:
+        assert memory.get(kept[:6]).id == kept
+        assert memory.recorded([gone, kept, "none"]).keys() == {gone, kept}
+        assert len(memory.history()) == 3
+        assert [edit.id for edit in memory.edits()] == [kept]

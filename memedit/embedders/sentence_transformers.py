@@ -13,6 +13,7 @@ from memedit.embedders.port import Embedder
 from memedit.errors import EmbedderError, MissingExtra
 
 try:
+    import torch
     from sentence_transformers import SentenceTransformer
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="sentence-transformers") from missing
@@ -30,12 +31,23 @@ class SentenceTransformerEmbedder(Embedder):
     """
 
     def __init__(self, model: SentenceTransformer, *, id: str, batch_size: int = 64) -> None:
-        self.model = model
+        self.model = model.eval()
         self.id = id
         self._batch_size = batch_size
 
     def _embed(self, texts: list[str]) -> ArrayLike:
+        if len(texts) == 1 and not self.model.default_prompt_name and self.model.truncate_dim is None:
+            return self._one(texts)
         return self.model.encode(texts, batch_size=self._batch_size, show_progress_bar=False)  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def _one(self, texts: list[str]) -> ArrayLike:
+        """As `encode`, without its walks over all modules, which take a quarter of the time of a single short text."""
+        features = self.model.preprocess(texts)
+        moved = {
+            name: value.to(self.model.device) if hasattr(value, "to") else value for name, value in features.items()
+        }
+        return self.model(moved)["sentence_embedding"].float().cpu().numpy()  # type: ignore[no-any-return]
 
 
 def load(source: Any, *, id: str | None = None, **options: Any) -> SentenceTransformerEmbedder:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from memedit.embedders import Vectors
+from memedit.embedders.port import Vectors, dots
 from memedit.gate.reading import SLIP, Known, Reading, mention
 from memedit.text import FUNCTION_WORDS
 
@@ -157,13 +157,13 @@ def similarity_table(query: Vectors, keys: Vectors, relations: Vectors, contrast
     Shapes:
         query (d,); keys, relations (n, d); contrasts (m, d); result (n, 4). All vectors of unit length.
     """
-    similarity, relation = keys @ query, relations @ query
+    similarity, relation = dots(keys, query), dots(relations, query)
     shared = np.einsum("ij,ij->i", keys, relations)
     rest = np.sqrt(np.maximum(1 - shared**2, 1e-6))
     about = (similarity - shared * relation) / rest
     size = np.sqrt(np.maximum(1 - about**2, 1e-6))
-    near = contrasts @ relations.T
-    answers, key_answers = contrasts @ query, contrasts @ keys.T
+    near = dots(contrasts, relations)
+    answers, key_answers = dots(contrasts, query), dots(contrasts, keys)
     along = (key_answers - near * shared) / rest
     against = (answers[:, None] - about * along) / size
     against[near >= SAME_RELATION] = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,22 @@ ALIKE = {"feedback": 0.70, "patch": 0.45}
 """Cosine at which a situation, or a condition, applies with probability 0.5. A condition is a property of a text, which
 lies less near to it than a question does to its like."""
 STEEPNESS = 20.0  # how fast the probability rises with the cosine around that
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like the input is to what an edit is kept under (cosine)."""
+
+    similarity: float
+    kind: str
+
+    def reasons(self) -> tuple[str, ...]:
+        """In words."""
+        return (f"similarity {self.similarity:.2f} to its {'situation' if self.kind == 'feedback' else 'condition'}",)
+
+    def numbers(self) -> dict[str, float]:
+        """By name."""
+        return {"similarity": self.similarity}
 
 
 class EvidenceGate(Gate):
@@ -49,15 +66,14 @@ class EvidenceGate(Gate):
         for found, evidence in zip(facts, measure(read(recalled.query), known, table), strict=True):
             probability = evidence.probability
             passed = probability >= self.threshold
-            verdicts.append(Verdict(found.edit, probability, passed, evidence.reasons(), evidence.numbers()))
+            verdicts.append(Verdict(found.edit, probability, passed, evidence))
         return verdicts
 
 
 def _likeness(found: Candidate) -> Verdict:
     half = ALIKE[found.edit.kind]
     probability = 1 / (1 + math.exp(-STEEPNESS * (found.similarity - half)))
-    reason = f"similarity {found.similarity:.2f} to its {'situation' if found.edit.kind == 'feedback' else 'condition'}"
-    return Verdict(found.edit, probability, probability >= 0.5, (reason,), {"similarity": found.similarity})
+    return Verdict(found.edit, probability, probability >= 0.5, Likeness(found.similarity, found.edit.kind))
 
 
 def _vector(vector: Vectors | None) -> Vectors:

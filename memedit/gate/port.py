@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 from memedit.edits import AnyEdit
 from memedit.memory import Recalled
+
+
+class Evidence(Protocol):
+    """What a gate measured; put into words and numbers only when somebody looks."""
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why, in words, for people."""
+
+    def numbers(self) -> dict[str, float]:
+        """The measured features, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +29,23 @@ class Verdict:
         edit: The candidate.
         probability: That it is in scope, in [0, 1].
         passed: Whether it is let through.
-        reasons: Why, in words, for people.
-        evidence: The measured features, by name.
+        evidence: What this rests on.
     """
 
     edit: AnyEdit
     probability: float
     passed: bool
-    reasons: tuple[str, ...] = ()
-    evidence: Mapping[str, float] = field(default_factory=dict)
+    evidence: Evidence | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, in words, for people."""
+        return self.evidence.reasons() if self.evidence else ()
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The measured features, by name."""
+        return self.evidence.numbers() if self.evidence else {}
 
 
 @dataclass(frozen=True, slots=True)

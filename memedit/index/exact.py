@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memedit.embedders.port import Vectors
+from memedit.embedders.port import Vectors, dots
 from memedit.errors import IndexUnusable
 from memedit.index.port import Index
 
@@ -50,7 +50,7 @@ class ExactIndex(Index):
         if not count or k < 1:
             return []
         self._check(len(vector))
-        scores = self._matrix[:count] @ vector
+        scores = dots(self._matrix[:count], vector)
         best = np.argpartition(scores, count - k)[count - k :] if k < count else np.arange(count)
         best = best[np.argsort(-scores[best], kind="stable")]
         return [(self._ids[row], float(scores[row])) for row in best]

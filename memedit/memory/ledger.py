@@ -117,8 +117,8 @@ class Ledger:
 
     def head(self, namespace: str) -> Head:
         """Where the namespace stands now, including what other processes committed."""
-        with self.reading() as reader:
-            return reader.head(namespace)
+        with self._read_turn, typed_errors(self.path), self._engine.connect() as connection:
+            return Reader(connection).head(namespace)
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:

@@ -68,8 +68,10 @@ def _set_up(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     # A writer takes the lock at once: upgrading a read transaction fails as soon as another process has written.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # A single statement is a transaction of its own, and needs none around it.
+    begin = {True: "BEGIN IMMEDIATE", False: "BEGIN", None: None}[connection.get_execution_options().get("writes")]
+    if begin:
+        connection.exec_driver_sql(begin)
 
 
 @contextmanager

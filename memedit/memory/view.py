@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 MAX_VIEWS = 256
 MAX_VECTORS = 400_000  # over all views; 600 MB at 384 dimensions
-MAX_EDITS = 20_000
+MAX_EDITS = 20_000  # that are kept parsed, over all views
+LOADED_WHOLE = 10_000  # a namespace of up to so many edits has them parsed when it is loaded, not one look-up at a time
 
 PUT_BATCH = 2_048  # rows whose vectors are read at a time
 
@@ -201,6 +202,8 @@ class Views:
             view.relations = {key: vector for key, vector in view.relations.items() if key in used}
         self._update_indexes(view, head, states, rows, anew=anew)
         view.head = head
+        if len(view.rows) <= LOADED_WHOLE:
+            self.edits(head.namespace_id, [row.id for row in rows])
 
     def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
         """The vectors of relation texts that the view does not have yet."""
