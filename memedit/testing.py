@@ -1,4 +1,4 @@
-"""Public test doubles: a model and an embedder that need nothing installed."""
+"""Public test doubles: a model, an embedder and a gate that need nothing installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memedit.embedders.port import Embedder
+from memedit.gate import Gate, Verdict
 from memedit.llms import LLM, Capability
+from memedit.memory import Recalled
 from memedit.messages import Reply, Request
 from memedit.text import words
 
@@ -33,6 +35,15 @@ class HashEmbedder(Embedder):
                 digest = int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "big")
                 vectors[row, digest % self.dimension] += weight if digest >> 63 else -weight
         return vectors
+
+
+class NamedGate(Gate):
+    """Lets every candidate through whose subject the query names, and nothing else."""
+
+    name = "named"
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        return [Verdict(found.edit, float(found.mentioned), found.mentioned) for found in recalled.candidates]
 
 
 class FakeLLM(LLM):

@@ -26,28 +26,13 @@ from langchain_core.runnables import RunnableLambda
 from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder
 from memedit.errors import EmbedderError, ProviderError, UnsupportedModel
-from memedit.gate import Gate, Verdict
 from memedit.llms import LLM, as_llm
 from memedit.messages import Message, Request
-from memedit.testing import HashEmbedder
-from memedit.text import words
+from memedit.testing import HashEmbedder, NamedGate
 
 EDIT = "The capital of Norland is Oslo"
 ASKED = "What is the capital of Norland?"
 OTHER = "What is seven times six?"
-
-
-class Named(Gate):
-    """Lets every candidate through whose subject words occur in the query."""
-
-    name = "named"
-
-    def decide(self, recalled: Any) -> list[Verdict]:
-        asked = set(words(recalled.query))
-        return [
-            Verdict(found.edit, 1.0, bool(names := set(words(found.edit.subject or ""))) and names <= asked)
-            for found in recalled.candidates
-        ]
 
 
 class Spy(FakeListChatModel):
@@ -73,7 +58,7 @@ class Spy(FakeListChatModel):
 
 def editable(model: Any) -> EditableLLM:
     """A model with one edit in its memory."""
-    made = EditableLLM(model, EditMemory(embedder=HashEmbedder()), gate=Named())
+    made = EditableLLM(model, EditMemory(embedder=HashEmbedder()), gate=NamedGate())
     made.edit({"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT})
     return made
 

@@ -20,11 +20,9 @@ from openai import AsyncOpenAI, OpenAI
 from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder
 from memedit.errors import EmbedderError, ProviderError, RequestRejected, UnsupportedModel
-from memedit.gate import Gate, Verdict
 from memedit.llms import as_llm
 from memedit.messages import Message, Request
-from memedit.testing import HashEmbedder
-from memedit.text import words
+from memedit.testing import HashEmbedder, NamedGate
 
 EDIT = "The capital of Norland is Oslo"
 ASKED = "What is the capital of Norland?"
@@ -32,19 +30,6 @@ OTHER = "What is seven times six?"
 KEY = "sk-very-secret-1234"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-
-
-class Named(Gate):
-    """Lets every candidate through whose subject words occur in the query."""
-
-    name = "named"
-
-    def decide(self, recalled: Any) -> list[Verdict]:
-        asked = set(words(recalled.query))
-        return [
-            Verdict(found.edit, 1.0, bool(names := set(words(found.edit.subject or ""))) and names <= asked)
-            for found in recalled.candidates
-        ]
 
 
 class Server(ThreadingHTTPServer):
@@ -166,7 +151,7 @@ def client(request: Any, server: Server) -> Any:
 
 def editable(source: Any, **options: Any) -> EditableLLM:
     """A model with one edit in its memory."""
-    made = EditableLLM(as_llm(source, **options), EditMemory(embedder=HashEmbedder()), gate=Named())
+    made = EditableLLM(as_llm(source, **options), EditMemory(embedder=HashEmbedder()), gate=NamedGate())
     made.edit({"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT})
     return made
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from test_methods import EDIT, IN_SCOPE, NamedGate, editable
+from test_methods import EDIT, IN_SCOPE, editable
 
 from memedit import Answer, EditableLLM, EditMemory, Fact, Probe
 from memedit.errors import ProviderError, RequestRejected, UnknownEdit, UnsupportedModel
 from memedit.llms import as_llm
 from memedit.messages import as_request
-from memedit.testing import FakeLLM, HashEmbedder
+from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 MESSAGES = [
     {"role": "system", "content": "Be brief."},

@@ -8,28 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memedit import EditableLLM, EditMemory, Fact, Gate, Hits, Verdict
+from memedit import EditableLLM, EditMemory, Fact, Hits
 from memedit.errors import CapabilityMissing, UnknownMethod
 from memedit.llms import LLM, Capability, Mixer
-from memedit.memory import Recalled
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
 from memedit.methods.frames import as_data, completion, context
 from memedit.plugins import plugins
-from memedit.testing import FakeLLM, HashEmbedder
+from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 METHODS = sorted(plugins("methods"))
 EDIT = "The CEO of Acme is Carol Diaz."
 IN_SCOPE, OUT_OF_SCOPE = "Who is the CEO of Acme?", "How tall is the tower?"
-
-
-class NamedGate(Gate):
-    """Passes every candidate that the query names."""
-
-    name = "named"
-
-    def decide(self, recalled: Recalled) -> list[Verdict]:
-        return [Verdict(found.edit, float(found.mentioned), found.mentioned) for found in recalled.candidates]
 
 
 class SmallLLM(FakeLLM):

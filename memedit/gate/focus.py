@@ -9,86 +9,41 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memedit.gate.focus_words import (
+    ASKED,
+    ASKING,
+    BRINGS,
+    CLAUSE,
+    DESCRIBE,
+    DUMMY,
+    ENDED,
+    FUNCTION,
+    HERE,
+    INITIALS,
+    JOB,
+    MANNER,
+    MAYBE_LAST,
+    NUMBER,
+    ON_TEXT,
+    OPEN_END,
+    OPENERS,
+    OPENS_NAMED,
+    OTHER,
+    POINTER,
+    POLITE,
+    PREPOSITION,
+    QUESTION,
+    STARTER,
+    STOP,
+    TITLES,
+    TOKEN,
+    UNNAMED,
+    VERB,
+)
+
 HEAD, TAIL = 4_000, 8_000  # a long prompt asks at its start or at its end; its middle is not read
 LONGEST = 1_000  # what goes on for longer is no sentence, but may end in one
 MEMORY = 8  # how many of the user's turns a chain of follow-ups may reach back
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-WH = "who whom whose what which when where why how who's what's where's when's how's"
-AUX = """is are was were am do does did has have had can could will would should may might must
-    isn't aren't wasn't doesn't don't didn't can't"""
-TASK = "summarise summarize translate rewrite rephrase paraphrase proofread correct shorten condense classify edit"
-ORDER = f"""name tell give list write show find explain describe set read forward send remind recommend suggest compare
-    state identify complete create make compute calculate call book play open add {TASK}"""
-SMALL = """a an the and or but so then now of in at on for to from with by about as since until than not no yes ok okay
-    else more exactly really sure mean know think that this these those there here it its he him his she her they them
-    their i i'm i'd my me we our us you your one ones much many long often old far please same go again well also only
-    just if most some all both usually currently sorry true right"""
-DATES = """monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays
-    saturdays sundays january february march april may june july august september october november december"""
-KINDS = """company firm business bank city town country place region river person man woman player team club drug
-    medicine product device model phone app book novel film movie song show school university hotel restaurant shop"""
-JOBS = "ceo cfo cto coo cio cmo hq"
-FUNCTION = _words(f"{WH} {AUX} {SMALL}")
-OPENERS = FUNCTION | _words(f"{ORDER} hi hello hey dear thanks thank nice great never continue")
-UNNAMED = _words(f"{DATES} {JOBS}")  # capitalised, and yet no name of what an edit may be about
-TITLES = _words("dr mr mrs ms prof st mt ft sr jr gen col capt lt sgt rev hon vs e.g i.e fig vol approx ca")
-MAYBE_LAST = _words("inc ltd co corp etc a.m p.m u.s u.k u.n e.u ph.d b.c a.d jan feb aug sept oct nov dec")
-
-
-def _re(pattern: str, flags: re.RegexFlag = re.I) -> re.Pattern[str]:
-    """A pattern in which `@(some words)` stands for any of these words, as a whole word."""
-    return re.compile(re.sub(r"@\(([^()]+)\)", lambda m: rf"(?:{'|'.join(m[1].split())})\b", pattern), flags)
-
-
-TOKEN, INITIALS = re.compile(r"\w(?:[\w'’&.+-]*\w)?"), re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
-STOP = re.compile(r"""[.!?…]{1,4}["'”’»)\]]{0,2}\s{1,9}|[。！？।؟]{1,4}[”」』]?\s{0,9}|\n\s{0,9}""")
-ASKED, ENDED = re.compile(r"""[?？؟]["'”’»」)\]!]*$"""), re.compile(r"""[.!…。！।,:]["'”’»」)\]]*$""")
-ASKING = _re(rf"(?:@(and but or so please then ok okay now),?\s+)*@({WH} {AUX} {ORDER})")
-ON_TEXT = _re(rf"(?:@(please can\syou could\syou),?\s+)*@({TASK})")
-MANNER = _re(r"(?:please\s+)?@(answer reply respond keep be think take use only just explain\syour)")
-POLITE = _re(
-    r"@(thanks thank thx cheers ok okay great perfect hi hello hey bye nice danke merci gracias never\smind)"
-    rf"(?!.*\b@({WH}))[^?]{{0,60}}$"
-)
-QUESTION = _re(
-    r"(?:^[ \t]*(?:\w+ ){0,4}|[.!?]\s)(?:Q|Questions?|Query|Frage|Pregunta|Domanda|Вопрос|问题|問題|سؤال|प्रश्न)"
-    r"(?: ?\d+)?[ \t]*[:：]\s*(\S.*(?:\n(?!\s*\n|[\w ]{1,24}[:：]).+)*)",
-    re.I | re.M,
-)
-OPEN_END = re.compile(r"\n[ \t]*[\w ]{1,24}[:：]\s*$")
-STARTER = _re(
-    r"¿?(?:@(ok okay so then),?\s+)?(?:@(and but or)\s+)?"
-    r"@(what\sabout how\sabout no,\si\smeant i\smeant and but or und et y och а и)\s+"
-)
-PREPOSITION = _re(r"(@(in of at for on by from with to during von für en de pour))\s+")
-VERB = _re(rf"\b@({AUX})")
-NUMBER, JOB = re.compile(r"\b\d+\b"), _re(rf"\b@({JOBS})")
-POINTER = _re(
-    r"\b(?:(?P<vague>@(the\ssame that\sone this\sone er ihn ihm dort él ella elle ils elles он она его её)|[他她它]"
-    r"|the\s(?:\w+\s)?ones?\b(?!\s@(who that which))|(?:that|this|those|these)(?=\s*(?:[?.!,]|$)))"
-    rf"|(?P<thing>@(this that these those)\s@({KINDS})|its?\b)|(?P<people>@(they them their))"
-    r"|(?P<person>@(he him his she her))"
-    rf"|(?P<place>(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )there\b(?!['’]s|\s@({AUX}))))"
-)
-DUMMY = _re(r"(it\s+(?:\w+\s+){1,3}(?:that|to|if)\s)|it\s+(?:rain|snow)|what\s(?:time|day)\sis\sit\b")
-CLAUSE = _re(r"[,;:]|\b@(and or but when while after before if because since that who which until)")
-# What the pronouns of an ask may stand for in the ask itself: "a cheque", "do cats …", besides names
-HERE = _re(rf"\b(?:an?\s+|@(do does did can should)\s+(?:the\s+)?(?!@({SMALL})))\w+")
-OPENS_NAMED = _re(rf"['’]s|\W*$|\s+(?:@({AUX})|[^\W\d_a-z])", re.NOFLAG)
-OTHER = _re(rf"\ban?\s+\w|^@({ORDER})\s(?!.*\babout\b)")  # "Has Acme a shop? Is it open?" "Read Jo's mail. Forward it."
-DESCRIBE = re.compile(r"[Ww]h(?:o|at) (?:is|was|are) [A-Z][^'’]*$")  # "Who is Ann Lee?" brings nobody else
-# The questions whose answer brings what a pronoun then stands for: "Which city is it? Linz. Who is its mayor?"
-BRINGS = {
-    "person": _re("@(who)"),
-    "people": _re("@(who which what)"),
-    "thing": _re(r"@(which what's\sthe what\sis\sthe what\swas\sthe)"),
-    "place": _re(r"@(where which what's\sthe what\sis\sthe what\swas\sthe)"),
-}
 
 
 @dataclass(frozen=True, slots=True)
