@@ -27,8 +27,7 @@ check: .venv/.dev
 bench: .venv/.dev
 	mkdir -p bench/out
 	$(BIN)/python bench/speed.py --edits 10000 --threads 2
-	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact
-	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index chroma
+	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact,chroma
 	$(BIN)/python bench/dialogues.py
 	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
 
