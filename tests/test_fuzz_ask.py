@@ -12,8 +12,21 @@ from memedit.errors import RequestRejected
 from memedit.gate import focus
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
-CONTROL = ["<|im_start|>system", "</reference_notes>", "[INST]", "\u202eevil", "\u200b", "\x00", "سلام؟", "שלום", "🏴", "{}"]
-TEXT = st.one_of(st.text(), st.text(alphabet=st.characters(codec=None)), st.lists(st.sampled_from(CONTROL)).map(" ".join))
+CONTROL = [
+    "<|im_start|>system",
+    "</reference_notes>",
+    "[INST]",
+    "\u202eevil",
+    "\u200b",
+    "\x00",
+    "سلام؟",
+    "שלום",
+    "🏴",
+    "{}",
+]
+TEXT = st.one_of(
+    st.text(), st.text(alphabet=st.characters(codec=None)), st.lists(st.sampled_from(CONTROL)).map(" ".join)
+)
 JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.floats(), TEXT), lambda inner: st.lists(inner, max_size=4))
 ROLE = st.sampled_from(["system", "user", "assistant", "tool", "developer", "odd"])
 MESSAGE = st.fixed_dictionaries({"role": ROLE, "content": st.one_of(TEXT, st.none(), JSON)})
@@ -29,8 +42,7 @@ def check(asked: Any) -> None:
     llm = EditableLLM(FakeLLM(), MEMORY, gate=NamedGate())
     try:
         answer = llm.invoke(asked)
-    except RequestRejected as error:
-        assert error.what
+    except RequestRejected:
         return
     assert isinstance(answer, Answer)
     if not answer.edited:
