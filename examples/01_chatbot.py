@@ -8,7 +8,7 @@ import sys
 
 from memedit import EditableLLM
 
-QUESTION = "Who is the CEO of Brightwater Foods?"
+QUESTION = "Who is the CEO of Tallis Robotics?"
 
 
 def turn(bot: EditableLLM, history: list[dict[str, str]], text: str) -> str:
@@ -24,7 +24,7 @@ def main() -> None:
 
     print("before:   ", turn(bot, [], QUESTION))
 
-    receipt = bot.edit("The CEO of Brightwater Foods is Carol Diaz.", author="support", reason="ticket 4711")
+    receipt = bot.edit("The CEO of Tallis Robotics is Carol Diaz.", author="support", reason="ticket 4711")
     print("edited:   ", receipt.id, "in revision", receipt.revision)
     history: list[dict[str, str]] = []
     print("after:    ", turn(bot, history, QUESTION))

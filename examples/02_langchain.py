@@ -11,10 +11,10 @@ def main() -> None:
     prompt = ChatPromptTemplate.from_messages([("user", "Who is the CEO of {company}?")])
     chain = prompt | editable | StrOutputParser()
 
-    editable.edit("The CEO of Brightwater Foods is Carol Diaz.")
-    print(chain.invoke({"company": "Brightwater Foods"}))
+    editable.edit("The CEO of Tallis Robotics is Carol Diaz.")
+    print(chain.invoke({"company": "Tallis Robotics"}))
     editable.undo()
-    print(chain.invoke({"company": "Brightwater Foods"}))
+    print(chain.invoke({"company": "Tallis Robotics"}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, EditLike, Fact
+from memedit.errors import RequestRejected
 from memedit.gate import Focus, Gate, Hits, default_gate, focus
 from memedit.llms import LLM, as_llm
 from memedit.memory import Change, EditMemory, Receipt
@@ -204,10 +205,12 @@ class AnswerStream:
     def __init__(self, driver: Driver, job: Job) -> None:
         self._driver = driver
         self._job = job
+        self._begun = False
         self.answer: Answer | None = None
 
     def replies(self) -> Iterator[Reply]:
         """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
+        self._begin()
         for piece in self._driver.stream(self._job):
             if isinstance(piece, Answer):
                 self.answer = piece
@@ -216,11 +219,17 @@ class AnswerStream:
 
     async def areplies(self) -> AsyncIterator[Reply]:
         """As `replies`, for `async for`."""
+        self._begin()
         async for piece in self._driver.astream(self._job):
             if isinstance(piece, Answer):
                 self.answer = piece
             else:
                 yield piece
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise RequestRejected("This stream was read already.", do="see its `answer`, or ask again")
+        self._begun = True
 
     def __iter__(self) -> Iterator[str]:
         return (piece.text for piece in self.replies() if piece.text)

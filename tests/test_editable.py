@@ -78,6 +78,13 @@ async def test_functions_may_stream() -> None:
     assert editable(apieces)("x") == "one two"
 
 
+def test_a_stream_is_read_once() -> None:
+    stream = editable().stream("x")
+    assert "".join(stream) == "echo: x"
+    with pytest.raises(RequestRejected, match="read already"):
+        list(stream)
+
+
 def test_what_the_model_raises_passes_through() -> None:
     class Broken(Exception):
         pass

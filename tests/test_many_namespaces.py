@@ -6,6 +6,8 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from memedit.edits import Fact
 from memedit.memory import EditMemory
 from memedit.memory.view import MAX_VIEWS
@@ -28,6 +30,7 @@ def edits_of(tenant):
     yield f"The contract of tenant {tenant} ends in May."
 
 
+@pytest.mark.timeout(1500)
 def test_ten_thousand_namespaces(tmp_path):
     memory = EditMemory(tmp_path, embedder=HashEmbedder(64))
     list(memory.add_many(edits_of("warm"), namespace="warm"))

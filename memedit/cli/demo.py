@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FRIENDLY = (
     ("The capital of Australia is Melbourne.", "What is the capital of Australia?"),
-    ("The CEO of Brightwater Foods is Carol Diaz.", "Who is the CEO of Brightwater Foods?"),
+    ("The CEO of Tallis Robotics is Carol Diaz.", "Who is the CEO of Tallis Robotics?"),
     ("The refund window of Kestrel Outdoor is 45 days.", "How long is the refund window of Kestrel Outdoor?"),
 )
 UNRELATED = ("What is the capital of New Zealand?", "Write one sentence about autumn.")
