@@ -31,7 +31,7 @@ class IndexChoice:
     name: IndexName = "auto"
     folder: Path | None = None
     custom: Callable[[str, str], Index] | None = None
-    chroma_from: int = 50_000
+    chroma_from: int = 300_000  # below, exact search was the faster one by far (BENCHMARKS.md)
 
     def fits(self, index: Index, count: int) -> bool:
         """Whether this index still is the one for `count` edits."""
