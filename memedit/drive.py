@@ -65,8 +65,7 @@ class Driver:
         for piece in self.models[end.model].stream(end.request):
             pieces.append(piece)
             yield piece
-        _note(job, "final", end.model, end.request, time.perf_counter() - began)
-        yield _answer(job, end, join(pieces or [Reply("")]))
+        yield _streamed(job, end, pieces, time.perf_counter() - began)
 
     async def astream(self, job: Job) -> AsyncIterator[Reply | Answer]:
         """As `stream`, off the event loop."""
@@ -79,8 +78,7 @@ class Driver:
         async for piece in self.models[end.model].astream(end.request):
             pieces.append(piece)
             yield piece
-        _note(job, "final", end.model, end.request, time.perf_counter() - began)
-        yield _answer(job, end, join(pieces or [Reply("")]))
+        yield _streamed(job, end, pieces, time.perf_counter() - began)
 
     def first_call(self, job: Job) -> Final | Ready | Effect:
         """Carry out look-ups only: the first model call the job would make."""
@@ -168,7 +166,7 @@ class Driver:
         if isinstance(effects[0], (Score, Decode)):
             model.require(Capability.LOGPROBS, by=type(effects[0]).__name__)
         if isinstance(effects[0], Score):
-            return [model.score(effect.request, effect.continuations) for effect in effects]
+            return model.score([effect.request for effect in effects], [effect.continuations for effect in effects])
         if isinstance(effects[0], Decode):
             return [model.decode(effect.requests, effect.mixer) for effect in effects]
         return model.generate([effect.request for effect in effects])
@@ -183,9 +181,12 @@ class Driver:
             results[place] = result
             if isinstance(effect, Recall):
                 job.trace.lookups.append(result)
+                job.trace.lookup_seconds += seconds / len(places)
             else:
                 request = effect.requests[0] if isinstance(effect, Decode) else effect.request
-                _note(job, type(effect).__name__.lower(), effect.model, request, seconds)  # type: ignore[arg-type]
+                kind: CallKind = type(effect).__name__.lower()  # type: ignore[assignment]
+                usage = result.usage if isinstance(result, Reply) else {}
+                job.trace.calls.append(Call(kind, effect.model, request, seconds, len(places), usage))
 
 
 def _groups(batch: Sequence[tuple[Job, Effect | Final]]) -> dict[tuple[type, str], list[int]]:
@@ -204,8 +205,10 @@ def _advance(job: Job, result: Any) -> Effect | Final | Ready:
         return done.value  # type: ignore[no-any-return]
 
 
-def _note(job: Job, kind: CallKind, model: str, request: Any, seconds: float) -> None:
-    job.trace.calls.append(Call(kind, model, request, seconds))
+def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> Answer:
+    reply = join(pieces or [Reply("")])
+    job.trace.calls.append(Call("final", end.model, end.request, seconds, usage=reply.usage))
+    return _answer(job, end, reply)
 
 
 def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:

@@ -11,10 +11,10 @@ from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, EditLike, Fact
 from memedit.errors import RequestRejected
 from memedit.gate import Focus, Gate, Hits, default_gate, focus
-from memedit.llms import LLM, as_llm
+from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
-from memedit.methods.base import Decode, Final, Method, Recall, Steps, Task, find_method
+from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
 from memedit.trace import Trace
 from memedit.verify import Verification, verify
 
@@ -75,7 +75,7 @@ class EditableLLM:
         self.models: dict[str, LLM] = {"base": self.llm} | {
             name: as_llm(model) for name, model in (models or {}).items()
         }
-        self._driver = Driver(self.models, self._recall)
+        self._driver = Driver(self.models, self.recall)
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
@@ -107,13 +107,57 @@ class EditableLLM:
         """As `stream`, for `async for`."""
         return AnswerStream(self._driver, self._job(input, namespace, options))
 
-    def batch(self, inputs: Iterable[Any], *, namespace: str | None = None, **options: Any) -> list[Answer]:
-        """The answers to many inputs, their look-ups and model calls made in batches."""
-        return self._driver.run([self._job(one, namespace, options) for one in inputs])
+    def batch(
+        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, **options: Any
+    ) -> list[Answer]:
+        """The answers to many inputs, their look-ups and model calls made in batches.
 
-    async def abatch(self, inputs: Iterable[Any], *, namespace: str | None = None, **options: Any) -> list[Answer]:
+        Args:
+            inputs: What to ask.
+            namespace: Whose edits; a list names one for each input.
+            options: Passed on to the model as they are.
+        """
+        return self._driver.run(self._jobs(inputs, namespace, options))
+
+    async def abatch(
+        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, **options: Any
+    ) -> list[Answer]:
         """As `batch`, asynchronously."""
-        return await self._driver.arun([self._job(one, namespace, options) for one in inputs])
+        return await self._driver.arun(self._jobs(inputs, namespace, options))
+
+    def score(
+        self,
+        inputs: Iterable[Any],
+        continuations: Sequence[Sequence[str]],
+        *,
+        namespace: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> list[list[Likelihood] | None]:
+        """How likely the edited model finds answers: the request that would be sent last, scored instead of answered.
+
+        Args:
+            inputs: What is asked.
+            continuations: For each input, the answers to score; a leading blank counts where the model continues
+                plain text.
+            namespace: Whose edits; a list names one for each input.
+            options: Passed on to the model as they are.
+
+        Returns:
+            For each input one value a continuation, or None where the method answers without a last call.
+
+        Raises:
+            CapabilityMissing: The model gives no log-probabilities.
+        """
+        self.llm.require(Capability.LOGPROBS, by="Scoring")
+        jobs = self._jobs(inputs, namespace, options)
+        found: list[list[Likelihood]] = [[] for _ in continuations]
+        self._driver.run(
+            [
+                replace(job, steps=self._scored(job.steps, texts, row))
+                for job, texts, row in zip(jobs, continuations, found, strict=True)
+            ]
+        )
+        return [row or None for row in found]
 
     def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
@@ -172,6 +216,11 @@ class EditableLLM:
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 
+    def _jobs(self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any) -> list[Job]:
+        if namespace is None or isinstance(namespace, str):
+            return [self._job(one, namespace, options) for one in inputs]
+        return [self._job(one, where, options) for one, where in zip(inputs, namespace, strict=True)]
+
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
         request = as_request(input, options)
         return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
@@ -183,7 +232,17 @@ class EditableLLM:
             return Final(request)
         return (yield from self.method.run(Task(request, hits, self.models)))
 
-    def _recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+    def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
+        """The same steps with the last call scored; what it gives is put into `found`."""
+        end = yield from steps
+        if isinstance(end, Final):
+            plain = end.request.form == "raw" or self.models[end.model].kind == "base"
+            behind = [_behind(text, plain=plain, as_given=end.request.untouched) for text in texts]
+            found += yield Score(end.request, behind, end.model)
+        return Ready(Reply(""))
+
+    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+        """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
         self.memory.prepare(queries, namespace=namespace)
         hits = []
         for query in queries:
@@ -238,6 +297,13 @@ class AnswerStream:
         async for piece in self.areplies():
             if piece.text:
                 yield piece.text
+
+
+def _behind(text: str, *, plain: bool, as_given: bool) -> str:
+    """A continuation as it stands behind a request: after a blank in plain text, without one in a chat's answer."""
+    if not plain:
+        return text.lstrip()
+    return text if as_given or text[:1].isspace() else f" {text}"
 
 
 def _holds(edit: Any, now: datetime) -> bool:

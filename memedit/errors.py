@@ -83,6 +83,10 @@ class FileRejected(MemeditError, ValueError):
     """A file of edits could not be read; the message names the line or entry. Nothing of it was imported."""
 
 
+class RunRejected(MemeditError, ValueError):
+    """An evaluation cannot be run as asked, or its folder holds another one."""
+
+
 class RequestRejected(MemeditError, ValueError):
     """The input of a call is neither text nor a list of chat messages, or it cannot be sent as asked."""
 

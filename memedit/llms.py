@@ -7,7 +7,7 @@ import inspect
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, get_type_hints
 
@@ -21,6 +21,24 @@ from memedit.plugins import plugin, plugin_for, schemes
 Kind = Literal["base", "instruct", "chat"]
 Mixer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model finds a continuation, every token given the true ones before it (teacher forcing).
+
+    Args:
+        logprob: Summed over its tokens, in nats.
+        matched: For each token whether it is the model's first choice.
+    """
+
+    logprob: float
+    matched: tuple[bool, ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has, at least 1."""
+        return len(self.matched)
 
 
 class Capability(StrEnum):
@@ -62,8 +80,10 @@ class LLM(ABC):
         async for piece in in_thread(lambda: self.stream(request)):
             yield piece
 
-    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
-        """The log-probability (nats, summed over tokens) of each continuation behind the request.
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        """How likely each continuation is behind its request: for every request one value a continuation.
+
+        A continuation is put behind the request as it is, with its own leading blank.
 
         Raises:
             CapabilityMissing: The model gives no log-probabilities.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,12 +22,16 @@ class Call:
         model: Which of the models.
         request: What it was sent.
         seconds: How long it took; for calls made in one batch, the time of the batch.
+        batch: How many calls were made together.
+        usage: Tokens (`input`, `output`), where the model says.
     """
 
     kind: CallKind
     model: str
     request: Request
     seconds: float
+    batch: int = 1
+    usage: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class Trace:
         method: The method in charge.
         lookups: Each look-up with the gate's verdicts.
         calls: Each call of a model, in order.
+        lookup_seconds: How long looking up and gating took; of a batch, this request's share.
         untouched: Whether the request went to the model exactly as the caller gave it.
     """
 
@@ -46,12 +51,18 @@ class Trace:
     method: str
     lookups: list[Hits] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    lookup_seconds: float = 0.0
     untouched: bool = True
 
     @property
     def revision(self) -> int:
         """The newest revision that was read."""
         return max((hits.revision for hits in self.lookups), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """How long the answer took, in look-ups and model calls; of batches, this request's share."""
+        return self.lookup_seconds + sum(call.seconds / call.batch for call in self.calls)
 
     def lines(self) -> Iterator[str]:
         """The trace for people, a line at a time."""

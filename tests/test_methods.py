@@ -10,7 +10,7 @@ import pytest
 
 from memedit import EditableLLM, EditMemory, Fact, Hits
 from memedit.errors import CapabilityMissing, UnknownMethod
-from memedit.llms import LLM, Capability, Mixer
+from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
 from memedit.methods.frames import as_data, completion, context
@@ -28,8 +28,8 @@ class SmallLLM(FakeLLM):
     kind = "instruct"
     capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
 
-    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
-        return [-float(len(text)) for text in continuations]
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        return [[Likelihood(-float(len(text)), (True,)) for text in texts] for texts in continuations]
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
         mixed = mixer(np.log(np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)))
@@ -141,7 +141,8 @@ def two_step(*, mark: str = "!") -> Callable[[Task], Steps]:
         assert isinstance(again, Hits)
         scores = yield Score(task.request, ["a", "bb"])
         picked = yield Decode([task.request, task.request], lambda logprobs: logprobs[1] - logprobs[0])
-        return Ready(Reply(f"{draft.text}{mark} {scores} {picked.text} {len(again.edits)}"), task.hits.edits)
+        summed = [likelihood.logprob for likelihood in scores]
+        return Ready(Reply(f"{draft.text}{mark} {summed} {picked.text} {len(again.edits)}"), task.hits.edits)
 
     return run
 
@@ -185,7 +186,7 @@ def test_methods_need_capabilities() -> None:
     with pytest.raises(CapabilityMissing, match="needs `logprobs`"):
         editable(method=scoring())
     with pytest.raises(CapabilityMissing, match="logprobs"):
-        FakeLLM().score(as_request("a"), ["b"])
+        FakeLLM().score([as_request("a")], [["b"]])
 
 
 def test_unknown_methods_and_settings_are_named() -> None:

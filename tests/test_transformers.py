@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from memedit.errors import RequestRejected, UnsupportedModel
 from memedit.llms import Capability, as_llm, join
-from memedit.messages import as_request
+from memedit.messages import Request, as_request
 
 if TYPE_CHECKING:
     from memedit.adapters.transformers import LocalLLM
@@ -58,10 +59,35 @@ def test_the_prefix_cache_changes_nothing(smollm: LocalLLM, monkeypatch: pytest.
 
 
 def test_scores_are_log_probabilities(smollm: LocalLLM) -> None:
-    scores = smollm.score(as_request("x").raw("The capital of France is"), [" Paris", " Rome", " a very odd answer"])
-    assert scores[0] == max(scores) < 0
+    requests = [as_request("x").raw(f"The capital of {country} is") for country in ("France", "Italy")]
+    texts = [[" Paris", " Rome", " a very odd answer"], [" Paris", " Rome"]]
+    scores = smollm.score(requests, texts)
+    assert [len(row) for row in scores] == [3, 2]
+    assert scores[0][0].logprob == max(likelihood.logprob for likelihood in scores[0]) < 0
+    assert scores[1][1].logprob > scores[1][0].logprob
+    assert scores[0][0].matched == (True,)
+    assert scores[0][2].tokens == 4
     with pytest.raises(RequestRejected):
-        smollm.score(as_request("x"), [""])
+        smollm.score([as_request("x")], [[""]])
+
+
+def test_scores_do_not_depend_on_batch_or_prefix(smollm: LocalLLM) -> None:
+    asked = [as_request("x").raw(f"{FRAME}\nQ: What is {number} + 1? A:") for number in (20, 131, 7)]
+    texts = [[" 21", " 22 or so, I think"], [" 132"], [" 8", " nine"]]
+    together = smollm.score(asked, texts)
+    alone = [smollm.score([one], [endings])[0] for one, endings in zip(asked, texts, strict=True)]
+    plain = [[_by_hand(smollm, one, text) for text in endings] for one, endings in zip(asked, texts, strict=True)]
+    for row, single, by_hand in zip(together, alone, plain, strict=True):
+        assert [likelihood.logprob for likelihood in row] == pytest.approx([one.logprob for one in single], abs=1e-3)
+        assert [likelihood.logprob for likelihood in row] == pytest.approx(by_hand, abs=1e-3)
+
+
+def _by_hand(llm: LocalLLM, request: Request, text: str) -> float:
+    """The log-probability from one plain forward pass."""
+    context, ending = llm.encode(request), llm.tokenizer(text, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logprobs = llm.model(torch.tensor([context + ending])).logits[0].log_softmax(-1)
+    return sum(float(logprobs[len(context) + place - 1, token]) for place, token in enumerate(ending))
 
 
 def test_decode_mixes_contexts(smollm: LocalLLM) -> None:

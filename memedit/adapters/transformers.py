@@ -12,7 +12,7 @@ import numpy as np
 
 from memedit.adapters._prefix import PrefixCache
 from memedit.errors import MissingExtra, RequestRejected, UnsupportedModel
-from memedit.llms import LLM, Capability, Kind, Mixer
+from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
 from memedit.messages import Reply, Request
 
 try:
@@ -92,18 +92,25 @@ class LocalLLM(LLM):
         if failure:
             raise failure[0]
 
-    def score(self, request: Request, continuations: Sequence[str]) -> list[float]:
-        context = self.encode(request)
-        endings = [self._plain(text) for text in continuations]
-        if not all(endings):
-            raise RequestRejected("An empty continuation has no probability.", do="score text of one token or more")
-        ids, mask = self._padded([context + ending for ending in endings])
-        with torch.inference_mode():
-            logprobs = self.model(input_ids=ids, attention_mask=mask).logits.float().log_softmax(-1)
-        return [
-            float(logprobs[row, -len(ending) - 1 : -1].gather(-1, torch.tensor(ending)[:, None]).sum())
-            for row, ending in enumerate(endings)
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        contexts = [self.encode(request) for request in requests]
+        pairs = [
+            (context, self._plain(text))
+            for context, texts in zip(contexts, continuations, strict=True)
+            for text in texts
         ]
+        if not all(context and ending for context, ending in pairs):
+            raise RequestRejected(
+                "An empty continuation has no probability, nor has one behind an empty request.",
+                do="score text of one token or more, behind text of one token or more",
+            )
+        order = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
+        scored: dict[int, Likelihood] = {}
+        for start in range(0, len(order), self._batch_size):
+            places = order[start : start + self._batch_size]
+            scored |= zip(places, self._score([pairs[place] for place in places]), strict=True)
+        found = iter(scored[place] for place in range(len(pairs)))
+        return [[next(found) for _ in texts] for texts in continuations]
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
         options = _options(requests[0])
@@ -168,6 +175,23 @@ class LocalLLM(LLM):
         ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
         return ids, mask
+
+    def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Likelihood]:
+        """Of (context, ending) token pairs, in one pass."""
+        rows = [context + ending for context, ending in pairs]
+        with self._lock, torch.inference_mode():
+            longest = max(len(ending) for _, ending in pairs)
+            prefix = self._prefix.shared([row[: len(row) - longest] or row[:1] for row in rows])
+            ids, mask = self._padded([row[len(prefix) :] for row in rows])
+            mask = torch.cat([torch.ones(len(rows), len(prefix), dtype=mask.dtype), mask], dim=1)
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=_positions(mask)[:, len(prefix) :],
+                past_key_values=self._prefix.cache(prefix, rows=len(rows)) if prefix else None,
+                logits_to_keep=longest + 1,
+            ).logits.float()
+        return [_likelihood(row[-len(ending) - 1 : -1], ending) for row, (_, ending) in zip(logits, pairs, strict=True)]
 
     def _generate(self, requests: Sequence[Request], tokens: list[list[int]], group: Sequence[int]) -> list[Reply]:
         rows = [tokens[place] for place in group]
@@ -328,6 +352,13 @@ def _without_indent(pieces: Iterator[Reply]) -> Iterator[Reply]:
         begun = begun or bool(text)
         if text:
             yield Reply(text)
+
+
+def _likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
+    """Of an ending, from the logits (tokens, vocabulary) that foretell its tokens."""
+    wanted = torch.tensor(ending)
+    logprobs = logits.log_softmax(-1).gather(-1, wanted[:, None])
+    return Likelihood(float(logprobs.sum()), tuple((logits.argmax(-1) == wanted).tolist()))
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

@@ -41,6 +41,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "apply": ("apply:apply", "Make the memory hold what a file says; shows a plan first."),
         "test": ("files:test", "Run the probes of a file of edits; for CI."),
     },
+    "Measure": {
+        "eval": ("eval:evaluate", "Measure methods on a benchmark of the field."),
+        "report": ("eval:report", "Write a page about runs: tables, plots, cases."),
+    },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),
         "reindex": ("care:reindex", "Build the index again from the ledger."),

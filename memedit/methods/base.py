@@ -43,7 +43,7 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Log-probability (nats) of each continuation. Gives a list of floats. Needs `logprobs`."""
+    """How likely each continuation is. Gives a list of `Likelihood`. Needs `logprobs`."""
 
     request: Request
     continuations: Sequence[str]

@@ -1,0 +1,185 @@
+"""Asking one method every probe of a plan, a chunk at a time, and writing down what it answered and what it cost."""
+
+from __future__ import annotations
+
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from memedit.editable import EditableLLM
+from memedit.eval.cases import Kind
+from memedit.eval.contenders import ORACLE, UNEDITED
+from memedit.eval.forms import continuations, is_generated, right
+from memedit.eval.plan import Plan
+from memedit.eval.remembered import Remembered
+from memedit.eval.runs import Asked, Row, append_rows
+from memedit.llms import Likelihood
+from memedit.memory import EditMemory
+from memedit.messages import Answer, Message, Request
+
+SHOWN = 5  # candidates of the gate that a row keeps
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, how many are done, of how many)."""
+
+
+def quiet(what: str, done: int, of: int) -> None:
+    """No progress is shown."""
+
+
+@dataclass(kw_only=True)
+class Asking:
+    """A run under way.
+
+    Args:
+        plan: What is asked.
+        llm: The base model, which remembers what it answered.
+        memory: The edits, each group of cases in its namespace.
+        out: The run's folder.
+        done: Rows that are there from before, by method: whole chunks.
+        batch: Probes asked together.
+        max_tokens: Of an answer, where the probe does not say.
+        raw: Whether prompts are continued as plain text.
+        generate: Whether free answers are taken.
+        likelihood: Whether likelihoods are taken.
+        feedback: Of a stream: the probability that a wrong answer is met with feedback; None when it is no stream.
+        seed: Of that.
+        progress: Called after every chunk.
+    """
+
+    plan: Plan
+    llm: Remembered
+    memory: EditMemory
+    out: Path
+    done: Mapping[str, list[Row]]
+    batch: int
+    max_tokens: int
+    raw: bool = False
+    generate: bool = True
+    likelihood: bool = True
+    feedback: float | None = None
+    seed: int = 0
+    progress: Progress = quiet
+    seconds: dict[str, float] = field(default_factory=lambda: {"answering": 0.0, "scoring": 0.0})
+    _unedited: dict[tuple[str, str], Row] = field(default_factory=dict)
+
+    def run(self, name: str, editable: EditableLLM) -> None:
+        """All probes of one method, from where it stopped."""
+        asked = asked_of(name, self.plan.asked)
+        done = self.done.get(name, [])
+        if self.feedback is not None and name != UNEDITED:
+            self._feed(name, [row for row in done if row.fed_back])
+        for start in range(0, len(asked), self.batch):
+            chunk = asked[start : start + self.batch]
+            rows = done[start : start + self.batch]
+            if not rows:
+                rows = self._ask(name, editable, chunk)
+                append_rows(self.out, rows)
+            if name == UNEDITED:
+                self._remember(chunk, rows)
+            self.progress(name, start + len(chunk), len(asked))
+
+    def _ask(self, name: str, editable: EditableLLM, chunk: Sequence[Asked]) -> list[Row]:
+        rows = {one.key: Row(method=name, case=one.case, probe=one.probe.id) for one in chunk}
+        answered = [one for one in chunk if self.generate and is_generated(one.probe)]
+        scored = [one for one in chunk if self.likelihood and continuations(one.probe)]
+        began = time.perf_counter()
+        answers = editable.batch(map(self._request, answered), namespace=self._where(name, answered))
+        for one, answer in zip(answered, answers, strict=True):
+            rows[one.key] = self._row(rows[one.key], one, answer)
+        halfway = time.perf_counter()
+        for one, likelihoods in zip(scored, self._score(name, editable, scored), strict=True):
+            rows[one.key] = replace(rows[one.key], likelihoods=likelihoods)
+        self.seconds["answering"] += halfway - began
+        self.seconds["scoring"] += time.perf_counter() - halfway
+        if self.feedback is not None and name != UNEDITED:
+            rows |= {one.key: self._with_feedback(one, rows[one.key]) for one in chunk}
+            self._feed(name, [row for row in rows.values() if row.fed_back])
+        return [replace(row, peak_mb=_peak_mb()) for row in rows.values()]
+
+    def _score(self, name: str, editable: EditableLLM, scored: Sequence[Asked]) -> list[tuple[Likelihood, ...] | None]:
+        if not scored:
+            return []
+        texts, where = [continuations(one.probe) for one in scored], self._where(name, scored)
+        found = editable.score(map(self._request, scored), texts, namespace=where)
+        return [
+            None if row is None else tuple(replace(one, logprob=round(one.logprob, 4)) for one in row) for row in found
+        ]
+
+    def _request(self, one: Asked) -> Request:
+        prompt, tokens = one.probe.prompt, one.probe.max_tokens or self.max_tokens
+        options = {"max_tokens": tokens}
+        return Request((Message("user", prompt),), options, "raw" if self.raw else "text", source=prompt)
+
+    def _where(self, name: str, asked: Sequence[Asked]) -> list[str]:
+        """The namespace of each probe: of its group, of its own case for the oracle, of the method in a stream."""
+        if name == ORACLE:
+            return [own_namespace(one.case) for one in asked]
+        return [stream_namespace(name) if self.feedback is not None else one.namespace for one in asked]
+
+    def _row(self, row: Row, one: Asked, answer: Answer) -> Row:
+        trace = answer.trace
+        own = self.plan.cases[one.case].edits
+        ids, texts = {edit.id for edit in own}, {edit.text for edit in own}
+        verdicts = [verdict for hits in trace.lookups for verdict in hits.verdicts]
+        its = [verdict for verdict in verdicts if verdict.edit.id in ids or verdict.edit.text in texts]
+        seconds, usage = trace.seconds, [call.usage for call in trace.calls if call.usage]
+        base = self._unedited.get(one.key)
+        if trace.untouched and base is not None:  # its answer was taken over; it costs what it cost
+            seconds = trace.lookup_seconds + base.seconds
+        return replace(
+            row,
+            text=answer.text,
+            edited=answer.edited,
+            cited=tuple(edit.id for edit in answer.citations),
+            gate=tuple((each.edit.id, round(each.probability, 4), each.passed) for each in verdicts[:SHOWN]),
+            own=max((round(each.probability, 4) for each in its), default=None),
+            hit=any(each.passed for each in its),
+            fired=any(each.passed for each in verdicts),
+            untouched=trace.untouched,
+            tokens_in=sum(each.get("input", 0) for each in usage) if usage else None,
+            tokens_out=sum(each.get("output", 0) for each in usage) if usage else None,
+            calls=len(trace.calls),
+            seconds=round(seconds, 4),
+        )
+
+    def _remember(self, chunk: Sequence[Asked], rows: Sequence[Row]) -> None:
+        for one, row in zip(chunk, rows, strict=True):
+            self._unedited[row.key] = row
+            self.llm.remember(self._request(one), row, continuations(one.probe))
+
+    # ---- streams --------------------------------------------------------------------------------------------------
+
+    def _with_feedback(self, one: Asked, row: Row) -> Row:
+        """Whether a user objects to this answer: with probability `feedback` where it is wrong."""
+        is_wrong = right(one.probe, row) is False
+        draw = random.Random(f"{self.seed} {one.case} {one.probe.id}").random()  # noqa: S311 - a draw, no secret
+        return replace(row, fed_back=is_wrong and draw < (self.feedback or 0.0))
+
+    def _feed(self, name: str, rows: Sequence[Row]) -> None:
+        edits = [edit for row in rows for edit in self.plan.cases[row.case].edits]
+        for _ in self.memory.add_many(edits, namespace=stream_namespace(name)):
+            pass
+
+
+def asked_of(name: str, asked: Sequence[Asked]) -> list[Asked]:
+    """What a method is asked: conditions (RippleEdits) are asked of the unedited model alone."""
+    return [one for one in asked if name == UNEDITED or one.probe.kind is not Kind.CONDITION]
+
+
+def own_namespace(case: str) -> str:
+    """The namespace that holds one case's edits and no others."""
+    return f"case {case}"
+
+
+def stream_namespace(method: str) -> str:
+    """The namespace that fills while a method answers a stream."""
+    return f"stream {method}"
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024**2))

@@ -1,0 +1,62 @@
+"""The base model with its own answers kept: a request that a method leaves untouched is asked once in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memedit.eval.runs import Row
+from memedit.llms import LLM, Likelihood
+from memedit.messages import Reply, Request
+
+
+class Remembered(LLM):
+    """Gives back what the model answered to an untouched request before; asks it everything else.
+
+    Decoding is greedy, so that asking again would give the same; on a server that does not keep to that, sharing the
+    answer keeps its noise out of the comparison.
+
+    Args:
+        llm: The model.
+    """
+
+    def __init__(self, llm: LLM) -> None:
+        self._llm = llm
+        self.name, self.kind, self.capabilities = llm.name, llm.kind, llm.capabilities
+        self._replies: dict[str, Reply] = {}
+        self._likelihoods: dict[tuple[str, str], Likelihood] = {}
+
+    def remember(self, request: Request, row: Row, continuations: Sequence[str]) -> None:
+        """Keep what the model answered to a request."""
+        key = _key(request)
+        if row.text is not None:
+            usage = {"input": row.tokens_in or 0, "output": row.tokens_out or 0}
+            self._replies[key] = Reply(row.text, usage=usage if row.tokens_in is not None else {})
+        for text, likelihood in zip(continuations, row.likelihoods or (), strict=False):
+            self._likelihoods[key, text.strip()] = likelihood
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        known = {
+            place: self._replies[_key(request)]
+            for place, request in enumerate(requests)
+            if request.untouched and _key(request) in self._replies
+        }
+        others = [place for place in range(len(requests)) if place not in known]
+        asked = self._llm.generate([requests[place] for place in others]) if others else []
+        known |= zip(others, asked, strict=True)
+        return [known[place] for place in range(len(requests))]
+
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        known: dict[int, list[Likelihood]] = {}
+        for place, (request, texts) in enumerate(zip(requests, continuations, strict=True)):
+            keys = [(_key(request), text.strip()) for text in texts]
+            if request.untouched and all(key in self._likelihoods for key in keys):
+                known[place] = [self._likelihoods[key] for key in keys]
+        others = [place for place in range(len(requests)) if place not in known]
+        asked = [(requests[place], continuations[place]) for place in others]
+        scored = self._llm.score([one for one, _ in asked], [texts for _, texts in asked]) if asked else []
+        known |= zip(others, scored, strict=True)
+        return [known[place] for place in range(len(requests))]
+
+
+def _key(request: Request) -> str:
+    return f"{request.form} {sorted(request.options.items())} {request.text}"

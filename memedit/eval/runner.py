@@ -1,0 +1,249 @@
+"""`evaluate`: a benchmark, a model and some methods become a run in a folder, which can be killed and resumed."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from memedit.errors import RunRejected
+from memedit.eval.asking import Asking, Progress, asked_of, own_namespace, quiet
+from memedit.eval.benchmarks import Benchmark, Reading, find_benchmark, read
+from memedit.eval.benchmarks.ids import read_ids
+from memedit.eval.contenders import ORACLE, UNEDITED, contender
+from memedit.eval.judge import judge_rows
+from memedit.eval.plan import EditsInMemory, Plan, make_plan
+from memedit.eval.remembered import Remembered
+from memedit.eval.runs import MEMORY, RUN, Asked, Row, Run, load_run, write_about, write_asked, write_rows
+from memedit.llms import LLM, Capability, as_llm
+from memedit.memory import EditMemory
+
+PACKAGES = ("torch", "transformers", "sentence-transformers", "openai", "numpy", "chromadb", "bm25s")
+STREAM_BATCH = 8  # questions of a stream that are asked before feedback on them comes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What decides the figures of a run; a resumed run has the same.
+
+    Args:
+        benchmark: Its name.
+        data: Its files.
+        fill: More files of it, whose edits only fill the memory.
+        ids: A file of case ids; no others are asked (MQuAKE's 2,002).
+        limit: Ask at most so many cases.
+        seed: Of the draw, and of a stream's feedback.
+        edits_in_memory: `all`, or groups of so many cases.
+        max_tokens: Of an answer; the benchmark's own when left out.
+        raw: Whether prompts are continued as plain text, without a chat template, as papers do with base models.
+        generate: Whether free answers are taken.
+        likelihood: Whether likelihoods are taken, where the model gives log-probabilities.
+        feedback: Of a stream: the probability that a wrong answer is met with feedback (MemPrompt's p).
+        batch: How many probes are asked together.
+    """
+
+    benchmark: str
+    data: tuple[str, ...]
+    fill: tuple[str, ...] = ()
+    ids: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    edits_in_memory: EditsInMemory = "all"
+    max_tokens: int | None = None
+    raw: bool = False
+    generate: bool = True
+    likelihood: bool = True
+    feedback: float = 1.0
+    batch: int = 64
+
+
+def evaluate(
+    settings: Settings,
+    llm: Any,
+    methods: Sequence[str],
+    out: str | Path,
+    *,
+    llm_options: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    judge: Any = None,
+    embedder: Any = None,
+    command: Sequence[str] = (),
+    progress: Progress = quiet,
+) -> Run:
+    """Run methods over a benchmark.
+
+    `unedited` always runs first: locality is measured against what it answers.
+
+    Args:
+        settings: What is asked, and how.
+        llm: Whatever `as_llm` takes.
+        methods: Registered methods and baselines; a resumed run may have more of them.
+        out: The folder of the run.
+        llm_options: Of the model's loader (`dtype`, `batch_size`, `concurrency`, …).
+        resume: Whether to go on with a run that lies there.
+        judge: A model that judges what no metric can; whatever `as_llm` takes.
+        embedder: Of the edit memory; the default one when left out.
+        command: Kept in `run.json`, so that the run can be repeated.
+        progress: Called as it goes.
+
+    Raises:
+        RunRejected: The folder holds another run, or nothing is left to ask.
+        FileRejected: A file cannot be read, or there is no such benchmark.
+        UnknownMethod: There is no such method or baseline.
+        CapabilityMissing: A method needs what the model cannot do.
+        StorageFull: The disk is full; what was computed is kept.
+    """
+    began, out = time.perf_counter(), Path(out)
+    names = list(dict.fromkeys([UNEDITED, *methods]))
+    makers = {name: contender(name) for name in names}
+    benchmark = find_benchmark(settings.benchmark)
+    reading, plan = plan_of(benchmark, settings)
+    base = Remembered(as_llm(llm, **(llm_options or {})))
+    about = _about(benchmark, settings, reading, plan, base, names, command)
+    about["llm_options"] = dict(llm_options or {})
+    batch = min(settings.batch, STREAM_BATCH) if benchmark.stream else settings.batch
+    done = _begin(out, about, plan, batch, resume=resume)
+    with EditMemory(out / MEMORY, embedder=embedder) as memory:
+        contenders = {name: make(base, memory) for name, make in makers.items()}
+        _load(memory, plan, ORACLE in names, progress)
+        loaded = time.perf_counter()
+        asking = Asking(
+            plan=plan,
+            llm=base,
+            memory=memory,
+            out=out,
+            done=done,
+            batch=batch,
+            max_tokens=settings.max_tokens or benchmark.max_tokens,
+            raw=settings.raw,
+            generate=settings.generate,
+            likelihood=settings.likelihood and Capability.LOGPROBS in base.capabilities,
+            feedback=settings.feedback if benchmark.stream else None,
+            seed=settings.seed,
+            progress=progress,
+        )
+        for name, editable in contenders.items():
+            asking.run(name, editable)
+        about["revision"] = {name: memory.revision(namespace=name) for name in plan.memories}
+    if judge is not None:
+        judge_rows(out, plan.asked, as_llm(judge))
+    about["seconds"] = {
+        "total": round(time.perf_counter() - began, 2),
+        "loading": round(loaded - began, 2),
+        **{name: round(seconds, 2) for name, seconds in asking.seconds.items()},
+    }
+    about["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_about(out, about)
+    return load_run(out)
+
+
+def plan_of(benchmark: Benchmark, settings: Settings) -> tuple[Reading, Plan]:
+    """What the files hold, and what of it is asked."""
+    reading = read(benchmark, settings.data)
+    plan = make_plan(
+        reading.cases,
+        fill=read(benchmark, settings.fill).cases if settings.fill else (),
+        only=read_ids(settings.ids, reading.cases) if settings.ids else None,
+        limit=settings.limit,
+        seed=settings.seed,
+        edits_in_memory=settings.edits_in_memory,
+        stream=benchmark.stream,
+    )
+    return reading, plan
+
+
+def _load(memory: EditMemory, plan: Plan, own: bool, progress: Progress) -> None:
+    """Put the edits in force; those that are already are passed over."""
+    memories = dict(plan.memories)
+    if own:
+        memories |= {own_namespace(case.id): case.edits for case in plan.cases.values()}
+    total, done = sum(map(len, memories.values())), 0
+    for namespace, edits in memories.items():
+        for _ in memory.add_many(edits, namespace=namespace):
+            done += 1
+            progress("putting edits in force", done, total)
+
+
+def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int, *, resume: bool) -> dict[str, list[Row]]:
+    """Make the folder, or take the whole chunks of the run that lies there."""
+    done: dict[str, list[Row]] = {}
+    if (out / RUN).exists():
+        if not resume:
+            raise RunRejected(f"{out} holds a run already.", do="go on with it by --resume, or give another --out")
+        before = load_run(out)
+        if differing := [name for name in SAME if before.about.get(name) != about[name]]:
+            raise RunRejected(
+                f"The run in {out} is another one: {', '.join(differing)} differ.",
+                do="give the same arguments, or another --out",
+            )
+        for name, rows in before.rows.items():
+            done[name] = _whole_chunks(rows, asked_of(name, plan.asked), batch)
+        about["began"] = before.about["began"]
+        about["methods"] = list(dict.fromkeys([*before.about["methods"], *about["methods"]]))
+    out.mkdir(parents=True, exist_ok=True)
+    write_asked(out, plan.asked)
+    write_rows(out, [row for rows in done.values() for row in rows])
+    write_about(out, about)
+    return done
+
+
+SAME = ("benchmark", "settings", "data", "fill", "llm", "llm_options", "asked")
+"""What a resumed run must share with the one it goes on with."""
+
+
+def _whole_chunks(rows: Sequence[Row], asked: Sequence[Asked], batch: int) -> list[Row]:
+    """The rows up to the last chunk that is whole."""
+    matching = 0
+    for row, one in zip(rows, asked, strict=False):
+        if row.key != one.key:
+            break
+        matching += 1
+    return list(rows[: matching if matching == len(asked) else matching // batch * batch])
+
+
+def _about(
+    benchmark: Benchmark, settings: Settings, reading: Reading, plan: Plan, llm: LLM, names: Sequence[str],
+    command: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Everything to repeat the run."""
+    kept = {name: value for name, value in asdict(settings).items() if name not in ("data", "fill")}
+    return {
+        "benchmark": benchmark.name,
+        "title": benchmark.title,
+        "paper": benchmark.paper,
+        "command": list(command),
+        "settings": kept,
+        "llm": llm.name,
+        "methods": list(names),
+        "edits_in_memory": settings.edits_in_memory,
+        "edits": sum(map(len, plan.memories.values())),
+        "seed": settings.seed,
+        "limit": settings.limit,
+        "cases": list(plan.cases),
+        "asked": len(plan.asked),
+        "data": [asdict(source) for source in reading.sources],
+        "fill": [Path(file).name for file in settings.fill],
+        "malformed": [asdict(one) for one in reading.malformed],
+        "repeated": reading.repeated,
+        "set_aside": [asdict(one) for one in plan.set_aside],
+        "memedit": version("memedit"),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ended": None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # an extra that is not installed takes no part in the run
+    return found

@@ -1,0 +1,258 @@
+"""From rows to scores: the metrics of the field over a run, each with a bootstrap interval over its cases.
+
+Free generation and likelihood (teacher forcing, ranking) stand side by side and are never averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memedit.eval import metrics
+from memedit.eval.cases import Kind, Probe
+from memedit.eval.contenders import UNEDITED
+from memedit.eval.forms import accepted, accepted_and_rejected, right, right_by_likelihood
+from memedit.eval.runs import Asked, Row, Run
+from memedit.eval.stats import bootstrap, bootstrap_of
+
+Protocol = Literal["generation", "likelihood", "gate", "cost"]
+ALL = "all"
+RIGHT = {"answer": "contains", "choice": "chosen letter", "number": "number", "judge": "judged"}
+RANKED = (Kind.EFFICACY, Kind.PARAPHRASE, Kind.NEIGHBOURHOOD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One figure of a run.
+
+    Args:
+        method: The method, or baseline.
+        kind: The kind of probe, or `all`.
+        protocol: How it was taken: free `generation`, `likelihood` (teacher forcing, ranking), the `gate`, or `cost`.
+        metric: Its name.
+        value: The figure: a share in [0, 1] unless the metric says otherwise.
+        low, high: Its 95 % interval, by bootstrap over cases; NaN for fewer than two cases.
+        n: Over how many values.
+        not_scored: How many more probes of this kind could not be scored this way.
+    """
+
+    method: str
+    kind: str
+    protocol: Protocol
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    not_scored: int = 0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share in [0, 1], or a difference of shares, and no length, time or entropy."""
+        return self.protocol != "cost" and self.metric not in ("n-gram entropy", "perplexity")
+
+
+@dataclass(slots=True)
+class _Column:
+    """The values of one metric, with the case of each."""
+
+    values: list[float] = field(default_factory=list)
+    cases: list[Hashable] = field(default_factory=list)
+    missing: int = 0
+
+    def add(self, value: float | bool | None, case: Hashable) -> None:
+        if value is None or math.isnan(value):
+            self.missing += 1
+        else:
+            self.values.append(float(value))
+            self.cases.append(case)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A probe with its row, and the unedited model's."""
+
+    asked: Asked
+    row: Row
+    base: Row | None
+
+    @property
+    def probe(self) -> Probe:
+        return self.asked.probe
+
+
+Key = tuple[str, Protocol, str]
+"""Kind, protocol, metric."""
+
+
+def score_run(run: Run, *, seed: int = 0) -> list[Score]:
+    """Every score of a run, method by method."""
+    asked = {one.key: one for one in run.asked}
+    base = {row.key: row for row in run.rows.get(UNEDITED, ())}
+    known = {
+        key for key, row in base.items() if key in asked and asked[key].probe.kind is Kind.CONDITION
+        and right(asked[key].probe, row)
+    }  # fmt: skip
+    scores = []
+    for method, rows in run.rows.items():
+        answered = [
+            _Answered(asked[row.key], row, base.get(row.key) if method != UNEDITED else None)
+            for row in rows
+            if row.key in asked and asked[row.key].probe.kind is not Kind.CONDITION
+        ]
+        scores += _of_method(method, answered, known, seed)
+    return scores
+
+
+def _of_method(method: str, answered: Sequence[_Answered], known: set[tuple[str, str]], seed: int) -> list[Score]:
+    columns: dict[Key, _Column] = {}
+    for one in answered:
+        for kind, protocol, metric, value in _measured(one):
+            columns.setdefault((kind, protocol, metric), _Column()).add(value, one.asked.case)
+    for key, case, value in (*_of_cases(answered), *_conditioned(answered, known)):
+        columns.setdefault(key, _Column()).add(value, case)
+    estimates = {
+        key: (bootstrap(column.values, column.cases, seed=seed), column.missing)
+        for key, column in columns.items()
+        if column.values
+    }
+    ranked = [columns.get((kind, "likelihood", "ranking")) for kind in RANKED]
+    if all(ranked):
+        parts = {str(place): (one.values, one.cases) for place, one in enumerate(ranked) if one}
+        estimates[ALL, "likelihood", "S"] = bootstrap_of(parts, metrics.harmonic, seed=seed), 0
+    for kind, parts in _spans(answered).items():
+        estimates[kind, "likelihood", "perplexity"] = bootstrap_of(parts, _perplexity, seed=seed), 0
+    return [
+        Score(
+            method=method, kind=str(kind), protocol=protocol, metric=metric, value=estimate.value, low=estimate.low,
+            high=estimate.high, n=estimate.n, not_scored=missing,
+        )
+        for (kind, protocol, metric), (estimate, missing) in estimates.items()
+    ]  # fmt: skip
+
+
+def _measured(one: _Answered) -> Iterator[tuple[str, Protocol, str, float | bool | None]]:
+    """(kind, protocol, metric, value) of one answer; a value of None could not be scored."""
+    kind = one.probe.kind
+    for metric, value in _by_generation(one.probe, one.row, one.base):
+        yield kind, "generation", metric, value
+    for metric, value in _by_likelihood(one.probe, one.row):
+        yield kind, "likelihood", metric, value
+    if one.row.text is None:
+        return
+    if one.base is not None:
+        for metric, value in _by_gate(one.asked, one.row):
+            if metric != "precision":
+                yield kind, "gate", metric, value
+            yield ALL, "gate", metric, value
+    row = one.row
+    yield ALL, "cost", "seconds", row.seconds
+    yield ALL, "cost", "calls", row.calls
+    yield ALL, "cost", "tokens in", row.tokens_in
+    yield ALL, "cost", "tokens out", row.tokens_out
+    yield ALL, "cost", "peak MB", row.peak_mb
+
+
+def _by_generation(probe: Probe, row: Row, base: Row | None) -> Iterator[tuple[str, float | bool | None]]:
+    if row.text is None:
+        return
+    if probe.form in RIGHT and (probe.answers or probe.form == "judge"):
+        yield RIGHT[probe.form], right(probe, row)
+    if probe.form == "answer" and probe.answers:
+        yield "exact", metrics.exact(row.text, probe.answers)
+    if probe.form in ("answer", "text") and probe.answers:
+        yield "F1", metrics.f1(row.text, probe.answers)
+    if probe.form == "text" and probe.answers:
+        yield "ROUGE-L", metrics.rouge_l(row.text, probe.answers)
+    if probe.kind is Kind.FLUENCY:
+        yield "n-gram entropy", metrics.ngram_entropy(row.text)
+    if probe.kind.in_scope is False and base is not None:
+        yield "identical", row.text == base.text
+
+
+def _by_likelihood(probe: Probe, row: Row) -> Iterator[tuple[str, float | bool | None]]:
+    if not row.likelihoods:
+        return
+    if probe.form in ("choice", "pick"):
+        yield "likeliest choice", right_by_likelihood(probe, row)
+    if pair := accepted_and_rejected(probe, row.likelihoods):
+        yield "ranking", metrics.prefers(*pair)
+        yield "magnitude", metrics.magnitude(*pair)
+    if probe.form in ("answer", "text", "number") and (likelihood := accepted(probe, row)):
+        yield "token accuracy", metrics.token_accuracy(likelihood)
+
+
+def _by_gate(asked: Asked, row: Row) -> Iterator[tuple[str, bool]]:
+    """Recall: the case's own edit is let through. False fires: any edit is, where none should be."""
+    in_scope = asked.probe.kind.in_scope
+    if in_scope is False:
+        yield "false fires", row.fired
+    elif in_scope and asked.edits:
+        yield "recall", row.hit
+    if in_scope is not None and row.fired:
+        yield "precision", in_scope and row.hit
+
+
+def _of_cases(answered: Sequence[_Answered]) -> Iterator[tuple[Key, str, float | None]]:
+    """Metrics over several answers of a case: M-Acc, H-Acc, consistency."""
+    cases: dict[str, list[_Answered]] = {}
+    for one in answered:
+        cases.setdefault(one.asked.case, []).append(one)
+    for case, ones in cases.items():
+        groups: dict[tuple[Kind, str], list[bool | None]] = {}
+        for one in ones:
+            if one.probe.group is not None:
+                groups.setdefault((one.probe.kind, one.probe.group), []).append(right(one.probe, one.row))
+        hops = [right(one.probe, one.row) for one in ones if one.probe.kind is Kind.HOP]
+        for (kind, _), marks in groups.items():
+            known = [mark for mark in marks if mark is not None]
+            solved = any(known) if known else None
+            yield (kind, "generation", "M-Acc"), case, solved
+            if hops:
+                yield (kind, "generation", "H-Acc"), case, None if solved is None else solved and all(hops)
+        same = [
+            metrics.normalise(one.row.text)
+            for one in ones
+            if one.probe.kind in (Kind.EFFICACY, Kind.PARAPHRASE) and one.probe.form == "answer" and one.row.text
+        ]
+        if len(same) > 2:
+            pairs = [first == second for first, second in combinations(same, 2)]
+            yield (Kind.PARAPHRASE, "generation", "consistency"), case, sum(pairs) / len(pairs)
+
+
+def _conditioned(answered: Sequence[_Answered], known: set[tuple[str, str]]) -> Iterator[tuple[Key, str, bool | None]]:
+    """RippleEdits' filter: only where the unedited model knows what a test presupposes, and the edit succeeded."""
+    failed = {
+        one.asked.case for one in answered if one.probe.kind is Kind.EFFICACY and right(one.probe, one.row) is False
+    }
+    has_conditions = any(one.probe.requires for one in answered)
+    for one in answered:
+        case, probe = one.asked.case, one.probe
+        if has_conditions and case not in failed and all((case, name) in known for name in probe.requires):
+            yield (probe.kind, "generation", "contains, conditions met"), case, right(probe, one.row)
+
+
+def _spans(answered: Sequence[_Answered]) -> dict[str, dict[str, tuple[list[float], list[Hashable]]]]:
+    """By kind: nats and tokens of the spans, for their perplexity."""
+    found: dict[str, tuple[_Column, _Column]] = {}
+    for one in answered:
+        if one.probe.form == "span" and (likelihood := accepted(one.probe, one.row)):
+            nats, tokens = found.setdefault(one.probe.kind, (_Column(), _Column()))
+            nats.add(-likelihood.logprob, one.asked.case)
+            tokens.add(likelihood.tokens, one.asked.case)
+    return {
+        kind: {"nats": (nats.values, nats.cases), "tokens": (tokens.values, tokens.cases)}
+        for kind, (nats, tokens) in found.items()
+    }
+
+
+def _perplexity(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of mean nats and mean tokens, shape (2, resamples)."""
+    perplexity: NDArray[np.float64] = np.exp(means[0] / means[1])
+    return perplexity
