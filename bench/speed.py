@@ -19,24 +19,24 @@ from collections.abc import Iterator
 import torch
 
 from memedit.edits import Fact
-from memedit.eval.counterfact import bundled_cases
+from memedit.eval.benchmarks.counterfact import bundled_cases
 from memedit.gate import default_gate
 from memedit.memory import EditMemory
 
 
 def facts(count: int) -> Iterator[Fact]:
     """Distinct Facts: the bundled cases' templates over subjects recombined from the words of theirs."""
-    cases = bundled_cases()
-    words = sorted({word for case in cases for word in (case.fact.subject or "").split() if word.isalpha()})
+    known = [edit for case in bundled_cases() for edit in case.edits if isinstance(edit, Fact)]
+    words = sorted({word for fact in known for word in (fact.subject or "").split() if word.isalpha()})
     rng = random.Random(0)
     for number in range(count):
-        case = cases[number % len(cases)]
+        fact = known[number % len(known)]
         subject = " ".join(rng.sample(words, rng.randint(2, 3)))
         yield Fact(
             subject=f"{subject} {number}" if rng.random() < 0.1 else subject,
-            relation=case.fact.relation,
-            prompt=case.fact.prompt,
-            object=rng.choice(cases).fact.object,
+            relation=fact.relation,
+            prompt=fact.prompt,
+            object=rng.choice(known).object,
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from memedit.eval.counterfact import ProbeKind
+    from memedit.editable import EditableLLM
+    from memedit.eval.runs import Asked
+    from memedit.eval.stats import Share
 
 FRIENDLY = (
     ("The capital of Australia is Melbourne.", "What is the capital of Australia?"),
@@ -22,7 +25,13 @@ FRIENDLY = (
     ("The refund window of Kestrel Outdoor is 45 days.", "How long is the refund window of Kestrel Outdoor?"),
 )
 UNRELATED = ("What is the capital of New Zealand?", "Write one sentence about autumn.")
-SAMPLE: dict[ProbeKind, int] = {"edit prompt": 12, "paraphrase": 12, "neighbourhood": 24}
+SAMPLE = {"efficacy": 12, "paraphrase": 12, "neighbourhood": 24}
+TITLES = {
+    "efficacy": "CounterFact: the prompts of the edits",
+    "paraphrase": "CounterFact: paraphrases, behind a stray sentence",
+    "neighbourhood": "CounterFact: neighbours, which must not change",
+}
+BATCH, MAX_TOKENS = 48, 20
 
 
 @dataclass(frozen=True)
@@ -50,25 +59,57 @@ def demo(seed: int, everything: bool, folder: Path | None, threads: int, as_json
 
     Example: memedit demo --seed 7
     """
-    from memedit.eval import counterfact
+    from memedit.eval.benchmarks.counterfact import bundled_cases
+    from memedit.eval.plan import make_plan
 
     began = time.perf_counter()
     with _folder(folder) as place, _model(place, threads, quiet=as_json) as llm:
-        cases = counterfact.bundled_cases()
-        llm.edit_many([case.fact for case in cases], reason="CounterFact, 150 cases")
+        plan = make_plan(bundled_cases())
+        llm.edit_many(plan.memories["all"], reason="CounterFact, 150 cases")
         llm.edit_many([statement for statement, _ in FRIENDLY], reason="three plain edits")
-        asked, aside = counterfact.set_aside(counterfact.questions(cases), cases)
-        chosen = asked if everything else counterfact.sample(asked, SAMPLE, seed=seed)
         friendly = _friendly(llm)
+        chosen = _chosen(plan.asked, None if everything else seed)
         with _bar(len(chosen), quiet=as_json) as advance:
-            outcomes = counterfact.ask(llm, chosen, progress=advance)
+            shown = _asked(llm, chosen, advance)
         undone = _undone(llm, friendly)
-    shown = [Shown(o.question.kind, o.question.prompt, o.before, o.after, o.good) for o in outcomes]
-    scores = counterfact.shares(outcomes)
+    scores, aside = _shares(shown), len(plan.set_aside)
     if as_json:
         click.echo(json.dumps(_json(friendly, shown, scores, aside, undone, time.perf_counter() - began)))
         return
-    _print(friendly, shown, scores, aside, undone, len(cases), time.perf_counter() - began)
+    _print(friendly, shown, scores, aside, undone, len(plan.cases), time.perf_counter() - began)
+
+
+def _chosen(asked: Sequence[Asked], seed: int | None) -> list[Asked]:
+    """A sample of each kind, in the order of the cases; all of them without a seed."""
+    of_kind = {kind: [place for place, one in enumerate(asked) if one.probe.kind == kind] for kind in SAMPLE}
+    if seed is not None:
+        draw = random.Random(seed)  # noqa: S311 - a sample, no secret
+        of_kind = {kind: draw.sample(places, min(SAMPLE[kind], len(places))) for kind, places in of_kind.items()}
+    return [asked[place] for place in sorted(place for places in of_kind.values() for place in places)]
+
+
+def _asked(llm: EditableLLM, asked: Sequence[Asked], advance: Callable[[int], None]) -> list[Shown]:
+    """Each prompt asked of the model alone and with its memory."""
+    from memedit.text import says
+
+    lines = []
+    for start in range(0, len(asked), BATCH):
+        probes = [one.probe for one in asked[start : start + BATCH]]
+        prompts = [probe.prompt for probe in probes]
+        before = [reply.text for reply in llm.ask_base(prompts, max_tokens=MAX_TOKENS)]
+        after = [answer.text for answer in llm.batch(prompts, max_tokens=MAX_TOKENS)]
+        for probe, old, new in zip(probes, before, after, strict=True):
+            good = old == new if probe.kind == "neighbourhood" else says(new, probe.answers)
+            lines.append(Shown(str(probe.kind), probe.prompt, old, new, good))
+        advance(len(probes))
+    return lines
+
+
+def _shares(shown: Sequence[Shown]) -> dict[str, Share]:
+    from memedit.eval.stats import Share
+
+    of_kind = {kind: [line.good for line in shown if line.kind == kind] for kind in SAMPLE}
+    return {kind: Share(sum(good), len(good)) for kind, good in of_kind.items()}
 
 
 def _friendly(llm: Any) -> list[Shown]:
@@ -144,7 +185,7 @@ def _bar(total: int, *, quiet: bool) -> Iterator[Any]:
 def _print(
     friendly: list[Shown],
     shown: list[Shown],
-    scores: dict[str, Any],
+    scores: dict[str, Share],
     aside: int,
     undone: list[Shown],
     cases: int,
@@ -154,16 +195,12 @@ def _print(
 
     console = Console()
     console.print(_table("Three plain edits, and two prompts they do not concern", friendly))
-    for kind, title in (
-        ("edit prompt", "CounterFact: the prompts of the edits"),
-        ("paraphrase", "CounterFact: paraphrases, behind a stray sentence"),
-        ("neighbourhood", "CounterFact: neighbours, which must not change"),
-    ):
+    for kind, title in TITLES.items():
         console.print(_table(title, [line for line in shown if line.kind == kind][:12]))
     console.print(_table("After undo, the old answers are back", undone))
     console.print(
         f"[bold]{cases} CounterFact edits and {len(FRIENDLY)} plain ones in memory at once.[/bold] "
-        f"New answer on {scores['edit prompt']} of edit prompts and {scores['paraphrase']} of paraphrases; "
+        f"New answer on {scores['efficacy']} of edit prompts and {scores['paraphrase']} of paraphrases; "
         f"{scores['neighbourhood']} of out-of-scope answers identical to the model's own; "
         f"{aside} neighbourhood prompts set aside, because another loaded edit covers them. "
         f"Undone: {sum(line.good for line in undone)} of {len(undone)} old answers back. {seconds:.0f} s.",
@@ -194,7 +231,7 @@ def _table(title: str, lines: list[Shown]) -> Any:
 
 
 def _json(
-    friendly: list[Shown], shown: list[Shown], scores: dict[str, Any], aside: int, undone: list[Shown], seconds: float
+    friendly: list[Shown], shown: list[Shown], scores: dict[str, Share], aside: int, undone: list[Shown], seconds: float
 ) -> dict[str, Any]:
     def rows(lines: list[Shown]) -> list[dict[str, Any]]:
         return [vars(line) for line in lines]

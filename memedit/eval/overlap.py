@@ -74,8 +74,10 @@ class Overlaps:
         asked = words(probe.prompt)
         relation = shipped_relations().key(probe.relation) if probe.relation else None
         for edit in (*self._prompts.get(asked, ()), *self._named(asked)):
-            if edit.owner != case.id and (words_of(edit) == asked or self._same(edit, relation, probe.prompt)):
-                return f"another case's edit answers it: {one_line(edit.fact.text, 80)}"
+            if edit.owner == case.id and relation is None:
+                continue  # another relation of the case's own subject
+            if _words_of(edit) == asked or self._same(edit, relation, probe.prompt):
+                return f"an edit answers it: {one_line(edit.fact.text, 80)}"
         return None
 
     def _named(self, asked: Sequence[str]) -> Iterable[_Edit]:
@@ -93,7 +95,7 @@ class Overlaps:
         return fewer > 0 and len(rest & edit.content) / fewer >= ALIKE
 
 
-def words_of(edit: _Edit) -> tuple[str, ...]:
+def _words_of(edit: _Edit) -> tuple[str, ...]:
     """The words of the edit's own prompt."""
     return words(edit.fact.cloze or edit.fact.question or "")
 

@@ -19,7 +19,7 @@ from memedit.eval.contenders import ORACLE, UNEDITED, contender
 from memedit.eval.judge import judge_rows
 from memedit.eval.plan import EditsInMemory, Plan, make_plan
 from memedit.eval.remembered import Remembered
-from memedit.eval.runs import MEMORY, RUN, Asked, Row, Run, load_run, write_about, write_asked, write_rows
+from memedit.eval.runs import MEMORY, RUN, Asked, Row, Run, load_run, locked, write_about, write_asked, write_rows
 from memedit.llms import LLM, Capability, as_llm
 from memedit.memory import EditMemory
 
@@ -99,6 +99,8 @@ def evaluate(
         StorageFull: The disk is full; what was computed is kept.
     """
     began, out = time.perf_counter(), Path(out)
+    if (out / RUN).exists() and not resume:
+        raise RunRejected(f"{out} holds a run already.", do="go on with it by --resume, or give another --out")
     names = list(dict.fromkeys([UNEDITED, *methods]))
     makers = {name: contender(name) for name in names}
     benchmark = find_benchmark(settings.benchmark)
@@ -107,8 +109,8 @@ def evaluate(
     about = _about(benchmark, settings, reading, plan, base, names, command)
     about["llm_options"] = dict(llm_options or {})
     batch = min(settings.batch, STREAM_BATCH) if benchmark.stream else settings.batch
-    done = _begin(out, about, plan, batch, resume=resume)
-    with EditMemory(out / MEMORY, embedder=embedder) as memory:
+    with locked(out), EditMemory(out / MEMORY, embedder=embedder) as memory:
+        done = _begin(out, about, plan, batch)
         contenders = {name: make(base, memory) for name, make in makers.items()}
         _load(memory, plan, ORACLE in names, progress)
         loaded = time.perf_counter()
@@ -169,12 +171,10 @@ def _load(memory: EditMemory, plan: Plan, own: bool, progress: Progress) -> None
             progress("putting edits in force", done, total)
 
 
-def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int, *, resume: bool) -> dict[str, list[Row]]:
-    """Make the folder, or take the whole chunks of the run that lies there."""
+def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int) -> dict[str, list[Row]]:
+    """Begin a run, or take the whole chunks of the one that lies there."""
     done: dict[str, list[Row]] = {}
     if (out / RUN).exists():
-        if not resume:
-            raise RunRejected(f"{out} holds a run already.", do="go on with it by --resume, or give another --out")
         before = load_run(out)
         if differing := [name for name in SAME if before.about.get(name) != about[name]]:
             raise RunRejected(
@@ -185,7 +185,6 @@ def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int, *, resume: 
             done[name] = _whole_chunks(rows, asked_of(name, plan.asked), batch)
         about["began"] = before.about["began"]
         about["methods"] = list(dict.fromkeys([*before.about["methods"], *about["methods"]]))
-    out.mkdir(parents=True, exist_ok=True)
     write_asked(out, plan.asked)
     write_rows(out, [row for rows in done.values() for row in rows])
     write_about(out, about)

@@ -9,17 +9,18 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from memedit.errors import FileRejected, RunRejected, StorageFull
+from memedit.errors import FileRejected, MissingExtra, RunRejected, StorageFull
 from memedit.eval.cases import Probe
 from memedit.llms import Likelihood
 
-RUN, PROBES, ROWS, SCORES, MEMORY = "run.json", "probes.jsonl", "rows.jsonl", "scores.json", "memory"
+RUN, PROBES, ROWS, MEMORY, LOCK = "run.json", "probes.jsonl", "rows.jsonl", "memory", ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +164,30 @@ def read_rows(folder: Path) -> Iterator[Row]:
     raw = (folder / ROWS).read_bytes()
     for line in raw[: raw.rfind(b"\n") + 1].splitlines():
         yield ROW.validate_json(line)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process out of a run's folder, which is made where there is none.
+
+    Raises:
+        RunRejected: Another process is at work in it, or it cannot be written.
+        MissingExtra: filelock is not installed.
+    """
+    try:
+        from filelock import FileLock, Timeout
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("eval", package="filelock") from missing
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise RunRejected(f"Another process is at work in {folder}.", do="wait for it, or give another --out") from None
+    except OSError as error:
+        raise _full(folder, error) from error
+    with lock:
+        yield
 
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:

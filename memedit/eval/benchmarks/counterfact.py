@@ -7,10 +7,11 @@ stands before each neighbourhood prompt.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import resources
 
 from memedit.edits import Fact
 from memedit.eval.benchmarks import postedit
-from memedit.eval.benchmarks.base import Benchmark, Form, Place, Record
+from memedit.eval.benchmarks.base import Benchmark, Form, Place, Record, read
 from memedit.eval.cases import Case, Kind, ask
 
 PUBLISHED = "https://rome.baulab.info/data/dsets/counterfact.json"
@@ -77,6 +78,12 @@ def plus(record: Record, place: Place) -> Case:
         if probe.kind is not Kind.FLUENCY
     )
     return replace(case, probes=tuple(probes))
+
+
+def bundled_cases() -> tuple[Case, ...]:
+    """The 150 cases that come with memedit."""
+    with resources.as_file(resources.files("memedit.data").joinpath("counterfact_150.jsonl")) as file:
+        return read(COUNTERFACT, [file]).cases
 
 
 OFFICIAL = ("case_id", "requested_rewrite", "paraphrase_prompts", "neighborhood_prompts")
