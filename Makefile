@@ -29,6 +29,7 @@ bench: .venv/.dev
 	$(BIN)/python bench/speed.py --edits 10000 --threads 2
 	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact,chroma
 	$(BIN)/python bench/dialogues.py
+	$(BIN)/python bench/lockstep.py --threads 2
 	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without

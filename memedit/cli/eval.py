@@ -173,7 +173,7 @@ def figure(score: Score, value: float) -> str:
 
 
 def _settings(benchmark: str, given: dict[str, Any]) -> Any:
-    from memedit.eval.runner import Settings
+    from memedit.eval.settings import Settings
 
     return Settings(
         benchmark=benchmark,
@@ -228,7 +228,7 @@ def _plan(settings: Any, as_json: bool) -> None:
     from memedit.eval.benchmarks import find_benchmark
     from memedit.eval.runner import plan_of
 
-    reading, plan = plan_of(find_benchmark(settings.benchmark), settings)
+    reading, _, plan = plan_of(find_benchmark(settings.benchmark), settings)
     kinds = Counter(str(one.probe.kind) for one in plan.asked)
     edits = sum(map(len, plan.memories.values()))
     if as_json:

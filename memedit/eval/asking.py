@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memedit.editable import EditableLLM
+from memedit.eval.benchmarks import Benchmark
 from memedit.eval.cases import Kind
 from memedit.eval.contenders import ORACLE, UNEDITED
 from memedit.eval.forms import continuations, is_generated, right
 from memedit.eval.plan import Plan
 from memedit.eval.remembered import Remembered
 from memedit.eval.runs import Asked, Row, append_rows
-from memedit.llms import Likelihood
+from memedit.eval.settings import Settings
+from memedit.llms import Capability, Likelihood
 from memedit.memory import EditMemory
 from memedit.messages import Answer, Message, Request
 
@@ -35,33 +37,23 @@ class Asking:
     """A run under way.
 
     Args:
+        settings: Of the run.
+        benchmark: Which is asked.
         plan: What is asked.
         llm: The base model, which remembers what it answered.
         memory: The edits, each group of cases in its namespace.
         out: The run's folder.
         done: Rows that are there from before, by method: whole chunks.
-        batch: Probes asked together.
-        max_tokens: Of an answer, where the probe does not say.
-        raw: Whether prompts are continued as plain text.
-        generate: Whether free answers are taken.
-        likelihood: Whether likelihoods are taken.
-        feedback: Of a stream: the probability that a wrong answer is met with feedback; None when it is no stream.
-        seed: Of that.
         progress: Called after every chunk.
     """
 
+    settings: Settings
+    benchmark: Benchmark
     plan: Plan
     llm: Remembered
     memory: EditMemory
     out: Path
     done: Mapping[str, list[Row]]
-    batch: int
-    max_tokens: int
-    raw: bool = False
-    generate: bool = True
-    likelihood: bool = True
-    feedback: float | None = None
-    seed: int = 0
     progress: Progress = quiet
     seconds: dict[str, float] = field(default_factory=lambda: {"answering": 0.0, "scoring": 0.0})
     _unedited: dict[tuple[str, str], Row] = field(default_factory=dict)
@@ -69,12 +61,12 @@ class Asking:
     def run(self, name: str, editable: EditableLLM) -> None:
         """All probes of one method, from where it stopped."""
         asked = asked_of(name, self.plan.asked)
-        done = self.done.get(name, [])
-        if self.feedback is not None and name != UNEDITED:
+        done, size = self.done.get(name, []), self.settings.batch_of(self.benchmark)
+        if self._is_fed(name):
             self._feed(name, [row for row in done if row.fed_back])
-        for start in range(0, len(asked), self.batch):
-            chunk = asked[start : start + self.batch]
-            rows = done[start : start + self.batch]
+        for start in range(0, len(asked), size):
+            chunk = asked[start : start + size]
+            rows = done[start : start + size]
             if not rows:
                 rows = self._ask(name, editable, chunk)
                 append_rows(self.out, rows)
@@ -84,8 +76,9 @@ class Asking:
 
     def _ask(self, name: str, editable: EditableLLM, chunk: Sequence[Asked]) -> list[Row]:
         rows = {one.key: Row(method=name, case=one.case, probe=one.probe.id) for one in chunk}
-        answered = [one for one in chunk if self.generate and is_generated(one.probe)]
-        scored = [one for one in chunk if self.likelihood and continuations(one.probe)]
+        likelihood = self.settings.likelihood and Capability.LOGPROBS in self.llm.capabilities
+        answered = [one for one in chunk if self.settings.generate and is_generated(one.probe)]
+        scored = [one for one in chunk if likelihood and continuations(one.probe)]
         began = time.perf_counter()
         answers = editable.batch(map(self._request, answered), namespace=self._where(name, answered))
         for one, answer in zip(answered, answers, strict=True):
@@ -95,7 +88,7 @@ class Asking:
             rows[one.key] = replace(rows[one.key], likelihoods=likelihoods)
         self.seconds["answering"] += halfway - began
         self.seconds["scoring"] += time.perf_counter() - halfway
-        if self.feedback is not None and name != UNEDITED:
+        if self._is_fed(name):
             rows |= {one.key: self._with_feedback(one, rows[one.key]) for one in chunk}
             self._feed(name, [row for row in rows.values() if row.fed_back])
         return [replace(row, peak_mb=_peak_mb()) for row in rows.values()]
@@ -110,15 +103,15 @@ class Asking:
         ]
 
     def _request(self, one: Asked) -> Request:
-        prompt, tokens = one.probe.prompt, one.probe.max_tokens or self.max_tokens
-        options = {"max_tokens": tokens}
-        return Request((Message("user", prompt),), options, "raw" if self.raw else "text", source=prompt)
+        prompt = one.probe.prompt
+        options = {"max_tokens": one.probe.max_tokens or self.settings.max_tokens or self.benchmark.max_tokens}
+        return Request((Message("user", prompt),), options, "raw" if self.settings.raw else "text", source=prompt)
 
     def _where(self, name: str, asked: Sequence[Asked]) -> list[str]:
         """The namespace of each probe: of its group, of its own case for the oracle, of the method in a stream."""
         if name == ORACLE:
             return [own_namespace(one.case) for one in asked]
-        return [stream_namespace(name) if self.feedback is not None else one.namespace for one in asked]
+        return [stream_namespace(name) if self._is_fed(name) else one.namespace for one in asked]
 
     def _row(self, row: Row, one: Asked, answer: Answer) -> Row:
         trace = answer.trace
@@ -153,11 +146,14 @@ class Asking:
 
     # ---- streams --------------------------------------------------------------------------------------------------
 
+    def _is_fed(self, name: str) -> bool:
+        return self.benchmark.stream and name != UNEDITED
+
     def _with_feedback(self, one: Asked, row: Row) -> Row:
         """Whether a user objects to this answer: with probability `feedback` where it is wrong."""
         is_wrong = right(one.probe, row) is False
-        draw = random.Random(f"{self.seed} {one.case} {one.probe.id}").random()  # noqa: S311 - a draw, no secret
-        return replace(row, fed_back=is_wrong and draw < (self.feedback or 0.0))
+        draw = random.Random(f"{self.settings.seed} {one.case} {one.probe.id}").random()  # noqa: S311 - a draw, no secret
+        return replace(row, fed_back=is_wrong and draw < self.settings.feedback)
 
     def _feed(self, name: str, rows: Sequence[Row]) -> None:
         edits = [edit for row in rows for edit in self.plan.cases[row.case].edits]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,49 +17,14 @@ from memedit.eval.benchmarks import Benchmark, Reading, find_benchmark, read
 from memedit.eval.benchmarks.ids import read_ids
 from memedit.eval.contenders import ORACLE, UNEDITED, contender
 from memedit.eval.judge import judge_rows
-from memedit.eval.plan import EditsInMemory, Plan, make_plan
+from memedit.eval.plan import Plan, make_plan
 from memedit.eval.remembered import Remembered
 from memedit.eval.runs import MEMORY, RUN, Asked, Row, Run, load_run, locked, write_about, write_asked, write_rows
-from memedit.llms import LLM, Capability, as_llm
+from memedit.eval.settings import Settings
+from memedit.llms import LLM, as_llm
 from memedit.memory import EditMemory
 
 PACKAGES = ("torch", "transformers", "sentence-transformers", "openai", "numpy", "chromadb", "bm25s")
-STREAM_BATCH = 8  # questions of a stream that are asked before feedback on them comes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What decides the figures of a run; a resumed run has the same.
-
-    Args:
-        benchmark: Its name.
-        data: Its files.
-        fill: More files of it, whose edits only fill the memory.
-        ids: A file of case ids; no others are asked (MQuAKE's 2,002).
-        limit: Ask at most so many cases.
-        seed: Of the draw, and of a stream's feedback.
-        edits_in_memory: `all`, or groups of so many cases.
-        max_tokens: Of an answer; the benchmark's own when left out.
-        raw: Whether prompts are continued as plain text, without a chat template, as papers do with base models.
-        generate: Whether free answers are taken.
-        likelihood: Whether likelihoods are taken, where the model gives log-probabilities.
-        feedback: Of a stream: the probability that a wrong answer is met with feedback (MemPrompt's p).
-        batch: How many probes are asked together.
-    """
-
-    benchmark: str
-    data: tuple[str, ...]
-    fill: tuple[str, ...] = ()
-    ids: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    edits_in_memory: EditsInMemory = "all"
-    max_tokens: int | None = None
-    raw: bool = False
-    generate: bool = True
-    likelihood: bool = True
-    feedback: float = 1.0
-    batch: int = 64
 
 
 def evaluate(
@@ -104,31 +69,19 @@ def evaluate(
     names = list(dict.fromkeys([UNEDITED, *methods]))
     makers = {name: contender(name) for name in names}
     benchmark = find_benchmark(settings.benchmark)
-    reading, plan = plan_of(benchmark, settings)
+    reading, filling, plan = plan_of(benchmark, settings)
     base = Remembered(as_llm(llm, **(llm_options or {})))
-    about = _about(benchmark, settings, reading, plan, base, names, command)
+    about = _about(benchmark, settings, reading, filling, plan, base, names, command)
     about["llm_options"] = dict(llm_options or {})
-    batch = min(settings.batch, STREAM_BATCH) if benchmark.stream else settings.batch
     with locked(out), EditMemory(out / MEMORY, embedder=embedder) as memory:
-        done = _begin(out, about, plan, batch)
+        done = _begin(out, about, plan, settings.batch_of(benchmark))
         contenders = {name: make(base, memory) for name, make in makers.items()}
         _load(memory, plan, ORACLE in names, progress)
         loaded = time.perf_counter()
         asking = Asking(
-            plan=plan,
-            llm=base,
-            memory=memory,
-            out=out,
-            done=done,
-            batch=batch,
-            max_tokens=settings.max_tokens or benchmark.max_tokens,
-            raw=settings.raw,
-            generate=settings.generate,
-            likelihood=settings.likelihood and Capability.LOGPROBS in base.capabilities,
-            feedback=settings.feedback if benchmark.stream else None,
-            seed=settings.seed,
+            settings=settings, benchmark=benchmark, plan=plan, llm=base, memory=memory, out=out, done=done,
             progress=progress,
-        )
+        )  # fmt: skip
         for name, editable in contenders.items():
             asking.run(name, editable)
         about["revision"] = {name: memory.revision(namespace=name) for name in plan.memories}
@@ -144,19 +97,19 @@ def evaluate(
     return load_run(out)
 
 
-def plan_of(benchmark: Benchmark, settings: Settings) -> tuple[Reading, Plan]:
-    """What the files hold, and what of it is asked."""
-    reading = read(benchmark, settings.data)
+def plan_of(benchmark: Benchmark, settings: Settings) -> tuple[Reading, Reading, Plan]:
+    """What the files hold, what the files that only fill the memory hold, and what of it is asked."""
+    reading, filling = read(benchmark, settings.data), read(benchmark, settings.fill)
     plan = make_plan(
         reading.cases,
-        fill=read(benchmark, settings.fill).cases if settings.fill else (),
+        fill=filling.cases,
         only=read_ids(settings.ids, reading.cases) if settings.ids else None,
         limit=settings.limit,
         seed=settings.seed,
         edits_in_memory=settings.edits_in_memory,
         stream=benchmark.stream,
     )
-    return reading, plan
+    return reading, filling, plan
 
 
 def _load(memory: EditMemory, plan: Plan, own: bool, progress: Progress) -> None:
@@ -176,7 +129,7 @@ def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int) -> dict[str
     done: dict[str, list[Row]] = {}
     if (out / RUN).exists():
         before = load_run(out)
-        if differing := [name for name in SAME if before.about.get(name) != about[name]]:
+        if differing := _differing(before.about, about):
             raise RunRejected(
                 f"The run in {out} is another one: {', '.join(differing)} differ.",
                 do="give the same arguments, or another --out",
@@ -191,7 +144,13 @@ def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int) -> dict[str
     return done
 
 
-SAME = ("benchmark", "settings", "data", "fill", "llm", "llm_options", "asked")
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two runs do not have in common."""
+    settings = [name for name, value in now["settings"].items() if before["settings"].get(name) != value]
+    return settings + [name for name in SAME if before.get(name) != now[name]]
+
+
+SAME = ("benchmark", "data", "fill", "llm", "llm_options", "asked")
 """What a resumed run must share with the one it goes on with."""
 
 
@@ -206,8 +165,8 @@ def _whole_chunks(rows: Sequence[Row], asked: Sequence[Asked], batch: int) -> li
 
 
 def _about(
-    benchmark: Benchmark, settings: Settings, reading: Reading, plan: Plan, llm: LLM, names: Sequence[str],
-    command: Sequence[str],
+    benchmark: Benchmark, settings: Settings, reading: Reading, filling: Reading, plan: Plan, llm: LLM,
+    names: Sequence[str], command: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Everything to repeat the run."""
     kept = {name: value for name, value in asdict(settings).items() if name not in ("data", "fill")}
@@ -226,8 +185,8 @@ def _about(
         "cases": list(plan.cases),
         "asked": len(plan.asked),
         "data": [asdict(source) for source in reading.sources],
-        "fill": [Path(file).name for file in settings.fill],
-        "malformed": [asdict(one) for one in reading.malformed],
+        "fill": [asdict(source) for source in filling.sources],
+        "malformed": [asdict(one) for one in (*reading.malformed, *filling.malformed)],
         "repeated": reading.repeated,
         "set_aside": [asdict(one) for one in plan.set_aside],
         "memedit": version("memedit"),
