@@ -303,7 +303,7 @@ def _behind(text: str, *, plain: bool, as_given: bool) -> str:
     """A continuation as it stands behind a request: after a blank in plain text, without one in a chat's answer."""
     if not plain:
         return text.lstrip()
-    return text if as_given or text[:1].isspace() else f" {text}"
+    return text if as_given else f" {text.lstrip()}"
 
 
 def _holds(edit: Any, now: datetime) -> bool:

@@ -22,6 +22,7 @@ from memedit.eval.settings import Settings
 from memedit.llms import Capability, Likelihood
 from memedit.memory import EditMemory
 from memedit.messages import Answer, Message, Request
+from memedit.text import storable
 
 SHOWN = 5  # candidates of the gate that a row keeps
 Progress = Callable[[str, int, int], None]
@@ -125,7 +126,7 @@ class Asking:
             seconds = trace.lookup_seconds + base.seconds
         return replace(
             row,
-            text=answer.text,
+            text=storable(answer.text),
             edited=answer.edited,
             cited=tuple(edit.id for edit in answer.citations),
             gate=tuple((each.edit.id, round(each.probability, 4), each.passed) for each in verdicts[:SHOWN]),

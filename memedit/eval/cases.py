@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from memedit.edits import AnyEdit
+from memedit.text import storable
 
 Triple = tuple[str, str, str]
 """Subject, relation, object."""
@@ -105,6 +106,8 @@ class Probe:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ValueError(f"the prompt of probe {self.id} is empty")
+        if any(storable(text) != text for text in (self.prompt, *self.answers, *self.rejected, *self.choices)):
+            raise ValueError(f"probe {self.id} holds half a character, which no file can keep")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from memedit.errors import FileRejected, MissingExtra, RunRejected, StorageFull
 from memedit.eval.cases import Probe
 from memedit.llms import Likelihood
+from memedit.text import storable
 
 RUN, PROBES, ROWS, MEMORY, LOCK = "run.json", "probes.jsonl", "rows.jsonl", "memory", ".lock"
 
@@ -192,7 +193,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:
     """Write `run.json`, whole or not at all."""
-    replace_file(folder / RUN, json.dumps(about, indent=1, ensure_ascii=False, default=str).encode())
+    text = json.dumps(about, indent=1, ensure_ascii=False, default=str)
+    replace_file(folder / RUN, storable(text).encode())
 
 
 def write_asked(folder: Path, asked: Iterable[Asked]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
@@ -127,7 +127,8 @@ def _of_method(method: str, answered: Sequence[_Answered], known: set[tuple[str,
         parts = {str(place): (one.values, one.cases) for place, one in enumerate(ranked) if one}
         estimates[ALL, "likelihood", "S"] = bootstrap_of(parts, metrics.harmonic, seed=seed), 0
     for kind, parts in _spans(answered).items():
-        estimates[kind, "likelihood", "perplexity"] = bootstrap_of(parts, _perplexity, seed=seed), 0
+        perplexity = bootstrap_of(parts, _perplexity, seed=seed)
+        estimates[kind, "likelihood", "perplexity"] = replace(perplexity, n=len(parts["nats"][0])), 0
     return [
         Score(
             method=method, kind=str(kind), protocol=protocol, metric=metric, value=estimate.value, low=estimate.low,

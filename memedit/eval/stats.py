@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ Array = NDArray[np.float64]
 Column = tuple[Sequence[float], Sequence[Hashable]]
 """Values, and the group (the case) of each."""
 
-AT_ONCE = 4_000_000
+AT_ONCE, KEPT = 4_000_000, 8_000_000
 """How many draws are held in memory at a time."""
 
 
@@ -101,10 +102,18 @@ class Difference(Estimate):
 def bootstrap(values: Sequence[float], groups: Sequence[Hashable], *, seed: int = 0, resamples: int = 2000) -> Estimate:
     """The mean of all values, with the percentile interval of a cluster bootstrap over the groups.
 
+    Where all values are 0, or all are 1, every resample is alike and says nothing of the spread; the interval is then
+    Wilson's over as many trials as there are groups.
+
     Raises:
         ValueError: A value is not finite, or there are not as many groups as values.
     """
-    return bootstrap_of({"values": (values, groups)}, lambda means: means[0], seed=seed, resamples=resamples)
+    estimate = bootstrap_of({"values": (values, groups)}, lambda means: means[0], seed=seed, resamples=resamples)
+    cases = len(set(groups))
+    if cases > 1 and set(values) in ({0.0}, {1.0}):
+        low, high = Share(cases * int(estimate.value), cases).interval
+        return Estimate(estimate.value, low, high, estimate.n)
+    return estimate
 
 
 def bootstrap_of(
@@ -128,14 +137,29 @@ def bootstrap_of(
     value = float(combine((sums.sum(axis=0) / counts.sum(axis=0))[:, None])[0])
     if cases < 2:
         return Estimate(value, math.nan, math.nan, n)
-    rng, even = np.random.default_rng(seed), np.full(cases, 1 / cases)
     means = []
-    for size in _portions(resamples, cases):
-        drawn = rng.multinomial(cases, even, size=size).astype(float)
+    for drawn in _draws(cases, resamples, seed):
         with np.errstate(invalid="ignore"):  # 0 / 0 of a column that was not drawn
             means.append((drawn @ sums) / (drawn @ counts))
     low, high = np.nanpercentile(combine(np.concatenate(means).T), [2.5, 97.5])
     return Estimate(value, float(low), float(high), n)
+
+
+def _draws(cases: int, resamples: int, seed: int) -> Iterator[Array]:
+    """How often each case is drawn in each resample, in portions of shape (some, cases)."""
+    if cases * resamples <= KEPT:
+        yield _kept_draws(cases, resamples, seed)
+        return
+    rng, even = np.random.default_rng(seed), np.full(cases, 1 / cases)
+    for size in _portions(resamples, cases):
+        yield rng.multinomial(cases, even, size=size).astype(float)
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(cases: int, resamples: int, seed: int) -> Array:
+    """The same draws serve every metric over as many cases, and drawing takes longer than all the rest."""
+    even = np.full(cases, 1 / cases)
+    return np.random.default_rng(seed).multinomial(cases, even, size=resamples).astype(float)
 
 
 def paired(
@@ -156,8 +180,9 @@ def paired(
     """
     _match(first, second)
     differences = np.subtract(first, second, dtype=float)
-    around = bootstrap(differences.tolist(), groups, seed=seed, resamples=resamples)
-    sums = _totals({"differences": (differences.tolist(), groups)})[0][:, 0]
+    columns = {"differences": (differences.tolist(), groups)}
+    around = bootstrap_of(columns, lambda means: means[0], seed=seed, resamples=resamples)
+    sums = _totals(columns)[0][:, 0]
     total, slack = float(sums.sum()), 1e-12 * float(np.abs(sums).sum())  # a tie counts in spite of rounding
     rng, extreme = np.random.default_rng(seed), 0
     for size in _portions(resamples, len(sums)):
