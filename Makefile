@@ -1,7 +1,7 @@
 # make demo    the bundled model, edited, asked and undone (a few minutes)
 # make test    all tests
 # make check   formatting, types, import layers
-# make bench   the figures of BENCHMARKS.md (an hour or so)
+# make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -30,6 +30,7 @@ bench: .venv/.dev
 	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact,chroma
 	$(BIN)/python bench/dialogues.py
 	$(BIN)/python bench/lockstep.py --threads 2
+	test -z "$$MEMEDIT_DATA" || { $(BIN)/python bench/baselines.py run bench/out/baselines && $(BIN)/python bench/baselines.py show bench/out/baselines; }
 	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without

@@ -14,7 +14,8 @@ DIALOGUES = Path(__file__).parent.parent / "tests/data/dialogues.jsonl"
 
 
 def main() -> None:
-    embedder, fired = default_embedder(), {True: [], False: []}
+    embedder = default_embedder()
+    fired: dict[bool, list[bool]] = {True: [], False: []}
     for line in DIALOGUES.read_text(encoding="utf-8").splitlines():
         dialogue = json.loads(line)
         llm = EditableLLM(FakeLLM(), EditMemory(embedder=embedder))

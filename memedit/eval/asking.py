@@ -71,6 +71,8 @@ class Asking:
             if not rows:
                 rows = self._ask(name, editable, chunk)
                 append_rows(self.out, rows)
+                if self._is_fed(name):  # only now: were it lost, so would the rows be
+                    self._feed(name, [row for row in rows if row.fed_back])
             if name == UNEDITED:
                 self._remember(chunk, rows)
             self.progress(name, start + len(chunk), len(asked))
@@ -91,7 +93,6 @@ class Asking:
         self.seconds["scoring"] += time.perf_counter() - halfway
         if self._is_fed(name):
             rows |= {one.key: self._with_feedback(one, rows[one.key]) for one in chunk}
-            self._feed(name, [row for row in rows.values() if row.fed_back])
         return [replace(row, peak_mb=_peak_mb()) for row in rows.values()]
 
     def _score(self, name: str, editable: EditableLLM, scored: Sequence[Asked]) -> list[tuple[Likelihood, ...] | None]:

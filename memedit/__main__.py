@@ -1,0 +1,5 @@
+"""`python -m memedit` is the command `memedit`."""
+
+from memedit.cli import main
+
+main()
