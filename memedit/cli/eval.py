@@ -106,7 +106,7 @@ def evaluate(benchmark: str | None, listing: bool, threads: int, **given: Any) -
 
         write_parquet(run)
     if given["as_json"]:
-        show_json({"run": run.about, "folder": str(run.folder), "scores": [asdict(score) for score in scores]})
+        show_json({"run": run.about, "folder": str(run.folder), "scores": [score.to_dict() for score in scores]})
         return
     show_scores(run, scores)
     say(f"\nrows and run.json are in {run.folder}; a page to read: memedit report {shlex.quote(str(run.folder))}")
@@ -142,10 +142,11 @@ def show_scores(run: Run, scores: Sequence[Score]) -> None:
         f"{len(about['set_aside'])} set aside, {about['edits']} edits in memory")  # fmt: skip
     if about["malformed"]:
         say((f"{len(about['malformed'])} records could not be read; run.json says which and why", "yellow"))
+    everyone = dict.fromkeys([*about.get("methods", ()), *(score.method for score in scores)])
     for protocol, title in PARTS.items():
+        methods = [name for name in everyone if protocol != "gate" or name != "unedited"]
         of_it = [score for score in scores if score.protocol == protocol]
         rows = list(dict.fromkeys((score.kind, score.metric) for score in of_it))
-        methods = list(dict.fromkeys(score.method for score in of_it))
         if not rows:
             continue
         known = {(score.kind, score.metric, score.method): score for score in of_it}
@@ -160,7 +161,7 @@ def show_scores(run: Run, scores: Sequence[Score]) -> None:
 
 
 def _cell(score: Score | None) -> str:
-    if score is None:
+    if score is None or not score.n:
         return "not scored"
     return f"{figure(score, score.value)} [{figure(score, score.low)}, {figure(score, score.high)}]"
 

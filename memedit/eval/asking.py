@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import resource
 import sys
@@ -101,7 +102,10 @@ class Asking:
         texts, where = [continuations(one.probe) for one in scored], self._where(name, scored)
         found = editable.score(map(self._request, scored), texts, namespace=where)
         return [
-            None if row is None else tuple(replace(one, logprob=round(one.logprob, 4)) for one in row) for row in found
+            tuple(replace(one, logprob=round(one.logprob, 4)) for one in row)
+            if row and all(math.isfinite(one.logprob) for one in row)
+            else None
+            for row in found
         ]
 
     def _request(self, one: Asked) -> Request:

@@ -104,10 +104,14 @@ class Probe:
     criterion: str = ""
 
     def __post_init__(self) -> None:
+        named = (self.relation or "", *(part for triple in self.rests_on for part in triple))
+        for text in (self.prompt, *self.answers, *self.rejected, *self.choices, self.after, self.criterion, *named):
+            if not isinstance(text, str):
+                raise TypeError(f"probe {self.id} holds {text!r:.60} where text should stand")
+            if storable(text) != text:
+                raise ValueError(f"probe {self.id} holds half a character, which no file can keep")
         if not self.prompt.strip():
             raise ValueError(f"the prompt of probe {self.id} is empty")
-        if any(storable(text) != text for text in (self.prompt, *self.answers, *self.rejected, *self.choices)):
-            raise ValueError(f"probe {self.id} holds half a character, which no file can keep")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

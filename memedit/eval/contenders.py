@@ -16,6 +16,7 @@ from memedit.memory import EditMemory
 from memedit.plugins import plugins
 
 UNEDITED, ORACLE = "unedited", "in_context_oracle"
+WORD = r"(?u)\b\w+\b"
 
 
 class Unedited(EditableLLM):
@@ -25,19 +26,10 @@ class Unedited(EditableLLM):
         return [Hits(query) for query in queries]
 
 
-class Oracle(EditableLLM):
-    """The case's own edits are always handed over, without a gate: what EasyEdit's IKE measures.
+class Dense(EditableLLM):
+    """The nearest edits by their vectors, always, without a gate."""
 
-    It is given namespaces that hold one case each.
-    """
-
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
-        verdicts = tuple(Verdict(edit, 1.0, passed=True) for edit in self.memory.edits(namespace=namespace))
-        return [Hits(query, verdicts, index="oracle") for query in queries]
-
-
-class DenseTop1(EditableLLM):
-    """The nearest edit by its vector, always, without a gate."""
+    most: int | None = None
 
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
         self.memory.prepare(queries, namespace=namespace)
@@ -45,7 +37,7 @@ class DenseTop1(EditableLLM):
         return [
             Hits(
                 recalled.query,
-                tuple(Verdict(one.edit, one.similarity, passed=True) for one in recalled.candidates[:1]),
+                tuple(Verdict(one.edit, one.similarity, passed=True) for one in recalled.candidates[: self.most]),
                 recalled.revision,
                 recalled.index,
             )
@@ -53,12 +45,25 @@ class DenseTop1(EditableLLM):
         ]
 
 
+class Oracle(Dense):
+    """The case's own edits are always handed over, nearest first: what EasyEdit's IKE measures.
+
+    It is given namespaces that hold one case each.
+    """
+
+
+class DenseTop1(Dense):
+    """The nearest edit, always."""
+
+    most = 1
+
+
 class Bm25(EditableLLM):
     """The best edit by BM25 (Robertson et al. 1994, through bm25s), always, without a gate."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._retrievers: dict[tuple[str, int], Any] = {}
+        self._retrievers: dict[str, tuple[int, Any]] = {}
 
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
         try:
@@ -66,21 +71,27 @@ class Bm25(EditableLLM):
         except ModuleNotFoundError as missing:
             raise MissingExtra("eval", package="bm25s") from missing
         revision = self.memory.revision(namespace=namespace)
-        if (namespace, revision) not in self._retrievers:
-            edits = self.memory.edits(namespace=namespace)
-            retriever = bm25s.BM25(corpus=edits)
-            if edits:
-                retriever.index(bm25s.tokenize([edit.text for edit in edits], show_progress=False), show_progress=False)
-            self._retrievers[namespace, revision] = retriever
-        retriever = self._retrievers[namespace, revision]
-        if not retriever.corpus:
+        if self._retrievers.get(namespace, (None,))[0] != revision:
+            self._retrievers[namespace] = revision, self._indexed(namespace, bm25s)
+        retriever = self._retrievers[namespace][1]
+        if retriever is None:
             return [Hits(query) for query in queries]
-        tokens = bm25s.tokenize(list(queries), show_progress=False)
+        tokens = bm25s.tokenize(list(queries), token_pattern=WORD, show_progress=False)
         edits, scores = retriever.retrieve(tokens, k=1, show_progress=False)
         return [
             Hits(query, (Verdict(edit, float(score), passed=True),), revision, "bm25")
             for query, edit, score in zip(queries, edits[:, 0], scores[:, 0], strict=True)
         ]
+
+    def _indexed(self, namespace: str, bm25s: Any) -> Any:
+        """The edits of a namespace, to be searched; None where none has a word."""
+        edits = self.memory.edits(namespace=namespace)
+        tokens = bm25s.tokenize([edit.text for edit in edits], token_pattern=WORD, show_progress=False)
+        if not tokens.vocab:
+            return None
+        retriever = bm25s.BM25(corpus=edits)
+        retriever.index(tokens, show_progress=False)
+        return retriever
 
 
 BASELINES: dict[str, type[EditableLLM]] = {UNEDITED: Unedited, ORACLE: Oracle, "bm25": Bm25, "dense_top1": DenseTop1}

@@ -76,7 +76,7 @@ class Overlaps:
         for edit in (*self._prompts.get(asked, ()), *self._named(asked)):
             if edit.owner == case.id and relation is None:
                 continue  # another relation of the case's own subject
-            if _words_of(edit) == asked or self._same(edit, relation, probe.prompt):
+            if edit in self._prompts.get(asked, ()) or self._same(edit, relation, probe.prompt):
                 return f"an edit answers it: {one_line(edit.fact.text, 80)}"
         return None
 
@@ -93,11 +93,6 @@ class Overlaps:
         rest = _content(without_subject(prompt, edit.fact.names) or prompt)
         fewer = min(len(rest), len(edit.content))
         return fewer > 0 and len(rest & edit.content) / fewer >= ALIKE
-
-
-def _words_of(edit: _Edit) -> tuple[str, ...]:
-    """The words of the edit's own prompt."""
-    return words(edit.fact.cloze or edit.fact.question or "")
 
 
 def _is_outside(probe: Probe) -> bool:

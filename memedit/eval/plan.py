@@ -58,6 +58,11 @@ def make_plan(
     Raises:
         RunRejected: Nothing is left to ask.
     """
+    if fill and (stream or edits_in_memory != "all"):
+        raise RunRejected(
+            "Files that only fill the memory go with all edits in one memory.",
+            do="leave out --fill or --edits-in-memory",
+        )
     sample = _sample([case for case in cases if only is None or case.id in only], limit, seed)
     if not any(case.probes for case in sample):
         raise RunRejected("Nothing is left to ask.", do="check --ids and --limit against the data")
@@ -80,8 +85,13 @@ def make_plan(
                 if why := overlaps.why_not(case, probe):
                     aside.append(SetAside(case.id, probe.id, why))
                 else:
-                    ids = tuple(edit.id for edit in case.edits)
+                    ids = () if stream else tuple(edit.id for edit in case.edits)
                     asked.append(Asked(case=case.id, namespace=namespace, probe=probe, edits=ids))
+    if not asked:
+        raise RunRejected(
+            f"All {len(aside)} probes are set aside, because other edits in memory answer or contradict them.",
+            do="give --edits-in-memory 1",
+        )
     return Plan(memories, tuple(asked), {case.id: case for case in sample}, tuple(aside))
 
 

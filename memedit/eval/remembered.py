@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memedit.eval.runs import Row
-from memedit.llms import LLM, Likelihood
+from memedit.llms import LLM, Likelihood, Mixer
 from memedit.messages import Reply, Request
 
 
@@ -56,6 +56,9 @@ class Remembered(LLM):
         scored = self._llm.score([one for one, _ in asked], [texts for _, texts in asked]) if asked else []
         known |= zip(others, scored, strict=True)
         return [known[place] for place in range(len(requests))]
+
+    def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
+        return self._llm.decode(requests, mixer)
 
 
 def _key(request: Request) -> str:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from memedit.errors import RunRejected
+from memedit.errors import MemeditError, RunRejected
 from memedit.eval.asking import Asking, Progress, asked_of, own_namespace, quiet
 from memedit.eval.benchmarks import Benchmark, Reading, find_benchmark, read
 from memedit.eval.benchmarks.ids import read_ids
@@ -21,7 +21,7 @@ from memedit.eval.plan import Plan, make_plan
 from memedit.eval.remembered import Remembered
 from memedit.eval.runs import MEMORY, RUN, Asked, Row, Run, load_run, locked, write_about, write_asked, write_rows
 from memedit.eval.settings import Settings
-from memedit.llms import LLM, as_llm
+from memedit.llms import LLM, Capability, as_llm
 from memedit.memory import EditMemory
 
 PACKAGES = ("torch", "transformers", "sentence-transformers", "openai", "numpy", "chromadb", "bm25s")
@@ -66,16 +66,23 @@ def evaluate(
     began, out = time.perf_counter(), Path(out)
     if (out / RUN).exists() and not resume:
         raise RunRejected(f"{out} holds a run already.", do="go on with it by --resume, or give another --out")
-    names = list(dict.fromkeys([UNEDITED, *methods]))
+    if not (settings.generate or settings.likelihood):
+        raise RunRejected("Without answers and likelihoods there is nothing to measure.", do="take one of them")
+    begun = load_run(out).about.get("methods", ()) if (out / RUN).exists() else ()
+    names = list(dict.fromkeys([UNEDITED, *begun, *methods]))
     makers = {name: contender(name) for name in names}
     benchmark = find_benchmark(settings.benchmark)
     reading, filling, plan = plan_of(benchmark, settings)
-    base = Remembered(as_llm(llm, **(llm_options or {})))
+    judging = None if judge is None else as_llm(judge)
+    base = Remembered(_loaded(llm, llm_options or {}))
+    if not settings.generate:
+        base.require(Capability.LOGPROBS, by="A run without free answers")
     about = _about(benchmark, settings, reading, filling, plan, base, names, command)
-    about["llm_options"] = dict(llm_options or {})
+    about["llm_options"] = {name: "…" if "key" in name else value for name, value in (llm_options or {}).items()}
     with locked(out), EditMemory(out / MEMORY, embedder=embedder) as memory:
-        done = _begin(out, about, plan, settings.batch_of(benchmark))
         contenders = {name: make(base, memory) for name, make in makers.items()}
+        about["embedder"] = memory.embedder.id
+        done = _begin(out, about, plan, settings.batch_of(benchmark))
         _load(memory, plan, ORACLE in names, progress)
         loaded = time.perf_counter()
         asking = Asking(
@@ -85,16 +92,31 @@ def evaluate(
         for name, editable in contenders.items():
             asking.run(name, editable)
         about["revision"] = {name: memory.revision(namespace=name) for name in plan.memories}
-    if judge is not None:
-        judge_rows(out, plan.asked, as_llm(judge))
-    about["seconds"] = {
+        if judging is not None:
+            about["judge"] = judging.name
+            judge_rows(out, plan.asked, judging)
+        about["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+        write_about(out, about | {"seconds": _spent(began, loaded, asking)})
+    return load_run(out)
+
+
+def _spent(began: float, loaded: float, asking: Asking) -> dict[str, float]:
+    """Seconds of this session: all of it, loading model and edits, answering, scoring. The rest is the harness."""
+    return {
         "total": round(time.perf_counter() - began, 2),
         "loading": round(loaded - began, 2),
         **{name: round(seconds, 2) for name, seconds in asking.seconds.items()},
     }
-    about["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
-    write_about(out, about)
-    return load_run(out)
+
+
+def _loaded(llm: Any, options: Mapping[str, Any]) -> LLM:
+    try:
+        return as_llm(llm, **options)
+    except TypeError as error:
+        if isinstance(error, MemeditError) or not options:
+            raise
+        given = ", ".join(f"{name}={value}" for name, value in options.items())
+        raise RunRejected(f"The model cannot be loaded with {given}: {error}.", do="check --llm-option") from error
 
 
 def plan_of(benchmark: Benchmark, settings: Settings) -> tuple[Reading, Reading, Plan]:
@@ -119,9 +141,10 @@ def _load(memory: EditMemory, plan: Plan, own: bool, progress: Progress) -> None
         memories |= {own_namespace(case.id): case.edits for case in plan.cases.values()}
     total, done = sum(map(len, memories.values())), 0
     for namespace, edits in memories.items():
-        for _ in memory.add_many(edits, namespace=namespace):
+        there = memory.recorded([edit.id for edit in edits], namespace=namespace)
+        for _ in memory.add_many([edit for edit in edits if edit.id not in there], namespace=namespace):
             done += 1
-            progress("putting edits in force", done, total)
+            progress("putting edits in force", done, total - len(there))
 
 
 def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int) -> dict[str, list[Row]]:
@@ -137,7 +160,6 @@ def _begin(out: Path, about: dict[str, Any], plan: Plan, batch: int) -> dict[str
         for name, rows in before.rows.items():
             done[name] = _whole_chunks(rows, asked_of(name, plan.asked), batch)
         about["began"] = before.about["began"]
-        about["methods"] = list(dict.fromkeys([*before.about["methods"], *about["methods"]]))
     write_asked(out, plan.asked)
     write_rows(out, [row for rows in done.values() for row in rows])
     write_about(out, about)
@@ -150,7 +172,7 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return settings + [name for name in SAME if before.get(name) != now[name]]
 
 
-SAME = ("benchmark", "data", "fill", "llm", "llm_options", "asked")
+SAME = ("benchmark", "data", "fill", "llm", "llm_options", "embedder", "cases", "asked")
 """What a resumed run must share with the one it goes on with."""
 
 

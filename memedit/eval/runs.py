@@ -9,17 +9,17 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
 from memedit.errors import FileRejected, MissingExtra, RunRejected, StorageFull
 from memedit.eval.cases import Probe
 from memedit.llms import Likelihood
-from memedit.text import storable
+from memedit.text import one_line, storable
 
 RUN, PROBES, ROWS, MEMORY, LOCK = "run.json", "probes.jsonl", "rows.jsonl", "memory", ".lock"
 
@@ -143,7 +143,7 @@ def load_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        about = TypeAdapter(dict[str, Any]).validate_json((folder / RUN).read_bytes())
         asked = tuple(map(ASKED.validate_json, _lines(folder / PROBES)))
         rows: dict[str, list[Row]] = {}
         for row in read_rows(folder):
@@ -154,7 +154,9 @@ def load_run(folder: str | Path) -> Run:
             do="give the folder that `memedit eval --out` wrote",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise FileRejected(f"The run in {folder} is damaged: {error}", do="run it again in another folder") from error
+        raise FileRejected(
+            f"The run in {folder} is damaged: {one_line(str(error), 200)}", do="run it again in another folder"
+        ) from error
     return Run(folder, about, asked, rows)
 
 
@@ -214,14 +216,13 @@ def append_rows(folder: Path, rows: Sequence[Row]) -> None:
         StorageFull: It does not fit; what stood there before is whole.
     """
     path = folder / ROWS
-    before = path.stat().st_size if path.exists() else 0
+    before = path.stat().st_size
     try:
         with path.open("ab") as file:
-            file.write(_rows(rows))
-            file.flush()
-            os.fsync(file.fileno())
+            _write(file, _rows(rows))
     except OSError as error:
-        os.truncate(path, before)
+        with suppress(OSError):  # of a file that cannot be opened nothing was written either
+            os.truncate(path, before)
         raise _full(folder, error) from error
 
 
@@ -233,11 +234,18 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            _write(file, content)
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise _full(path.parent, error) from error
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _full(folder: Path, error: OSError) -> Exception:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Score:
         metric: Its name.
         value: The figure: a share in [0, 1] unless the metric says otherwise.
         low, high: Its 95 % interval, by bootstrap over cases; NaN for fewer than two cases.
-        n: Over how many values.
+        n: Over how many values; of none of them the value is NaN.
         not_scored: How many more probes of this kind could not be scored this way.
     """
 
@@ -55,7 +55,11 @@ class Score:
     @property
     def is_share(self) -> bool:
         """Whether it is a share in [0, 1], or a difference of shares, and no length, time or entropy."""
-        return self.protocol != "cost" and self.metric not in ("n-gram entropy", "perplexity")
+        return _is_share(self.protocol, self.metric)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; what is NaN becomes None."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
 @dataclass(slots=True)
@@ -76,15 +80,20 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A probe with its row, and the unedited model's."""
+    """A probe with its row and the unedited model's, and whether likelihoods were taken in this run."""
 
     asked: Asked
     row: Row
     base: Row | None
+    likelihood: bool
 
     @property
     def probe(self) -> Probe:
         return self.asked.probe
+
+
+def _is_share(protocol: Protocol, metric: str) -> bool:
+    return protocol != "cost" and metric not in ("n-gram entropy", "perplexity")
 
 
 Key = tuple[str, Protocol, str]
@@ -99,10 +108,11 @@ def score_run(run: Run, *, seed: int = 0) -> list[Score]:
         key for key, row in base.items() if key in asked and asked[key].probe.kind is Kind.CONDITION
         and right(asked[key].probe, row)
     }  # fmt: skip
+    likelihood = any(row.likelihoods for rows in run.rows.values() for row in rows)
     scores = []
     for method, rows in run.rows.items():
         answered = [
-            _Answered(asked[row.key], row, base.get(row.key) if method != UNEDITED else None)
+            _Answered(asked[row.key], row, base.get(row.key) if method != UNEDITED else None, likelihood)
             for row in rows
             if row.key in asked and asked[row.key].probe.kind is not Kind.CONDITION
         ]
@@ -118,13 +128,12 @@ def _of_method(method: str, answered: Sequence[_Answered], known: set[tuple[str,
     for key, case, value in (*_of_cases(answered), *_conditioned(answered, known)):
         columns.setdefault(key, _Column()).add(value, case)
     estimates = {
-        key: (bootstrap(column.values, column.cases, seed=seed), column.missing)
+        key: (bootstrap(column.values, column.cases, share=_is_share(*key[1:]), seed=seed), column.missing)
         for key, column in columns.items()
-        if column.values
     }
     ranked = [columns.get((kind, "likelihood", "ranking")) for kind in RANKED]
-    if all(ranked):
-        parts = {str(place): (one.values, one.cases) for place, one in enumerate(ranked) if one}
+    parts = {str(place): (one.values, one.cases) for place, one in enumerate(ranked) if one and one.values}
+    if len(parts) == len(RANKED):
         estimates[ALL, "likelihood", "S"] = bootstrap_of(parts, metrics.harmonic, seed=seed), 0
     for kind, parts in _spans(answered).items():
         perplexity = bootstrap_of(parts, _perplexity, seed=seed)
@@ -143,7 +152,7 @@ def _measured(one: _Answered) -> Iterator[tuple[str, Protocol, str, float | bool
     kind = one.probe.kind
     for metric, value in _by_generation(one.probe, one.row, one.base):
         yield kind, "generation", metric, value
-    for metric, value in _by_likelihood(one.probe, one.row):
+    for metric, value in _by_likelihood(one.probe, one.row) if one.likelihood else ():
         yield kind, "likelihood", metric, value
     if one.row.text is None:
         return
@@ -178,15 +187,17 @@ def _by_generation(probe: Probe, row: Row, base: Row | None) -> Iterator[tuple[s
 
 
 def _by_likelihood(probe: Probe, row: Row) -> Iterator[tuple[str, float | bool | None]]:
-    if not row.likelihoods:
-        return
+    """The values; None where the method ended without a call that could be scored."""
+    found = row.likelihoods
     if probe.form in ("choice", "pick"):
         yield "likeliest choice", right_by_likelihood(probe, row)
-    if pair := accepted_and_rejected(probe, row.likelihoods):
-        yield "ranking", metrics.prefers(*pair)
-        yield "magnitude", metrics.magnitude(*pair)
-    if probe.form in ("answer", "text", "number") and (likelihood := accepted(probe, row)):
-        yield "token accuracy", metrics.token_accuracy(likelihood)
+    elif probe.rejected and probe.answers and probe.form != "span":
+        pair = accepted_and_rejected(probe, found) if found else None
+        yield "ranking", metrics.prefers(*pair) if pair else None
+        yield "magnitude", metrics.magnitude(*pair) if pair else None
+    if probe.form in ("answer", "text", "number") and probe.answers:
+        likelihood = accepted(probe, row)
+        yield "token accuracy", metrics.token_accuracy(likelihood) if likelihood else None
 
 
 def _by_gate(asked: Asked, row: Row) -> Iterator[tuple[str, bool]]:

@@ -99,18 +99,20 @@ class Difference(Estimate):
         return f"n = {self.n}, p = {self.p:.2g}"
 
 
-def bootstrap(values: Sequence[float], groups: Sequence[Hashable], *, seed: int = 0, resamples: int = 2000) -> Estimate:
+def bootstrap(
+    values: Sequence[float], groups: Sequence[Hashable], *, share: bool = False, seed: int = 0, resamples: int = 2000
+) -> Estimate:
     """The mean of all values, with the percentile interval of a cluster bootstrap over the groups.
 
-    Where all values are 0, or all are 1, every resample is alike and says nothing of the spread; the interval is then
-    Wilson's over as many trials as there are groups.
+    Where the mean is a `share` and all values are 0, or all are 1, every resample is alike and says nothing of the
+    spread; the interval is then Wilson's over as many trials as there are groups.
 
     Raises:
         ValueError: A value is not finite, or there are not as many groups as values.
     """
     estimate = bootstrap_of({"values": (values, groups)}, lambda means: means[0], seed=seed, resamples=resamples)
     cases = len(set(groups))
-    if cases > 1 and set(values) in ({0.0}, {1.0}):
+    if share and cases > 1 and set(values) in ({0.0}, {1.0}):
         low, high = Share(cases * int(estimate.value), cases).interval
         return Estimate(estimate.value, low, high, estimate.n)
     return estimate

@@ -63,6 +63,8 @@ def completion(request: Request, edits: Sequence[AnyEdit], query: str) -> Reques
 def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
     """The request with the edits as notes: in its system message, or before the text where it is one plain string."""
     notes = "\n".join([NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE])
+    if request.form == "raw":
+        return request.raw(f"{notes}\n\n{request.text}")
     if request.form == "text":
         return request.with_messages([Message("user", f"{notes}\n\n{request.messages[0].text}")])
     first = request.messages[0]

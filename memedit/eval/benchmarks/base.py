@@ -226,7 +226,7 @@ def _records(file: Path, raw: bytes) -> Iterator[tuple[int, Any]]:
     if text.lstrip().startswith("["):
         try:
             yield from enumerate(json.loads(text), start=1)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FileRejected(f"{file} is no valid JSON: {error}", do="give the published file") from None
         return
     if columns := _columns(text):
@@ -235,7 +235,7 @@ def _records(file: Path, raw: bytes) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(filter(str.strip, text.split("\n")), start=1):
         try:
             yield number, json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, ValueError(f"no valid JSON: {error}")
 
 

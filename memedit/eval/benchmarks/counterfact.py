@@ -69,11 +69,11 @@ def flat(record: Record, place: Place) -> Case:
 
 
 def plus(record: Record, place: Place) -> Case:
-    """A CounterFact+ case: the edit's statement stands before each neighbourhood prompt."""
+    """A CounterFact+ case: the edit's statement, and so its subject, stands before each neighbourhood prompt."""
     case = official(record, place)
     said = f"{case.edits[0].text.rstrip('.')}. "
     probes = (
-        replace(probe, prompt=said + probe.prompt) if probe.kind is Kind.NEIGHBOURHOOD else probe
+        replace(probe, prompt=said + probe.prompt, relation=None) if probe.kind is Kind.NEIGHBOURHOOD else probe
         for probe in case.probes
         if probe.kind is not Kind.FLUENCY
     )
