@@ -219,6 +219,9 @@ class EditableLLM:
     def _jobs(self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any) -> list[Job]:
         if namespace is None or isinstance(namespace, str):
             return [self._job(one, namespace, options) for one in inputs]
+        inputs = list(inputs)
+        if len(inputs) != len(namespace):
+            raise RequestRejected(f"{len(inputs)} inputs have {len(namespace)} namespaces.", do="name one for each input")
         return [self._job(one, where, options) for one, where in zip(inputs, namespace, strict=True)]
 
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory, Fact, Hits
-from memedit.errors import CapabilityMissing, UnknownMethod
+from memedit.errors import CapabilityMissing, RequestRejected, UnknownMethod
 from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
@@ -197,3 +197,42 @@ def test_unknown_methods_and_settings_are_named() -> None:
     assert isinstance(find_method("auto"), Method)
     with pytest.raises(ValueError, match="lower-case"):
         method("Bad Name", paper="none")
+
+
+def test_scoring_takes_the_request_that_would_be_sent_last() -> None:
+    llm = editable(SmallLLM())
+    llm.edit(EDIT)
+    in_scope, outside = llm.score([IN_SCOPE, OUT_OF_SCOPE], [[" Carol Diaz", " Bo"], [" 9 m"]])
+    # The frame ends in “Answer:”, behind which a blank stands; the caller's own chat has none in front of its answer.
+    assert in_scope is not None
+    assert [likelihood.logprob for likelihood in in_scope] == [-11.0, -3.0]
+    assert outside == [Likelihood(-3.0, (True,))]
+
+
+def test_a_ready_answer_cannot_be_scored() -> None:
+    llm = editable(SmallLLM(lambda text: "yes"), method=two_step())
+    llm.edit(EDIT)
+    assert llm.score([IN_SCOPE], [["a"]]) == [None]
+
+
+def test_scoring_needs_log_probabilities() -> None:
+    with pytest.raises(CapabilityMissing, match="Scoring needs `logprobs`"):
+        editable().score([IN_SCOPE], [["a"]])
+
+
+def test_each_input_of_a_batch_may_have_its_own_namespace() -> None:
+    llm = editable(SmallLLM())
+    llm.edit(EDIT, namespace="one")
+    answers = llm.batch([IN_SCOPE, IN_SCOPE], namespace=["one", "two"])
+    assert [answer.edited for answer in answers] == [True, False]
+    assert [answer.trace.namespace for answer in answers] == ["one", "two"]
+    with pytest.raises(RequestRejected, match="2 inputs have 1 namespaces"):
+        llm.batch([IN_SCOPE, IN_SCOPE], namespace=["one"])
+
+
+def test_a_trace_counts_the_share_of_a_batch() -> None:
+    llm = editable(SmallLLM())
+    answers = llm.batch([OUT_OF_SCOPE, OUT_OF_SCOPE])
+    (call,) = answers[0].trace.calls
+    assert call.batch == 2
+    assert answers[0].trace.seconds == pytest.approx(answers[0].trace.lookup_seconds + call.seconds / 2)
