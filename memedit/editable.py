@@ -221,7 +221,7 @@ class EditableLLM:
             return [self._job(one, namespace, options) for one in inputs]
         inputs = list(inputs)
         if len(inputs) != len(namespace):
-            raise RequestRejected(f"{len(inputs)} inputs have {len(namespace)} namespaces.", do="name one for each input")
+            raise RequestRejected(f"{len(inputs)} inputs have {len(namespace)} namespaces.", do="name one for each")
         return [self._job(one, where, options) for one, where in zip(inputs, namespace, strict=True)]
 
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
