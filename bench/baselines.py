@@ -70,7 +70,7 @@ def table(one: Run, scores: list[Score]) -> list[str]:
 
 def cell(score: Score | None) -> str:
     """A figure with its interval; shares in percent."""
-    if score is None:
+    if score is None or not score.n:
         return "–"
     if score.is_share:
         return f"{100 * score.value:.1f} ({100 * score.low:.0f}–{100 * score.high:.0f})"

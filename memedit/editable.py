@@ -13,7 +13,7 @@ from memedit.errors import RequestRejected
 from memedit.gate import Focus, Gate, Hits, default_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Receipt
-from memedit.messages import Answer, Reply, Request, as_request
+from memedit.messages import Answer, Reply, Request, Scored, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
 from memedit.trace import Trace
 from memedit.verify import Verification, verify
@@ -132,7 +132,7 @@ class EditableLLM:
         *,
         namespace: str | Sequence[str] | None = None,
         **options: Any,
-    ) -> list[list[Likelihood] | None]:
+    ) -> list[Scored]:
         """How likely the edited model finds answers: the request that would be sent last, scored instead of answered.
 
         Args:
@@ -142,22 +142,24 @@ class EditableLLM:
             namespace: Whose edits; a list names one for each input.
             options: Passed on to the model as they are.
 
-        Returns:
-            For each input one value a continuation, or None where the method answers without a last call.
-
         Raises:
             CapabilityMissing: The model gives no log-probabilities.
         """
         self.llm.require(Capability.LOGPROBS, by="Scoring")
         jobs = self._jobs(inputs, namespace, options)
-        found: list[list[Likelihood]] = [[] for _ in continuations]
-        self._driver.run(
+        found: list[list[Likelihood]] = [[] for _ in jobs]
+        answers = self._driver.run(
             [
                 replace(job, steps=self._scored(job.steps, texts, row))
                 for job, texts, row in zip(jobs, continuations, found, strict=True)
             ]
         )
-        return [row or None for row in found]
+        for answer in answers:
+            answer.trace.untouched = bool(answer.trace.calls) and answer.trace.calls[-1].request.untouched
+        return [
+            Scored(tuple(row) or None, answer.trace, answer.citations)
+            for row, answer in zip(found, answers, strict=True)
+        ]
 
     def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
@@ -242,7 +244,7 @@ class EditableLLM:
             plain = end.request.form == "raw" or self.models[end.model].kind == "base"
             behind = [_behind(text, plain=plain, as_given=end.request.untouched) for text in texts]
             found += yield Score(end.request, behind, end.model)
-        return Ready(Reply(""))
+        return Ready(Reply(""), end.citations)
 
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from openai import AsyncOpenAI, OpenAI
 from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder
 from memedit.errors import EmbedderError, ProviderError, RequestRejected, UnsupportedModel
+from memedit.eval import Settings, evaluate
 from memedit.llms import as_llm
 from memedit.messages import Message, Request
 from memedit.testing import HashEmbedder, NamedGate
@@ -220,6 +222,16 @@ def test_text_and_raw_text_become_one_user_message(server: Server) -> None:
         [{"role": "user", "content": "hi"}], [{"role": "user", "content": "Q: 1\nA:"}],
     ]  # fmt: skip
     assert sent[1]["stop"] == ["\n"]
+
+
+def test_a_run_of_a_benchmark_spreads_over_the_server(server: Server, tmp_path: Path) -> None:
+    records = Path(__file__).parent / "data/counterfact_20.jsonl"
+    settings = Settings(benchmark="counterfact", data=(str(records),), limit=1)
+    options = {"base_url": server.url, "concurrency": 4, "max_retries": 0}
+    run = evaluate(settings, "openai:m", ["in_context"], tmp_path, llm_options=options, embedder=HashEmbedder())
+    assert run.complete
+    assert {row.tokens_in is None for row in run.rows["unedited"]} == {False}
+    assert len(server.seen) >= len(run.asked)  # every probe of the unedited model, and those in scope again
 
 
 def test_langchain_messages_can_be_asked_of_a_client(server: Server, client: Any) -> None:

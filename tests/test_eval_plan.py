@@ -331,8 +331,8 @@ def test_ids_may_be_written_in_several_ways(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "lists none of the cases"),
-        (b"[99]", "lists none of the cases"),
+        (b"", "are cases of"),
+        (b"[99]", "are cases of"),
         (b"one\ntwo", "lists no case ids"),
         (b'[{"id": 1}]', "lists no case ids"),
         (b"[[1]]", "lists no case ids"),

@@ -24,7 +24,8 @@ from memedit.eval import asking, judge, runs
 from memedit.eval.benchmarks import find_benchmark, read
 from memedit.eval.cases import Kind
 from memedit.eval.contenders import contender
-from memedit.eval.runner import evaluate
+from memedit.eval.manifest import manifest
+from memedit.eval.runner import evaluate, plan_of
 from memedit.eval.runs import MEMORY, ROWS, RUN, Row, Run, load_run
 from memedit.eval.scores import score_run
 from memedit.eval.settings import STREAM_BATCH, Settings
@@ -848,3 +849,57 @@ def test_a_batch_says_what_one_at_a_time_says_and_the_edit_is_preferred(smollm: 
             assert row.likelihoods
             new, old = row.likelihoods
             assert new.logprob / new.tokens > old.logprob / old.tokens
+
+
+# ---- settings, secrets, and what a hosted model needs ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"edits_in_memory": 0}, {"edits_in_memory": -1}, {"edits_in_memory": "al"}, {"limit": 0}, {"batch": 0},
+        {"max_tokens": -1}, {"feedback": 1.5}, {"data": "one.json"}, {"fill": "one.json"},
+        {"generate": False, "likelihood": False},
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RunRejected):
+        Settings(**({"benchmark": "counterfact", "data": ("one.json",)} | wrong))
+
+
+def test_no_secret_stands_in_run_json() -> None:
+    key = "sk-very-secret"
+    settings, benchmark = Settings(benchmark="counterfact", data=(str(COUNTERFACT),)), find_benchmark("counterfact")
+    reading, filling, plan = plan_of(benchmark, settings)
+    options, command = {"api_key": key, "concurrency": 4}, ["--llm-option", f"api_key={key}"]
+    about = manifest(benchmark, settings, reading, filling, plan, FakeLLM(), options, None, [], command)
+    assert key not in json.dumps(about)
+    assert about["llm_options"] == {"api_key": "…", "concurrency": 4}
+    assert about["command"] == ["--llm-option", "api_key=…"]
+
+
+def test_answers_can_be_asked_for_again(tmp_path: Path) -> None:
+    kept, again = ScoringLLM(), ScoringLLM()
+    one = go(tmp_path / "kept", "in_context", llm=kept)
+    other = go(tmp_path / "again", "in_context", llm=again, ask_again=True)
+    assert [row.text for row in one.rows["in_context"]] == [row.text for row in other.rows["in_context"]]
+    assert len(again.requests) == 2 * len(one.asked)
+    assert len(kept.requests) < len(again.requests)
+
+
+def test_probes_that_are_only_scored_have_their_gate_and_cost(tmp_path: Path) -> None:
+    record = {
+        "ex_id": "a", "definition": "Niran was a cyclone in <extra_id_0>.",
+        "def_target": "<extra_id_0> Australia <extra_id_1>", "label": "<extra_id_0> Australia <extra_id_1>",
+        "ent_str": "Niran", "category": "disaster", "attribute": "Australia",
+        "probe_sentences": {
+            "template_0": {
+                "probe_sentence": "Niran left damage in <extra_id_0>.",
+                "labels": ["<extra_id_0> Australia <extra_id_1>", "<extra_id_0> Italy <extra_id_1>"],
+            }
+        },
+    }  # fmt: skip
+    (tmp_path / "one.jsonl").write_text(json.dumps(record))
+    run = go(tmp_path / "run", "bm25", benchmark="entity_inferences", data=(str(tmp_path / "one.jsonl"),), limit=None)
+    (row,) = run.rows["bm25"]
+    assert (row.text, row.edited, row.fired, row.hit, row.calls, row.untouched) == (None, True, True, True, 1, False)

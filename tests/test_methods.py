@@ -204,15 +204,18 @@ def test_scoring_takes_the_request_that_would_be_sent_last() -> None:
     llm.edit(EDIT)
     in_scope, outside = llm.score([IN_SCOPE, OUT_OF_SCOPE], [[" Carol Diaz", " Bo"], [" 9 m"]])
     # The frame ends in “Answer:”, behind which a blank stands; the caller's own chat has none in front of its answer.
-    assert in_scope is not None
-    assert [likelihood.logprob for likelihood in in_scope] == [-11.0, -3.0]
-    assert outside == [Likelihood(-3.0, (True,))]
+    assert in_scope.likelihoods is not None
+    assert [likelihood.logprob for likelihood in in_scope.likelihoods] == [-11.0, -3.0]
+    assert [edit.text for edit in in_scope.citations] == [EDIT]
+    assert not in_scope.trace.untouched
+    assert outside.likelihoods == (Likelihood(-3.0, (True,)),)
+    assert outside.trace.untouched
 
 
 def test_a_ready_answer_cannot_be_scored() -> None:
     llm = editable(SmallLLM(lambda text: "yes"), method=two_step())
     llm.edit(EDIT)
-    assert llm.score([IN_SCOPE], [["a"]]) == [None]
+    assert llm.score([IN_SCOPE], [["a"]])[0].likelihoods is None
 
 
 def test_scoring_needs_log_probabilities() -> None:

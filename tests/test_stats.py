@@ -26,12 +26,11 @@ def test_share_has_the_interval_of_wilson():
     assert math.isnan(Share(0, 0).value)
 
 
-def test_estimates_are_shown_plain_and_in_percent():
+def test_estimates_are_shown():
     estimate = stats.Estimate(0.4123, 0.38, 0.4444, 300)
     assert str(estimate) == "0.4123 (95 % interval 0.38 to 0.4444, n = 300)"
-    assert estimate.percent() == "41.2 % (95 % interval 38.0 to 44.4, n = 300)"
     difference = stats.Difference(-0.1, -0.2, 0.05, 12, 0.0312)
-    assert difference.percent() == "-10.0 % (95 % interval -20.0 to 5.0, n = 12, p = 0.031)"
+    assert str(difference) == "-0.1 (95 % interval -0.2 to 0.05, n = 12, p = 0.031)"
 
 
 @pytest.mark.parametrize("n", [30, 200])

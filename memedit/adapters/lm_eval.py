@@ -145,7 +145,8 @@ class EditableLM(LM):  # type: ignore[misc]
     def _likelihoods(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[float, bool]]:
         # The choices of one question follow each other, so that it is looked up once.
         asked = [(context, [ending for _, ending in group]) for context, group in groupby(pairs, key=itemgetter(0))]
-        rows = self.editable.score([_request(context, {}) for context, _ in asked], [endings for _, endings in asked])
+        scored = self.editable.score([_request(context, {}) for context, _ in asked], [endings for _, endings in asked])
+        rows = [one.likelihoods for one in scored]
         if None in rows:
             raise CapabilityMissing(
                 f"Method `{self.editable.method.name}` answers without a last call of the model, so there is nothing "

@@ -108,8 +108,9 @@ class OpenAILLM(LLM):
 
 
 def load(
-    name: str, *, base_url: str | None = None, api_key: str | None = None, kind: Kind = "chat", **client_options: Any
-) -> OpenAILLM:
+    name: str, *, base_url: str | None = None, api_key: str | None = None, kind: Kind = "chat", concurrency: int = 8,
+    **client_options: Any,
+) -> OpenAILLM:  # fmt: skip
     """`openai:MODEL`, on OpenAI's API or, with `base_url=`, on any compatible server.
 
     Args:
@@ -117,12 +118,13 @@ def load(
         base_url: Else `OPENAI_BASE_URL`, else OpenAI's API.
         api_key: Else `OPENAI_API_KEY`. A server on this machine needs none.
         kind: `base` for a model that continues text.
+        concurrency: Calls made at a time for a batch.
         client_options: Passed to `OpenAI` (timeout, max_retries, default_headers, …).
 
     Raises:
         ProviderError: There is no key.
     """
-    return wrap(new_client(base_url, api_key, **client_options), model=name, kind=kind)
+    return wrap(new_client(base_url, api_key, **client_options), model=name, kind=kind, concurrency=concurrency)
 
 
 def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:

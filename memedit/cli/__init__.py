@@ -62,6 +62,7 @@ REMEDIES = {
     "RateLimitError": "wait a little, or check the account's limits",
     "BadRequestError": "check the model's name and the options",
     "APIConnectionError": "check the network and --base-url",
+    "InternalServerError": "the server failed: look at its log, or try again later",
     "APITimeoutError": "try again, or check --base-url",
     "OpenAIError": "set OPENAI_API_KEY, or give the --base-url of a server that needs none",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from memedit.eval.scores import Score
 
 FILE = click.Path(path_type=Path)
+LINE_EVERY = 60  # seconds
 PARTS = {
     "generation": "Free generation",
     "likelihood": "Likelihood (teacher forcing, ranking)",
@@ -66,6 +68,8 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, show_default=True, metavar="P",
               help="Of a stream: how probably a wrong answer is met with feedback.")  # fmt: skip
 @click.option("--judge", metavar="SPEC", help="A model that judges what no metric can.")
+@click.option("--judge-option", multiple=True, metavar="NAME=VALUE", help="Of the judge's loader: base_url=URL, …")
+@click.option("--ask-again", is_flag=True, help="Send untouched requests again, instead of taking over answers.")
 @click.option("--embedder", metavar="SPEC", help="bundled, st:ID_OR_FOLDER or openai:MODEL.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, metavar="N",
               help="Probes asked together, and written together.")  # fmt: skip
@@ -152,18 +156,32 @@ def show_scores(run: Run, scores: Sequence[Score]) -> None:
         known = {(score.kind, score.metric, score.method): score for score in of_it}
         say(f"\n{title}", err=False)
         table(
-            ["probe", "metric", *methods],
+            ["probe", "metric", "n", *methods],
             [
-                [kind, metric, *(_cell(known.get((kind, metric, method))) for method in methods)]
+                [
+                    kind,
+                    metric,
+                    _counts(of_it, kind, metric),
+                    *(_cell(known.get((kind, metric, one))) for one in methods),
+                ]
                 for kind, metric in sorted(rows)
             ],
         )
 
 
 def _cell(score: Score | None) -> str:
-    if score is None or not score.n:
+    if score is None:
+        return "–"
+    if not score.n:
         return "not scored"
-    return f"{figure(score, score.value)} [{figure(score, score.low)}, {figure(score, score.high)}]"
+    interval = f" [{figure(score, score.low)}, {figure(score, score.high)}]" if score.low == score.low else ""
+    return f"{figure(score, score.value)}{interval}"
+
+
+def _counts(scores: Sequence[Score], kind: str, metric: str) -> str:
+    """Over how many values a metric was taken, as a range where the methods differ."""
+    counts = sorted({score.n for score in scores if (score.kind, score.metric) == (kind, metric)})
+    return f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
 
 
 def figure(score: Score, value: float) -> str:
@@ -189,12 +207,15 @@ def _settings(benchmark: str, given: dict[str, Any]) -> Any:
         generate=not given["no_generation"],
         likelihood=not given["no_likelihood"],
         feedback=given["feedback"],
+        ask_again=given["ask_again"],
         batch=given["batch"],
     )
 
 
 def _run(settings: Any, given: dict[str, Any]) -> Run:
+    from memedit.errors import MemeditError
     from memedit.eval.runner import evaluate as run
+    from memedit.eval.runs import ROWS
 
     out = given["out"] or Path("eval-runs") / f"{settings.benchmark}-{datetime.now():%Y%m%d-%H%M%S}"
     options = dict(map(_option, given["llm_option"])) | ({"base_url": given["base_url"]} if given["base_url"] else {})
@@ -208,12 +229,14 @@ def _run(settings: Any, given: dict[str, Any]) -> Run:
                 llm_options=options,
                 resume=given["resume"],
                 judge=given["judge"],
+                judge_options=dict(map(_option, given["judge_option"])),
                 embedder=given["embedder"],
                 command=["memedit", *sys.argv[1:]],
                 progress=progress,
             )
-        except KeyboardInterrupt:
-            say(f"Stopped; what is answered is in {out}. Go on with --out {out} --resume.", err=True)
+        except (KeyboardInterrupt, Exception) as error:
+            if (out / ROWS).exists() and not isinstance(error, MemeditError):
+                say(f"What is answered is kept. Go on with --out {shlex.quote(str(out))} --resume.", err=True)
             raise
 
 
@@ -283,9 +306,20 @@ def _option(given: str) -> tuple[str, Any]:
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for everything that is being done, with its rate and the time left, when that is a terminal."""
+    """A bar on stderr for everything that is being done, with its rate and the time left.
+
+    Where stderr is no terminal, a line a minute.
+    """
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        last = time.monotonic()
+
+        def say_now(what: str, done: int, of: int) -> None:
+            nonlocal last
+            if time.monotonic() - last > LINE_EVERY:
+                last = time.monotonic()
+                say(f"{what}: {done} of {of}", err=True)
+
+        yield say_now
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

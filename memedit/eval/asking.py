@@ -22,7 +22,7 @@ from memedit.eval.runs import Asked, Row, append_rows
 from memedit.eval.settings import Settings
 from memedit.llms import Capability, Likelihood
 from memedit.memory import EditMemory
-from memedit.messages import Answer, Message, Request
+from memedit.messages import Answer, Message, Request, Scored
 from memedit.text import storable
 
 SHOWN = 5  # candidates of the gate that a row keeps
@@ -88,25 +88,20 @@ class Asking:
         for one, answer in zip(answered, answers, strict=True):
             rows[one.key] = self._row(rows[one.key], one, answer)
         halfway = time.perf_counter()
-        for one, likelihoods in zip(scored, self._score(name, editable, scored), strict=True):
-            rows[one.key] = replace(rows[one.key], likelihoods=likelihoods)
+        for one, found in zip(scored, self._score(name, editable, scored), strict=True):
+            row = rows[one.key] if rows[one.key].text is not None else self._row(rows[one.key], one, found)
+            rows[one.key] = replace(row, likelihoods=_rounded(found.likelihoods))
         self.seconds["answering"] += halfway - began
         self.seconds["scoring"] += time.perf_counter() - halfway
         if self._is_fed(name):
             rows |= {one.key: self._with_feedback(one, rows[one.key]) for one in chunk}
         return [replace(row, peak_mb=_peak_mb()) for row in rows.values()]
 
-    def _score(self, name: str, editable: EditableLLM, scored: Sequence[Asked]) -> list[tuple[Likelihood, ...] | None]:
-        if not scored:
+    def _score(self, name: str, editable: EditableLLM, scored: Sequence[Asked]) -> list[Scored]:
+        if not scored:  # a model without log-probabilities is not asked for them
             return []
         texts, where = [continuations(one.probe) for one in scored], self._where(name, scored)
-        found = editable.score(map(self._request, scored), texts, namespace=where)
-        return [
-            tuple(replace(one, logprob=round(one.logprob, 4)) for one in row)
-            if row and all(math.isfinite(one.logprob) for one in row)
-            else None
-            for row in found
-        ]
+        return editable.score(map(self._request, scored), texts, namespace=where)
 
     def _request(self, one: Asked) -> Request:
         prompt = one.probe.prompt
@@ -119,7 +114,7 @@ class Asking:
             return [own_namespace(one.case) for one in asked]
         return [stream_namespace(name) if self._is_fed(name) else one.namespace for one in asked]
 
-    def _row(self, row: Row, one: Asked, answer: Answer) -> Row:
+    def _row(self, row: Row, one: Asked, answer: Answer | Scored) -> Row:
         trace = answer.trace
         own = self.plan.cases[one.case].edits
         ids, texts = {edit.id for edit in own}, {edit.text for edit in own}
@@ -127,12 +122,14 @@ class Asking:
         its = [verdict for verdict in verdicts if verdict.edit.id in ids or verdict.edit.text in texts]
         seconds, usage = trace.seconds, [call.usage for call in trace.calls if call.usage]
         base = self._unedited.get(one.key)
-        if trace.untouched and base is not None:  # its answer was taken over; it costs what it cost
+        if (
+            trace.untouched and base is not None and not self.settings.ask_again
+        ):  # its answer was taken over; it costs what it cost
             seconds = trace.lookup_seconds + base.seconds
         return replace(
             row,
-            text=storable(answer.text),
-            edited=answer.edited,
+            text=storable(answer.text) if isinstance(answer, Answer) else None,
+            edited=bool(answer.citations),
             cited=tuple(edit.id for edit in answer.citations),
             gate=tuple((each.edit.id, round(each.probability, 4), each.passed) for each in verdicts[:SHOWN]),
             own=max((round(each.probability, 4) for each in its), default=None),
@@ -148,7 +145,8 @@ class Asking:
     def _remember(self, chunk: Sequence[Asked], rows: Sequence[Row]) -> None:
         for one, row in zip(chunk, rows, strict=True):
             self._unedited[row.key] = row
-            self.llm.remember(self._request(one), row, continuations(one.probe))
+            if not self.settings.ask_again:
+                self.llm.remember(self._request(one), row, continuations(one.probe))
 
     # ---- streams --------------------------------------------------------------------------------------------------
 
@@ -180,6 +178,13 @@ def own_namespace(case: str) -> str:
 def stream_namespace(method: str) -> str:
     """The namespace that fills while a method answers a stream."""
     return f"stream {method}"
+
+
+def _rounded(likelihoods: Sequence[Likelihood] | None) -> tuple[Likelihood, ...] | None:
+    """To four digits; None where one of them is no number."""
+    if not likelihoods or not all(math.isfinite(one.logprob) for one in likelihoods):
+        return None
+    return tuple(replace(one, logprob=round(one.logprob, 4)) for one in likelihoods)
 
 
 def _peak_mb() -> float:

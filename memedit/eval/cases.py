@@ -13,7 +13,7 @@ from memedit.text import storable
 Triple = tuple[str, str, str]
 """Subject, relation, object."""
 
-Form = Literal["answer", "choice", "number", "text", "span", "pick", "judge", "none"]
+Judging = Literal["answer", "choice", "number", "text", "span", "pick", "judge", "none"]
 """How a probe is judged:
 
 - `answer`: the reply holds one of `answers` (exact, F1 and contains are all reported).
@@ -94,7 +94,7 @@ class Probe:
     answers: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
-    form: Form = "answer"
+    form: Judging = "answer"
     after: str = ""
     rests_on: tuple[Triple, ...] = ()
     relation: str | None = None

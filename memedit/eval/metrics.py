@@ -185,14 +185,6 @@ def token_accuracy(likelihood: Likelihood) -> float:
     return sum(likelihood.matched) / likelihood.tokens
 
 
-def perplexity(likelihoods: Iterable[Likelihood]) -> float:
-    """The exponential of the mean negative log-probability a token, over all texts; at least 1, NaN of nothing."""
-    scored = list(likelihoods)
-    if not scored:
-        return math.nan
-    return float(np.exp(-sum(each.logprob for each in scored) / sum(each.tokens for each in scored)))
-
-
 @overload
 def harmonic(values: Sequence[float]) -> float: ...
 @overload

@@ -231,7 +231,8 @@ def _of_cases(answered: Sequence[_Answered]) -> Iterator[tuple[Key, str, float |
         same = [
             metrics.normalise(one.row.text)
             for one in ones
-            if one.probe.kind in (Kind.EFFICACY, Kind.PARAPHRASE) and one.probe.form == "answer" and one.row.text
+            if one.probe.kind in (Kind.EFFICACY, Kind.PARAPHRASE) and one.probe.form == "answer"
+            if one.row.text is not None and len(one.asked.edits) == 1  # several edits are several questions
         ]
         if len(same) > 2:
             pairs = [first == second for first, second in combinations(same, 2)]

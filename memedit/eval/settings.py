@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memedit.errors import RunRejected
 from memedit.eval.benchmarks import Benchmark
 from memedit.eval.plan import EditsInMemory
 
@@ -28,6 +29,10 @@ class Settings:
         likelihood: Whether likelihoods are taken, where the model gives log-probabilities.
         feedback: Of a stream: the probability that a wrong answer is met with feedback (MemPrompt's p).
         batch: How many probes are asked together.
+        ask_again: Whether an untouched request is sent again, instead of taking over the unedited model's answer.
+
+    Raises:
+        RunRejected: One of them has a value that makes no sense.
     """
 
     benchmark: str
@@ -43,6 +48,21 @@ class Settings:
     likelihood: bool = True
     feedback: float = 1.0
     batch: int = 64
+    ask_again: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data, str) or isinstance(self.fill, str):
+            raise RunRejected("data and fill are several files.", do='give a tuple: data=("file.json",)')
+        if self.edits_in_memory != "all" and not (isinstance(self.edits_in_memory, int) and self.edits_in_memory > 0):
+            raise RunRejected(f"edits_in_memory is {self.edits_in_memory!r}.", do="give `all`, or a number from 1 on")
+        for name in ("limit", "max_tokens", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RunRejected(f"{name} is {value}.", do="give a number from 1 on")
+        if not 0 <= self.feedback <= 1:
+            raise RunRejected(f"feedback is {self.feedback}.", do="give a probability between 0 and 1")
+        if not (self.generate or self.likelihood):
+            raise RunRejected("Without answers and likelihoods there is nothing to measure.", do="take one of them")
 
     def batch_of(self, benchmark: Benchmark) -> int:
         """How many probes of this benchmark are asked together."""

@@ -76,11 +76,6 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.4g} (95 % interval {self.low:.4g} to {self.high:.4g}, {self._note()})"
 
-    def percent(self) -> str:
-        """The same for a share or a difference of shares."""
-        low, high = 100 * self.low, 100 * self.high
-        return f"{100 * self.value:.1f} % (95 % interval {low:.1f} to {high:.1f}, {self._note()})"
-
     def _note(self) -> str:
         return f"n = {self.n}"
 

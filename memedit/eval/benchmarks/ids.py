@@ -14,7 +14,7 @@ def read_ids(file: str | Path, cases: Iterable[Case]) -> frozenset[str]:
     """The cases that a file lists: a JSON array, or lines, of ids or of objects with `case_id`.
 
     Raises:
-        FileRejected: It cannot be read, or lists none of the cases.
+        FileRejected: It cannot be read, or less than half of what it lists are cases.
     """
     try:
         text = Path(file).read_text(encoding="utf-8-sig").strip()
@@ -25,8 +25,11 @@ def read_ids(file: str | Path, cases: Iterable[Case]) -> frozenset[str]:
     except (ValueError, KeyError, TypeError) as error:
         raise FileRejected(f"{file} lists no case ids: {error}", do="give a JSON array of case ids") from error
     found = frozenset(case.id for case in cases if case.id.rpartition(":")[2] in ids or case.id in ids)
-    if not found:
-        raise FileRejected(f"{file} lists none of the cases.", do="give the ids of the same benchmark")
+    if not found or len(found) * 2 < len(ids):
+        raise FileRejected(
+            f"Of the {len(ids)} ids in {file} only {len(found)} are cases of these files.",
+            do="give the ids of the same benchmark",
+        )
     return found
 
 

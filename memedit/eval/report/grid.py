@@ -25,8 +25,8 @@ NOTES: dict[Protocol, str] = {
 }
 KINDS = [*map(str, Kind), ALL]
 LOWER = ("perplexity", "false fires")
-UNRANKED = ("n-gram entropy", "peak MB")
-"""No more is better here; and the peak is that of the process so far, not of a method."""
+UNRANKED = ("n-gram entropy", "peak MB", "seconds")
+"""No more is better here; the peak is that of the process so far; the seconds are a chunk's, shared out evenly."""
 REFERENCES = (UNEDITED, ORACLE)
 """Not ranked: the one has no edits, the other is handed the right one."""
 DASH = "–"
