@@ -890,7 +890,7 @@ def test_answers_can_be_asked_for_again(tmp_path: Path) -> None:
 def test_probes_that_are_only_scored_have_their_gate_and_cost(tmp_path: Path) -> None:
     record = {
         "ex_id": "a", "definition": "Niran was a cyclone in <extra_id_0>.",
-        "def_target": "<extra_id_0> Australia <extra_id_1>", "label": "<extra_id_0> Australia <extra_id_1>",
+        "def_target": "<extra_id_0> Australia <extra_id_1>", "label": "Australia",
         "ent_str": "Niran", "category": "disaster", "attribute": "Australia",
         "probe_sentences": {
             "template_0": {
