@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from memedit.eval.runs import Row
 from memedit.llms import LLM, Likelihood, Mixer
 from memedit.messages import Reply, Request
+
+Known = TypeVar("Known")
 
 
 class Remembered(LLM):
@@ -40,10 +43,9 @@ class Remembered(LLM):
             for place, request in enumerate(requests)
             if request.untouched and _key(request) in self._replies
         }
-        others = [place for place in range(len(requests)) if place not in known]
-        asked = self._llm.generate([requests[place] for place in others]) if others else []
-        known |= zip(others, asked, strict=True)
-        return [known[place] for place in range(len(requests))]
+        return _with_others(
+            known, len(requests), lambda others: self._llm.generate([requests[place] for place in others])
+        )
 
     def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
         known: dict[int, list[Likelihood]] = {}
@@ -51,14 +53,23 @@ class Remembered(LLM):
             keys = [(_key(request), text.strip()) for text in texts]
             if request.untouched and all(key in self._likelihoods for key in keys):
                 known[place] = [self._likelihoods[key] for key in keys]
-        others = [place for place in range(len(requests)) if place not in known]
-        asked = [(requests[place], continuations[place]) for place in others]
-        scored = self._llm.score([one for one, _ in asked], [texts for _, texts in asked]) if asked else []
-        known |= zip(others, scored, strict=True)
-        return [known[place] for place in range(len(requests))]
+        return _with_others(
+            known,
+            len(requests),
+            lambda others: self._llm.score(
+                [requests[place] for place in others], [continuations[place] for place in others]
+            ),
+        )
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
         return self._llm.decode(requests, mixer)
+
+
+def _with_others(known: dict[int, Known], count: int, ask: Callable[[list[int]], list[Known]]) -> list[Known]:
+    """What is known by place, and what is asked for the places of which nothing is."""
+    others = [place for place in range(count) if place not in known]
+    found = known | dict(zip(others, ask(others) if others else (), strict=True))
+    return [found[place] for place in range(count)]
 
 
 def _key(request: Request) -> str:
