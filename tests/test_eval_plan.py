@@ -15,6 +15,7 @@ from memedit.errors import FileRejected, RunRejected
 from memedit.eval.benchmarks import find_benchmark, read
 from memedit.eval.benchmarks.ids import read_ids
 from memedit.eval.cases import Case, Kind, Probe, ask
+from memedit.eval.overlap import Overlaps
 from memedit.eval.plan import Plan, make_plan
 
 DATA = Path(__file__).parent / "data"
@@ -347,3 +348,15 @@ def test_a_file_that_lists_no_ids(tmp_path: Path, content: bytes, why: str) -> N
         read_ids(file, [Case(id="b:1")])
     with pytest.raises(FileRejected, match="cannot be read"):
         read_ids(tmp_path / "absent", [Case(id="b:1")])
+
+
+def test_a_template_has_the_relation_that_another_edit_names() -> None:
+    """CounterFact's flat schema names no relations; its templates are those of the official one."""
+    told = Fact(id="a", subject="Chad", relation="P37", prompt="In {}, an official language is", object="Thai")
+    untold = Fact(id="b", subject="Peru", prompt="In {}, an official language is", object="Danish")
+    probe = Probe(id="q", kind=Kind.NEIGHBOURHOOD, prompt="The law in Peru declares the language", relation="P37")
+    cases = [Case(id="a", edits=(told,), probes=(probe,)), Case(id="b", edits=(untold,))]
+    assert Overlaps(cases).why_not(cases[0], probe) == "an edit answers it: In Peru, an official language is Danish"
+    assert Overlaps(cases[:1]).why_not(cases[0], probe) is None
+    rests = Probe(id="r", kind=Kind.EFFICACY, prompt="?", answers=("Thai",), rests_on=(("Peru", "P37", "Thai"),))
+    assert Overlaps(cases).why_not(cases[0], rests) == "another case says: In Peru, an official language is Danish"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from memedit.edits import Fact
+from memedit.edits import SLOT, Fact
 from memedit.eval.cases import Case, Probe
 from memedit.naming import without_subject
 from memedit.relations import shipped_relations
@@ -26,7 +26,7 @@ class _Edit:
 
     owner: str
     fact: Fact
-    relation: str
+    relation: str | None
     content: frozenset[str]
     object: str
 
@@ -39,20 +39,25 @@ class Overlaps:
     """
 
     def __init__(self, cases: Iterable[Case]) -> None:
+        owned = [(case.id, fact) for case in cases for fact in case.edits if isinstance(fact, Fact) and fact.subject]
+        # One file may name the relation of a template that another file uses without naming it.
+        self._relations = {
+            _template(fact.prompt): shipped_relations().key(fact.relation)
+            for _, fact in owned
+            if fact.prompt and fact.relation
+        }
         self._slots: dict[tuple[str, str], list[_Edit]] = {}
         self._subjects: dict[tuple[str, ...], list[_Edit]] = {}
         self._prompts: dict[tuple[str, ...], list[_Edit]] = {}
-        for case in cases:
-            for fact in case.edits:
-                if isinstance(fact, Fact) and fact.subject:
-                    self._add(case.id, fact)
+        for owner, fact in owned:
+            self._add(owner, fact)
         self._longest = max(map(len, self._subjects), default=0)
 
     def _add(self, owner: str, fact: Fact) -> None:
-        named = fact.relation or fact.prompt or fact.question or fact.relation_text
-        relation = shipped_relations().key(named)
+        relation = self._relation(fact.relation or fact.prompt)
+        slot = relation or shipped_relations().key(fact.prompt or fact.question or fact.relation_text)
         known = _Edit(owner, fact, relation, _content(fact.relation_text), same_key(fact.object or fact.statement))
-        self._slots.setdefault((same_key(fact.subject or ""), relation), []).append(known)
+        self._slots.setdefault((same_key(fact.subject or ""), slot), []).append(known)
         for name in fact.names:
             self._subjects.setdefault(words(name), []).append(known)
         for prompt in filter(None, (fact.cloze, fact.question)):
@@ -64,7 +69,7 @@ class Overlaps:
 
     def _contradicted(self, case: Case, probe: Probe) -> str | None:
         for subject, relation, value in probe.rests_on:
-            slot = same_key(subject), shipped_relations().key(relation)
+            slot = same_key(subject), self._relation(relation) or shipped_relations().key(relation)
             for edit in self._slots.get(slot, ()):
                 if edit.owner != case.id and edit.object != same_key(value):
                     return f"another case says: {one_line(edit.fact.text, 80)}"
@@ -72,7 +77,7 @@ class Overlaps:
 
     def _answered(self, case: Case, probe: Probe) -> str | None:
         asked = words(probe.prompt)
-        relation = shipped_relations().key(probe.relation) if probe.relation else None
+        relation = self._relation(probe.relation)
         for edit in (*self._prompts.get(asked, ()), *self._named(asked)):
             if edit.owner == case.id and relation is None:
                 continue  # another relation of the case's own subject
@@ -86,9 +91,15 @@ class Overlaps:
             for end in range(start + 1, min(start + self._longest, len(asked)) + 1):
                 yield from self._subjects.get(tuple(asked[start:end]), ())
 
+    def _relation(self, named: str | None) -> str | None:
+        """The relation that a name or a template stands for; None where no edit tells."""
+        if named is None or SLOT not in named:
+            return None if named is None else shipped_relations().key(named)
+        return self._relations.get(_template(named))
+
     @staticmethod
     def _same(edit: _Edit, relation: str | None, prompt: str) -> bool:
-        if relation is not None and edit.fact.relation is not None:
+        if relation is not None and edit.relation is not None:
             return relation == edit.relation
         rest = _content(without_subject(prompt, edit.fact.names) or prompt)
         fewer = min(len(rest), len(edit.content))
@@ -97,6 +108,10 @@ class Overlaps:
 
 def _is_outside(probe: Probe) -> bool:
     return probe.kind.in_scope is False
+
+
+def _template(prompt: str) -> tuple[str, ...]:
+    return words(prompt.replace(SLOT, " "))
 
 
 def _content(text: str) -> frozenset[str]:
