@@ -14,7 +14,7 @@ from pathlib import Path
 from memedit.eval import Run, Score, load_run, score_run
 
 METHODS = ("unedited", "in_context_oracle", "bm25", "dense_top1", "in_context")
-DUNE = ("arithmetic", "scientific", "new_info", "debiasing_i", "debiasing_ii")
+DUNE = ("scientific", "new_info", "arithmetic", "debiasing_i", "debiasing_ii")
 RUNS: dict[str, tuple[str, ...]] = {
     "wiki_counterfact": ("--data", "knowedit/wiki_counterfact_train.jsonl"),
     "zsre": ("--data", "zsre/zsre_eval_portability.jsonl"),
