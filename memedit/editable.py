@@ -13,9 +13,9 @@ from memedit.errors import RequestRejected
 from memedit.gate import Focus, Gate, Hits, default_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Receipt
-from memedit.messages import Answer, Reply, Request, Scored, as_request
+from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
-from memedit.trace import Trace
+from memedit.trace import Scored, Trace
 from memedit.verify import Verification, verify
 
 

@@ -15,7 +15,6 @@ from memedit.errors import RequestRejected
 
 if TYPE_CHECKING:
     from memedit.edits import AnyEdit
-    from memedit.llms import Likelihood
     from memedit.trace import Trace
 
 ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "function": "tool"}
@@ -162,21 +161,6 @@ class Answer:
 
     def __str__(self) -> str:
         return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """How likely an `EditableLLM` finds answers.
-
-    Args:
-        likelihoods: One for each answer; None where the method ends without a last call of the model.
-        trace: As of an Answer.
-        citations: The edits that were shown.
-    """
-
-    likelihoods: tuple[Likelihood, ...] | None
-    trace: Trace = field(repr=False)
-    citations: tuple[AnyEdit, ...] = ()
 
 
 def as_request(value: Any, options: Mapping[str, Any] | None = None) -> Request:

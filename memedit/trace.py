@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from memedit.edits import AnyEdit
 from memedit.gate.port import Hits
+from memedit.llms import Likelihood
 from memedit.messages import Request
 from memedit.text import one_line
 
@@ -107,3 +109,18 @@ class Trace:
                 {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4)} for call in self.calls
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How likely an `EditableLLM` finds answers.
+
+    Args:
+        likelihoods: One for each answer; None where the method ends without a last call of the model.
+        trace: As of an Answer.
+        citations: The edits that were shown.
+    """
+
+    likelihoods: tuple[Likelihood, ...] | None
+    trace: Trace = field(repr=False)
+    citations: tuple[AnyEdit, ...] = ()

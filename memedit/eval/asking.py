@@ -22,8 +22,9 @@ from memedit.eval.runs import Asked, Row, append_rows
 from memedit.eval.settings import Settings
 from memedit.llms import Capability, Likelihood
 from memedit.memory import EditMemory
-from memedit.messages import Answer, Message, Request, Scored
+from memedit.messages import Answer, Message, Request
 from memedit.text import storable
+from memedit.trace import Scored
 
 SHOWN = 5  # candidates of the gate that a row keeps
 Progress = Callable[[str, int, int], None]
