@@ -284,29 +284,6 @@ def memory(tmp_path: Path) -> Path:
     return tmp_path / "memory"
 
 
-CAPITALS = [
-    Sample("What is the capital of France?", target="Lyon"),
-    Sample("What is the capital of Germany?", target="Berlin"),
-    Sample("What is the capital of Japan?", target="Tokyo"),
-]
-
-
-@pytest.mark.model
-def test_on_the_bundled_model(memory: Path, tmp_path: Path) -> None:
-    config: Any = {"max_tokens": 12, "temperature": 0.0}
-    model = get_model("memedit/bundled", memory=str(memory))
-    after = run(model, CAPITALS, tmp_path, **config)
-    model.api.editable.undo()  # type: ignore[attr-defined]
-    before = run(model, CAPITALS, tmp_path, **config)
-    assert accuracy(after) == 1.0
-    assert accuracy(before) == pytest.approx(2 / 3)
-    said, said_before = outputs(after), outputs(before)
-    assert [output.completion for output in said[1:]] == [output.completion for output in said_before[1:]]
-    assert (said[0].metadata or {})["memedit"]["citations"][0]["text"] == "The capital of France is Lyon"
-    assert said[0].usage is not None
-    assert said[0].usage.output_tokens > 0
-
-
 TASK = """
 from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
@@ -315,8 +292,8 @@ from inspect_ai.solver import generate
 
 @task
 def capital():
-    sample = Sample("What is the capital of France?", target="Lyon")
-    return Task(dataset=[sample], solver=generate(), scorer=includes())
+    samples = [Sample("What is the capital of France?", target="Lyon"), Sample("What is the capital of Japan?", target="Tokyo")]
+    return Task(dataset=samples, solver=generate(), scorer=includes())
 """
 
 
