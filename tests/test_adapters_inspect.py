@@ -292,7 +292,8 @@ from inspect_ai.solver import generate
 
 @task
 def capital():
-    samples = [Sample("What is the capital of France?", target="Lyon"), Sample("What is the capital of Japan?", target="Tokyo")]
+    told = {"France": "Lyon", "Japan": "Tokyo"}
+    samples = [Sample(f"What is the capital of {name}?", target=city) for name, city in told.items()]
     return Task(dataset=samples, solver=generate(), scorer=includes())
 """
 
