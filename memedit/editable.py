@@ -10,9 +10,9 @@ from typing import Any
 from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, EditLike, Fact
 from memedit.errors import RequestRejected
-from memedit.gate import Focus, Gate, Hits, default_gate, focus
+from memedit.gate import Focus, Gate, Hits, as_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
-from memedit.memory import Change, EditMemory, Receipt
+from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
 from memedit.trace import Scored, Trace
@@ -47,7 +47,7 @@ class EditableLLM:
         llm: Whatever `as_llm` takes: a name such as `bundled`, a function, a LangChain model, an OpenAI client, ….
         memory: An EditMemory, or the folder of one; None for one that ends with the process.
         namespace: Whose edits; every verb takes another.
-        gate: Decides which edits are in scope; the default one when left out.
+        gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
         method: How hits change the answer: a registered name, a configured Method, or `auto`.
         models: Further models that methods may name (`counterfactual`, `planner`, …).
 
@@ -62,14 +62,14 @@ class EditableLLM:
         memory: EditMemory | Any = None,
         *,
         namespace: str = "default",
-        gate: Gate | None = None,
+        gate: Gate | str | None = None,
         method: str | Method = "auto",
         models: Mapping[str, Any] | None = None,
     ) -> None:
         self.llm: LLM = as_llm(llm)
         self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
         self.namespace = namespace
-        self.gate = gate or default_gate()
+        self.gate = as_gate(gate)
         self.method = find_method(method)
         self.llm.require(self.method.needs, by=f"Method `{self.method.name}`")
         self.models: dict[str, LLM] = {"base": self.llm} | {
@@ -249,14 +249,16 @@ class EditableLLM:
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
         self.memory.prepare(queries, namespace=namespace)
-        hits = []
-        for query in queries:
-            recalled = self.memory.recall(query, namespace=namespace)
-            now = self.memory.clock()
-            current = tuple(found for found in recalled.candidates if _holds(found.edit, now))
-            verdicts = self.gate.decide(replace(recalled, candidates=current)) if current else []
-            hits.append(Hits(query, tuple(verdicts), recalled.revision, recalled.index))
-        return hits
+        found = [self._current(self.memory.recall(query, namespace=namespace)) for query in queries]
+        judged = iter(self.gate.decide_many([one for one in found if one.candidates]))
+        return [
+            Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found
+        ]
+
+    def _current(self, recalled: Recalled) -> Recalled:
+        """What of it holds in the world now."""
+        now = self.memory.clock()
+        return replace(recalled, candidates=tuple(one for one in recalled.candidates if _holds(one.edit, now)))
 
 
 class AnswerStream:

@@ -78,6 +78,7 @@ def _in_utc(value: datetime) -> datetime:
 
 _instant: TypeAdapter[datetime] = TypeAdapter(datetime)
 
+MAX_RADIUS = 20.0  # log-odds; beyond, an edit would be in scope of everything, or of nothing
 Text = Annotated[str, _clean(MAX_TEXT)]
 Name = Annotated[str, _clean(MAX_NAME)]
 Names = Annotated[tuple[Name, ...], Field(max_length=MAX_TAGS)]
@@ -185,6 +186,8 @@ class Fact(Edit):
         object_aliases: Other accepted forms of the object.
         valid_from: When it began to hold in the world.
         valid_until: When it ceased to hold in the world.
+        radius: How far its scope reaches, added to the gate's log-odds: above 0 wider than others', below 0 narrower
+            (`memedit gate calibrate` finds it from the probes).
 
     Raises:
         EditRejected: The edit is empty, too long, holds deceptive characters, or contradicts itself.
@@ -203,6 +206,7 @@ class Fact(Edit):
     probes: Annotated[tuple[Probe, ...], Field(max_length=1_000)] = ()
     valid_from: Time | None = None
     valid_until: Time | None = None
+    radius: Annotated[float, Field(ge=-MAX_RADIUS, le=MAX_RADIUS)] = 0.0
 
     def __init__(self, statement: str | None = None, /, **data: Any) -> None:
         if statement is not None:

@@ -75,6 +75,10 @@ class IndexUnusable(MemeditError):
     """The index cannot be used and could not be repaired from the ledger."""
 
 
+class GateUnusable(MemeditError):
+    """A gate's file is missing, damaged, or was made for another version or another embedder."""
+
+
 class EmbedderError(MemeditError):
     """An embedder is missing, failed, or gave vectors of another form than it declared."""
 

@@ -1,4 +1,4 @@
-"""Text hygiene: which characters an edit may hold, and how two texts are compared."""
+"""Text hygiene: which characters an edit may hold, how text is shown as data, and how two texts are compared."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")  # 🏴 of England, Wales, …
 NUMBER_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # Cf, yet seen
 SURROGATE = re.compile("[\ud800-\udfff]")
+CONTROL = re.compile(r"<\|?(?=[\w/|])|\[(?=/?(?:INST|SYS|SEP|CLS|BOS|EOS)\b)")
 
 
 def tidy(text: str) -> str:
@@ -56,6 +57,11 @@ def is_blank(text: str) -> bool:
 def storable(text: str) -> str:
     """`text` with every lone surrogate (half a character, which no encoding can hold) replaced by U+FFFD."""
     return SURROGATE.sub("\ufffd", text)
+
+
+def as_data(text: str) -> str:
+    """Text for a prompt, on one line, in which no delimiter, chat control token or role can be spelled out."""
+    return CONTROL.sub(lambda found: f"{found[0]} ", " ".join(text.split()))
 
 
 def _is_fine(char: str, before: str) -> bool:

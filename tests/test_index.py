@@ -1,4 +1,4 @@
-"""Indexes: one contract for all, Chroma as good as exact, and every damage repaired from the ledger."""
+"""Indexes: one contract for all, each as good as exact search, and every damage repaired from the ledger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from memedit.edits import Fact
 from memedit.errors import IndexUnusable
-from memedit.index import ExactIndex, IndexChoice
-from memedit.memory import EditMemory
+from memedit.index import ExactIndex, IndexChoice, MentionIndex, TwoPassIndex, inverted, two_pass
+from memedit.memory import EditMemory, view
 from memedit.testing import HashEmbedder
 
 pytest.importorskip("chromadb")
@@ -28,9 +30,13 @@ def names(count, prefix="e"):
     return [f"{prefix}{place}" for place in range(count)]
 
 
-@pytest.fixture(params=["exact", "chroma"])
-def index(request, tmp_path):
-    index = ExactIndex() if request.param == "exact" else ChromaIndex(tmp_path / "index", "a\0fact\0hash")
+@pytest.fixture(params=["exact", "two-pass", "chroma"])
+def index(request, tmp_path, monkeypatch):
+    if request.param == "two-pass":
+        monkeypatch.setattr(two_pass, "SMALL", 0)
+        monkeypatch.setattr(two_pass, "FIRST", 1)
+    made = {"exact": ExactIndex, "two-pass": TwoPassIndex}.get(request.param)
+    index = made() if made else ChromaIndex(tmp_path / "index", "a\0fact\0hash")
     yield index
     index.close()
 
@@ -54,6 +60,11 @@ def test_put_search_vectors(index):
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
     assert len(index.search(vectors[7], 500)) == 50
     assert index.search(vectors[7], 0) == index.search(vectors[7], -1) == []
+    whole = index.search_whole(vectors[7], 5)
+    assert [(edit_id, cosine) for edit_id, cosine, _ in whole] == [(each, pytest.approx(far)) for each, far in found]
+    for edit_id, _, vector in whole:
+        np.testing.assert_allclose(vector, vectors[int(edit_id[1:])], atol=1e-6)
+    assert index.search_whole(vectors[7], 0) == []
     stored = index.vectors(["e3", "none", "e4"])
     assert stored.keys() == {"e3", "e4"}
     np.testing.assert_allclose(stored["e3"], vectors[3], atol=1e-6)
@@ -112,6 +123,106 @@ def test_chroma_finds_what_exact_search_finds(tmp_path):
     assert np.mean(found) > 9.5
 
 
+def clustered(count, dimension, *, seed=0):
+    """Unit vectors around a few hundred centres, as those of texts are."""
+    chance = np.random.default_rng(seed)
+    centres = chance.normal(size=(300, dimension)) * np.linspace(1.5, 0.3, dimension)
+    vectors = (centres[chance.integers(300, size=count)] + 0.3 * chance.normal(size=(count, dimension))).astype(
+        np.float32
+    )
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("visited", "least"), [(60_000, 0.999), (12_000, 0.95)])
+def test_two_passes_find_what_exact_search_finds(monkeypatch, visited, least):
+    monkeypatch.setattr(two_pass, "VISITED", visited)
+    vectors = clustered(40_100, 128)
+    vectors, queries = vectors[:-100], vectors[-100:]
+    exact, index = ExactIndex(), TwoPassIndex()
+    for each in (exact, index):
+        each.put(names(40_000), vectors)
+        each.remove(names(40_000)[::7])
+    found = [len(dict(exact.search(query, 16)).keys() & dict(index.search(query, 16)).keys()) for query in queries]
+    assert len(index._lists._sizes) == (1 if visited == 60_000 else 34)
+    assert np.mean(found) / 16 >= least
+    assert index.search(queries[0], 30_000) == exact.search(queries[0], 30_000)
+
+
+some_names = st.lists(st.integers(0, 150), min_size=1, max_size=120)
+steps = st.lists(st.tuples(st.sampled_from(["put", "put", "remove"]), some_names, st.integers(0, 2**32)), max_size=12)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps, st.sampled_from([8, 100]), st.booleans())
+def test_two_passes_after_any_changes(steps, dimension, many_lists):
+    """With bounds that nothing exceeds the result is that of exact search; of some lists only, it is a part of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module, name, value in (
+            (two_pass, "SMALL", 10), (two_pass, "FIRST", 2), (two_pass, "VISITED", 20 if many_lists else 1_000),
+            (inverted, "PER_LIST", 5), (inverted, "SLACK", 1.0), (inverted, "BLOCK", 32), (inverted, "FEW", 8),
+        ):  # fmt: skip
+            patched.setattr(module, name, value)
+        exact, index = ExactIndex(), TwoPassIndex()
+        query = unit(1, dimension, seed=99)[0]
+        for step, chosen, seed in steps:
+            ids = [f"e{each}" for each in chosen]
+            for each in (exact, index):
+                each.put(ids, unit(len(ids), dimension, seed=seed)) if step == "put" else each.remove(ids)
+            assert len(index) == len(exact)
+            found, expected = index.search(query, 2), exact.search(query, 2)
+            true = dict(exact.search(query, 1_000))
+            assert len(found) == len(expected)
+            assert [cosine for _, cosine in found] == pytest.approx([true[edit_id] for edit_id, _ in found], abs=1e-5)
+            if not many_lists:
+                assert [cosine for _, cosine in found] == pytest.approx([far for _, far in expected], abs=1e-5)
+            _lists_are_whole(index, query)
+        stored = index.vectors(list(exact._ids))
+        assert stored.keys() == set(exact._ids)
+        for edit_id, vector in exact.vectors(list(exact._ids)).items():
+            np.testing.assert_array_equal(stored[edit_id], vector)
+
+
+def _lists_are_whole(index, query):
+    """Every vector stands in the lists once, and below its bound."""
+    if index._lists is None:
+        return
+    rows, bounds = index._lists.bounds(query, len(index))
+    assert sorted(rows) == list(range(len(index)))
+    assert (bounds >= index._matrix[rows] @ query - 1e-5).all()
+
+
+few_words = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
+put_names = st.dictionaries(st.integers(0, 9).map(str), st.lists(few_words.map(" ".join), max_size=3), max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(put_names, st.sets(st.integers(0, 9).map(str)), few_words)
+def test_mentions(named, removed, query):
+    index = MentionIndex()
+    for edit_id, its_names in named.items():
+        index.put(edit_id, its_names)
+    for edit_id in removed:
+        index.remove(edit_id, named.get(edit_id, ["a b"]))
+    text = f" {' '.join(query)} "
+    expected = {
+        edit_id
+        for edit_id, its_names in named.items()
+        if edit_id not in removed and any(f" {name} " in text for name in its_names if len(name.split()) <= 10)
+    }
+    assert set(index.find(query, 100)) == expected
+    assert len(index.find(query, 2)) == min(2, len(expected))
+
+
+def test_a_longer_name_is_found_first_and_a_common_one_is_cut():
+    index = MentionIndex()
+    for place in range(1_000):
+        index.put(str(place), ["york"])
+    index.put("longer", ["new york"])
+    found = index.find(("in", "new", "york"), 5)
+    assert found[0] == "longer"
+    assert len(found) == 5
+
+
 # ---- behind a memory ----------------------------------------------------------------------------------------------
 
 
@@ -147,7 +258,38 @@ def test_a_growing_namespace_moves_to_chroma_and_back(tmp_path):
     assert holds(memory, 30)
 
 
-@pytest.mark.parametrize("choice", ["chroma", "exact"])
+def test_a_growing_namespace_is_searched_in_two_passes(tmp_path, monkeypatch):
+    for name, value in {"SMALL": 20, "FIRST": 1, "VISITED": 100}.items():
+        monkeypatch.setattr(two_pass, name, value)
+    monkeypatch.setattr(inverted, "PER_LIST", 30)
+    memory = EditMemory(tmp_path, embedder=HashEmbedder(512), index=IndexChoice(two_pass_from=20))
+    list(memory.add_many(facts(10)))
+    assert memory.recall("firm 3").index == "exact"
+    list(memory.add_many(facts(300, start=10)))
+    for _ in range(2):
+        assert memory.recall("firm 3").index == "two-pass"
+        assert memory.search("CEO of firm 77", k=1)[0].edit.subject == "firm 77"
+        assert holds(memory, 300)
+        memory.retract(memory.search("CEO of firm 77", k=1)[0].edit.id)
+        assert memory.search("CEO of firm 77", k=1)[0].edit.subject != "firm 77"
+        assert holds(memory, 299)
+        memory.undo()
+    memory.revert(to=1)
+    assert memory.recall("firm 3").index == "exact"
+    assert holds(memory, 10)
+
+
+def test_small_namespaces_do_not_drive_out_a_large_one(monkeypatch):
+    monkeypatch.setattr(view, "MAX_VECTORS", 12)
+    memory = EditMemory(embedder=HashEmbedder(32))
+    for where, count in (("large", 30), ("a", 5), ("b", 5), ("c", 5)):
+        list(memory.add_many(facts(count), namespace=where))
+        assert memory.recall("firm 3", namespace=where).candidates
+    assert [memory._views.loaded(where) for where in ("large", "b", "c")] == [True, True, True]
+    assert not memory._views.loaded("a")
+
+
+@pytest.mark.parametrize("choice", ["chroma", "two-pass", "exact"])
 def test_a_choice_by_name(tmp_path, choice):
     memory = EditMemory(tmp_path, embedder=HashEmbedder(32), index=choice)
     list(memory.add_many(facts(5)))

@@ -1,79 +1,170 @@
-"""The default gate: subject and relation evidence for Facts, similarity for the other kinds of edit."""
+"""The default gate: a small learned model over evidence that is there anyway; no further pass of a language model."""
 
 from __future__ import annotations
 
-import math
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from memedit.edits import Fact
 from memedit.embedders import Embedder, Vectors
-from memedit.gate.evidence import CONTRASTS, THRESHOLD, measure, similarity_table
-from memedit.gate.port import Gate, Verdict
-from memedit.gate.reading import know, read
+from memedit.errors import GateUnusable
+from memedit.gate import scorer
+from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, geometry, text_features
+from memedit.gate.likeness import facts, with_the_others
+from memedit.gate.port import Gate, Role, Verdict
+from memedit.gate.reading import Known, know, read
+from memedit.gate.scorer import Network, Scorer
 from memedit.memory import Candidate, Recalled
 
-ALIKE = {"feedback": 0.70, "patch": 0.45}
-"""Cosine at which a situation, or a condition, applies with probability 0.5. A condition is a property of a text, which
-lies less near to it than a question does to its like."""
-STEEPNESS = 20.0  # how fast the probability rises with the cosine around that
+logger = logging.getLogger(__name__)
+
+SHOWN = 4  # features that are put into words
 
 
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How like the input is to what an edit is kept under (cosine)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What speaks for and against an edit being in scope of a query.
 
-    similarity: float
-    kind: str
+    Args:
+        network: Judged it.
+        features: In the order of `FEATURES`.
+        name: The subject's first name, as it was looked for.
+        bridge: How likely the edit lies on the way to the answer.
+        direct: How likely it is the answer.
+    """
 
-    def reasons(self) -> tuple[str, ...]:
-        """In words."""
-        return (f"similarity {self.similarity:.2f} to its {'situation' if self.kind == 'feedback' else 'condition'}",)
+    network: Network
+    features: Vectors
+    name: str
+    direct: float
+    bridge: float
 
     def numbers(self) -> dict[str, float]:
-        """By name."""
-        return {"similarity": self.similarity}
+        """The measured features, and the probabilities of both roles."""
+        measured = {name: float(value) for name, value in zip(FEATURES, self.features, strict=True)}
+        return {"p(direct)": self.direct, "p(bridge)": self.bridge, **measured}
+
+    def reasons(self) -> tuple[str, ...]:
+        """The evidence in words: the subject, then the features that decided, with what they add to the log-odds."""
+        named, exact = (float(self.features[TEXT.index(feature)]) for feature in ("named", "exact"))
+        if not self.name:
+            said = "no known subject"
+        elif not named:
+            said = f"subject “{self.name}” is not named"
+        elif exact:
+            said = f"subject “{self.name}” is named"
+        else:
+            said = f"subject “{self.name}” is named in part, or within a longer name ({named:.0%})"
+        deciding = self.network.deciding(self.features)[:SHOWN]
+        values = self.numbers()
+        return (said, *(f"{name} {values[name]:.2f} ({added:+.1f})" for name, added in deciding))
 
 
 class EvidenceGate(Gate):
-    """Judges by evidence that is there anyway; no further pass of a model.
+    """Judges Facts by features of texts and vectors, and the other kinds of edit by likeness.
 
     Args:
-        threshold: Probability from which a Fact is let through.
+        weights: What was learned; what comes with memedit when left out, which also serves embedders it was not
+            trained with, less sharply.
+        threshold: Probability from which an edit that answers is let through; that of the weights when left out.
+        bridge_threshold: The same for an edit that lies on the way to the answer.
+        or_shipped: Whether queries whose vectors are of another embedder are judged by what comes with memedit, instead
+            of being refused.
     """
 
     name = "evidence"
 
-    def __init__(self, *, threshold: float = THRESHOLD) -> None:
-        self.threshold = threshold
+    def __init__(
+        self,
+        weights: Scorer | None = None,
+        *,
+        threshold: float | None = None,
+        bridge_threshold: float | None = None,
+        or_shipped: bool = False,
+    ) -> None:
+        self.weights = weights or scorer.shipped()
+        self._or_shipped = or_shipped or weights is None
+        self.thresholds: dict[Role, float] = {
+            "direct": self.weights.thresholds["direct"] if threshold is None else threshold,
+            "bridge": self.weights.thresholds["bridge"] if bridge_threshold is None else bridge_threshold,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path, *, or_shipped: bool = False, **thresholds: float) -> Self:
+        """The gate that was trained into a folder.
+
+        Args:
+            or_shipped: Whether what comes with memedit is used where that gate cannot be, with a warning.
+            thresholds: As for the class.
+
+        Raises:
+            GateUnusable: The folder holds none that this version can use.
+        """
+        try:
+            weights = scorer.load(folder)
+        except GateUnusable as error:
+            if not or_shipped:
+                raise
+            logger.warning("%s The gate that comes with memedit is used.", error.what)
+            weights = None
+        return cls(weights, or_shipped=or_shipped, **thresholds)
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
-        facts = [found for found in recalled.candidates if isinstance(found.edit, Fact)]
-        verdicts = self._facts(recalled, facts) if facts else []
-        verdicts += [_likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE]
-        return sorted(verdicts, key=lambda verdict: -verdict.probability)
+        found = facts(recalled)
+        return with_the_others(recalled, self._judged(recalled, found) if found else ())
 
-    def _facts(self, recalled: Recalled, facts: list[Candidate]) -> list[Verdict]:
-        assert recalled.vector is not None  # there are candidates, so the query was embedded
-        assert recalled.embedder is not None
-        keys = np.stack([_vector(found.vector) for found in facts])
-        relations = np.stack([_vector(found.relation_vector) for found in facts])
-        table = similarity_table(recalled.vector, keys, relations, _contrasts(recalled.embedder))
-        known = [know(found.edit) for found in facts if isinstance(found.edit, Fact)]
-        verdicts = []
-        for found, evidence in zip(facts, measure(read(recalled.query), known, table), strict=True):
-            probability = evidence.probability
-            passed = probability >= self.threshold
-            verdicts.append(Verdict(found.edit, probability, passed, evidence))
-        return verdicts
+    def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
+        assert recalled.embedder is not None  # there are candidates, so the query was embedded
+        head, network = self._model(recalled.embedder)
+        known = [know(one.edit) for one in found if isinstance(one.edit, Fact)]
+        features = _features(recalled, found, known, head)
+        logits = network.logits(features)
+        logits[:, 1:] += np.array([[one.edit.radius] for one in found if isinstance(one.edit, Fact)])
+        shares = scorer.softmax(logits)
+        return [
+            self._verdict(one, network, row, " ".join(edit.names[0]) if edit.names else "", share)
+            for one, edit, row, share in zip(found, known, features, shares.tolist(), strict=True)
+        ]
+
+    def _verdict(
+        self, found: Candidate, network: Network, features: Vectors, name: str, shares: Sequence[float]
+    ) -> Verdict:
+        _, direct, bridge = shares
+        role: Role = "direct" if direct >= bridge else "bridge"
+        probability = max(direct, bridge)
+        evidence = Evidence(network, features, name, direct, bridge)
+        return Verdict(found.edit, probability, probability >= self.thresholds[role], evidence, role)
+
+    def _model(self, embedder: Embedder) -> tuple[Head, Network]:
+        if embedder.id == self.weights.embedder:
+            return self.weights.head, self.weights.network
+        if self._or_shipped:
+            shipped = scorer.shipped()
+            if embedder.id == shipped.embedder:
+                return shipped.head, shipped.network
+            return _headless(embedder), shipped.headless
+        raise GateUnusable(
+            f"This gate was trained with the embedder `{self.weights.embedder}`; the memory's is `{embedder.id}`.",
+            do="train it with this embedder (`memedit gate train --embedder …`), or leave the gate out to use the one "
+            "that comes with memedit",
+        )
 
 
-def _likeness(found: Candidate) -> Verdict:
-    half = ALIKE[found.edit.kind]
-    probability = 1 / (1 + math.exp(-STEEPNESS * (found.similarity - half)))
-    return Verdict(found.edit, probability, probability >= 0.5, Likeness(found.similarity, found.edit.kind))
+def _features(recalled: Recalled, found: Sequence[Candidate], known: Sequence[Known], head: Head) -> Vectors:
+    assert recalled.vector is not None
+    query = read(recalled.query)
+    text = np.array([text_features(query, one) for one in known], dtype=np.float32)
+    keys = np.stack([_vector(one.vector) for one in found])
+    relations = np.stack([_vector(one.relation_vector) for one in found])
+    vectors = geometry(recalled.vector, keys, relations, head)
+    joined: Vectors = np.hstack((text, vectors, competition([one.names for one in known], text, vectors)))
+    return joined.astype(np.float32)
 
 
 def _vector(vector: Vectors | None) -> Vectors:
@@ -82,5 +173,5 @@ def _vector(vector: Vectors | None) -> Vectors:
 
 
 @lru_cache(maxsize=8)
-def _contrasts(embedder: Embedder) -> Vectors:
-    return embedder.embed(CONTRASTS)
+def _headless(embedder: Embedder) -> Head:
+    return Head(embedder.embed(CONTRASTS))

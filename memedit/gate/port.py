@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from memedit.edits import AnyEdit
 from memedit.memory import Recalled
+
+Role = Literal["direct", "bridge"]
+"""What an edit in scope is to a question: its answer (`direct`), or a fact on the way to the answer (`bridge`)."""
 
 
 class Evidence(Protocol):
@@ -27,15 +30,17 @@ class Verdict:
 
     Args:
         edit: The candidate.
-        probability: That it is in scope, in [0, 1].
+        probability: That it is in scope in this role, in [0, 1].
         passed: Whether it is let through.
         evidence: What this rests on.
+        role: The likelier of the two roles.
     """
 
     edit: AnyEdit
     probability: float
     passed: bool
     evidence: Evidence | None = None
+    role: Role = "direct"
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -74,6 +79,16 @@ class Hits:
         """The edits in scope, most probable first."""
         return tuple(verdict.edit for verdict in self.passed)
 
+    @property
+    def direct(self) -> tuple[Verdict, ...]:
+        """Those let through that answer the query themselves."""
+        return tuple(verdict for verdict in self.passed if verdict.role == "direct")
+
+    @property
+    def bridges(self) -> tuple[Verdict, ...]:
+        """Those let through that lie on the way to the answer."""
+        return tuple(verdict for verdict in self.passed if verdict.role == "bridge")
+
     def __iter__(self) -> Iterator[AnyEdit]:
         return iter(self.edits)
 
@@ -89,3 +104,7 @@ class Gate(ABC):
     @abstractmethod
     def decide(self, recalled: Recalled) -> list[Verdict]:
         """One verdict a candidate, most probable first. Candidates of one query are judged together."""
+
+    def decide_many(self, recalled: Sequence[Recalled]) -> list[list[Verdict]]:
+        """As `decide`, for many queries; a gate that asks a model asks it in batches."""
+        return [self.decide(one) for one in recalled]

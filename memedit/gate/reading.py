@@ -1,12 +1,13 @@
-"""Reading queries and edits word by word: normal forms, crude stems, and how much of a name occurs."""
+"""Reading queries and edits word by word: normal forms, crude stems, how much of a name occurs, what is asked for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Literal
 
 from memedit.edits import Fact
 from memedit.text import FUNCTION_WORDS, WORD, bare, words
@@ -17,9 +18,36 @@ SUFFIX = re.compile(
     r"(?<=\w{3})(?:i[sz]ations?|ations?|ings?|ments?|ness|it(?:y|ies)|ions?|ers?|ors?|ians?"
     r"|ied|ies|ed|es|als?|ly|ic|s|e|y)$"
 )
+Type = Literal["date", "number", "name", "word"]
+
+TITLES = frozenset("dr mr mrs ms prof professor president king queen sir lady captain saint".split())
+DATE = re.compile(
+    r"\b(?:1[0-9]|20)\d\d\b|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
+    r"|\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b",
+    re.IGNORECASE,
+)
+WANTS: tuple[tuple[Type, re.Pattern[str]], ...] = (
+    ("date", re.compile(r"\b(?:when|(?:what|which|in what) (?:year|date|day|month|century|decade))\b", re.IGNORECASE)),
+    (
+        "number",
+        re.compile(r"\bhow (?:many|much|old|tall|high|long|far|fast|big|large|heavy|deep|wide)\b", re.IGNORECASE),
+    ),
+    ("name", re.compile(r"\b(?:who|whom|whose|where|which|name of)\b", re.IGNORECASE)),
+)
+ASKS = re.compile(
+    r"\?\s*$|^\W*(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|will|would|has"
+    r"|have|tell|name|give|list|show|explain|describe)\b",
+    re.IGNORECASE,
+)
+NEGATED = re.compile(
+    r"\b(?:not|never|no longer|without|except|other than|besides|apart from|instead of|\w+n['’]t)\b", re.IGNORECASE
+)
+PASSIVE = re.compile(r"\b\w+(?:ed|en|ung|old|ught|ade|un|it|et|id) by\b", re.IGNORECASE)
+QUOTES = re.compile(r"[\"“”„«»`]|\n")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """A query word by word.
 
@@ -30,10 +58,67 @@ class Reading:
         joined: Which follow the word before them without a sentence or clause ending in between.
     """
 
+    text: str
     words: tuple[str, ...]
     stems: tuple[str, ...]
     capital: tuple[bool, ...]
     joined: tuple[bool, ...]
+
+    @cached_property
+    def trigrams(self) -> frozenset[str]:
+        """Of its letters, with a blank around every word."""
+        return trigrams(self.words)
+
+    @cached_property
+    def initials(self) -> frozenset[str]:
+        """Its words, and the initials of the names in it: what an abbreviation can be found by."""
+        runs: list[list[str]] = []
+        run: list[str] = []
+        for word, capital, joined in zip(self.words, self.capital, self.joined, strict=True):
+            if not (capital and joined):
+                runs, run = [*runs, run], []
+            if capital:
+                run = [*run, word]
+        found = {
+            "".join(word[0] for word in names[start:]) for names in (*runs, run) for start in range(len(names) - 1)
+        }
+        return frozenset(found | {word for word, capital in zip(self.words, self.capital, strict=True) if capital})
+
+    @cached_property
+    def stem_set(self) -> frozenset[str]:
+        return frozenset(self.stems)
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        return frozenset(word for word in self.words if word.isdigit())
+
+    @property
+    def passive(self) -> bool:
+        """Whether something is done by somebody: “is followed by”, against “follows”."""
+        return PASSIVE.search(self.text) is not None
+
+    @cached_property
+    def wants(self) -> Type | None:
+        """The type of answer it asks for, where a question word tells."""
+        return next((kind for kind, asked in WANTS if asked.search(self.text)), None)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question or an order, and no text to go on with."""
+        return ASKS.search(self.text) is not None
+
+    @property
+    def negated(self) -> bool:
+        return NEGATED.search(self.text) is not None
+
+    @property
+    def quotes(self) -> bool:
+        """Whether it holds a quotation, code, or several lines."""
+        return QUOTES.search(self.text) is not None
+
+    def is_name(self, at: int) -> bool:
+        """Whether the word is written as a name. Capitals in the first word mean nothing, unless the second has one."""
+        return self.capital[at] and self.words[at] not in TITLES and bool(at or self.capital[1:2] == (True,))
 
     def goes_on(self, first: int, last: int, strange: Iterable[int]) -> bool:
         """Whether a name at these words is joined to a strange capitalised word, and so is part of a longer name."""
@@ -43,10 +128,23 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a Fact is recognised by: the names of its subject, as words, and the stems of its relation text."""
+    """What a Fact is recognised by.
+
+    Args:
+        names: Of its subject, as words.
+        trigrams: Of each name.
+        initials: Of each name, and names that are one short word.
+        relation: The stems of its relation text.
+        passive: Whether its relation text says that something is done by somebody.
+        gives: The type of its object.
+    """
 
     names: tuple[tuple[str, ...], ...]
+    trigrams: tuple[frozenset[str], ...]
+    initials: frozenset[str]
     relation: frozenset[str]
+    passive: bool
+    gives: Type | None
 
 
 def read(text: str) -> Reading:
@@ -56,18 +154,44 @@ def read(text: str) -> Reading:
     folded = tuple(word[0].casefold() for word in found)
     gaps = ["", *(flat[one.end() : other.start()] for one, other in pairwise(found))]
     joined = tuple(not BREAK.search(gap) or _initial(found[max(at - 1, 0)][0], gap) for at, gap in enumerate(gaps))
-    return Reading(folded, tuple(map(stem, folded)), tuple(not word[0][0].islower() for word in found), joined)
+    return Reading(text, folded, tuple(map(stem, folded)), tuple(not word[0][0].islower() for word in found), joined)
 
 
 def know(fact: Fact) -> Known:
     """Read a Fact."""
-    return _know(fact.names, fact.relation_text)
+    return _know(fact.names, fact.relation_text, fact.object)
 
 
 @lru_cache(maxsize=65_536)
-def _know(given: tuple[str, ...], relation: str) -> Known:
-    names = dict.fromkeys(words(name) for name in given)
-    return Known(tuple(name for name in names if name), _stems(words(relation)))
+def _know(given: tuple[str, ...], relation: str, value: str | None) -> Known:
+    names = tuple(name for name in dict.fromkeys(words(name) for name in given) if name)
+    initials = {"".join(word[0] for word in name) for name in names if len(name) > 1}
+    initials |= {name[0] for name in names if len(name) == 1 and 1 < len(name[0]) <= 6}
+    spelled = tuple(trigrams(name) for name in names)
+    return Known(
+        names,
+        spelled,
+        frozenset(initials),
+        _stems(words(relation)),
+        PASSIVE.search(relation) is not None,
+        type_of(value) if value else None,
+    )
+
+
+def type_of(value: str) -> Type:
+    """What kind of answer an object is, as far as its letters tell."""
+    if DATE.search(value):
+        return "date"
+    if any(char.isdigit() for char in value):
+        return "number"
+    return "name" if value[:1].isupper() else "word"
+
+
+def trigrams(found: Iterable[str]) -> frozenset[str]:
+    """The letter trigrams of words."""
+    return frozenset(
+        padded[at : at + 3] for word in found for padded in (f" {word} ",) for at in range(len(padded) - 2)
+    )
 
 
 @lru_cache(maxsize=65_536)

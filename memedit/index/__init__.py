@@ -1,4 +1,4 @@
-"""Indexes: vector stores that propose candidates. Exact (numpy) by default, Chroma for large namespaces."""
+"""Indexes: vector stores that propose candidates. Exact (numpy), in two passes for large namespaces, or Chroma."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Literal
 from memedit.index.exact import ExactIndex
 from memedit.index.mentions import MentionIndex
 from memedit.index.port import Index
+from memedit.index.two_pass import SMALL, TwoPassIndex
 
-__all__ = ["ExactIndex", "Index", "IndexChoice", "MentionIndex"]
+__all__ = ["ExactIndex", "Index", "IndexChoice", "MentionIndex", "TwoPassIndex"]
 
-IndexName = Literal["auto", "exact", "chroma"]
+IndexName = Literal["auto", "exact", "two-pass", "chroma"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,20 @@ class IndexChoice:
     """Which index serves a namespace.
 
     Args:
-        name: `exact`, `chroma`, or `auto`: Chroma where it is installed, the memory lies in a folder, and a kind of
-            edit has at least `chroma_from` edits in the namespace.
+        name: `exact`, `two-pass`, `chroma`, or `auto`: exact while a kind has few edits in the namespace, then
+            two-pass.
         folder: Where an index may keep files; None for a memory that ends with the process.
         custom: A function from (namespace, kind) to an Index of your own; then `name` is not looked at.
+        two_pass_from: Edits of a kind from which `auto` takes two-pass.
+        chroma_from: Edits of a kind from which `auto` takes Chroma, where it is installed and there is a folder; never
+            when None, since searching in two passes was faster at every size that was tried (BENCHMARKS.md).
     """
 
     name: IndexName = "auto"
     folder: Path | None = None
     custom: Callable[[str, str], Index] | None = None
-    chroma_from: int = 300_000  # below, exact search was the faster one by far (BENCHMARKS.md)
+    two_pass_from: int = SMALL + 1
+    chroma_from: int | None = None
 
     def fits(self, index: Index, count: int) -> bool:
         """Whether this index still is the one for `count` edits."""
@@ -47,14 +52,18 @@ class IndexChoice:
             if anew:
                 index.clear()
             return index
-        if self._name(count) == "exact" or self.folder is None:
-            return ExactIndex()
-        from memedit.index.chroma import ChromaIndex  # heavy, and an extra
+        name = self._name(count)
+        if name == "chroma" and self.folder is not None:
+            from memedit.index.chroma import ChromaIndex  # heavy, and an extra
 
-        return ChromaIndex(self.folder, f"{namespace}\0{kind}\0{embedder_id}", anew=anew)
+            return ChromaIndex(self.folder, f"{namespace}\0{kind}\0{embedder_id}", anew=anew)
+        return TwoPassIndex() if name == "two-pass" else ExactIndex()
 
     def _name(self, count: int) -> str:
+        if self.name == "chroma":
+            return "chroma" if self.folder is not None else "exact"
         if self.name != "auto":
-            return self.name if self.folder is not None else "exact"
-        large = count >= self.chroma_from and self.folder is not None and find_spec("chromadb") is not None
-        return "chroma" if large else "exact"
+            return self.name
+        if self.chroma_from is not None and count >= self.chroma_from and self.folder and find_spec("chromadb"):
+            return "chroma"
+        return "two-pass" if count >= self.two_pass_from else "exact"

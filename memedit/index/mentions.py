@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 LONGEST_NAME = 10  # words; a longer subject is found by similarity alone
 
 
 class MentionIndex:
-    """Edit ids by name, a name being a tuple of normalised words."""
+    """Edit ids by name, a name being normalised words with a blank between them.
+
+    A name of one edit, as nearly all are, takes no more than its entry: a million names, about 160 MB.
+    """
 
     def __init__(self) -> None:
-        self._ids: dict[tuple[str, ...], set[str]] = {}
-        self._names: dict[str, tuple[tuple[str, ...], ...]] = {}
+        self._ids: dict[str, str | dict[str, None]] = {}
 
-    def put(self, edit_id: str, names: Iterable[Sequence[str]]) -> None:
+    def put(self, edit_id: str, names: Iterable[str]) -> None:
         """Note the names of an edit's subject."""
-        self.remove(edit_id)
-        kept = tuple({tuple(name) for name in names if 0 < len(name) <= LONGEST_NAME})
-        if kept:
-            self._names[edit_id] = kept
-        for name in kept:
-            self._ids.setdefault(name, set()).add(edit_id)
+        for name in filter(_fits, names):
+            held = self._ids.setdefault(name, edit_id)
+            if isinstance(held, dict):
+                held[edit_id] = None
+            elif held != edit_id:
+                self._ids[name] = {held: None, edit_id: None}
 
-    def remove(self, edit_id: str) -> None:
-        """Forget an edit."""
-        for name in self._names.pop(edit_id, ()):
-            ids = self._ids[name]
-            ids.discard(edit_id)
-            if not ids:
+    def remove(self, edit_id: str, names: Iterable[str]) -> None:
+        """Forget an edit, which was put with these names."""
+        for name in filter(_fits, names):
+            held = self._ids.get(name)
+            if isinstance(held, dict):
+                held.pop(edit_id, None)
+                if len(held) == 1:
+                    self._ids[name] = next(iter(held))
+            elif held == edit_id:
                 del self._ids[name]
 
     def find(self, words: Sequence[str], limit: int) -> list[str]:
-        """Edits one of whose names stands in `words`, longest names first; at most about `limit`."""
+        """Edits one of whose names stands in `words`, longest names first; at most `limit`."""
         if not self._ids:
             return []
         found: dict[str, None] = {}
         for length in range(min(LONGEST_NAME, len(words)), 0, -1):
             for start in range(len(words) - length + 1):
-                for edit_id in self._ids.get(tuple(words[start : start + length]), ()):
-                    found[edit_id] = None
+                held = self._ids.get(" ".join(words[start : start + length]))
+                if held is not None:
+                    found.update(dict.fromkeys(islice(held, limit) if isinstance(held, dict) else (held,)))
             if len(found) >= limit:
                 break
         return list(found)[:limit]
+
+
+def _fits(name: str) -> bool:
+    return bool(name) and name.count(" ") < LONGEST_NAME

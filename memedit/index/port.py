@@ -33,6 +33,12 @@ class Index(ABC):
     def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
         """The `k` nearest ids with their cosine, nearest first. vector (dimension,), unit length."""
 
+    def search_whole(self, vector: Vectors, k: int) -> list[tuple[str, float, Vectors]]:
+        """As `search`, each with its own vector (dimension,)."""
+        found = self.search(vector, k)
+        known = self.vectors([edit_id for edit_id, _ in found])
+        return [(edit_id, cosine, known[edit_id]) for edit_id, cosine in found if edit_id in known]
+
     @abstractmethod
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vector of each of these ids that is there."""

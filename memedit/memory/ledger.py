@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -72,9 +74,9 @@ class Row:
         )  # fmt: skip
 
     @property
-    def names(self) -> list[list[str]]:
-        """The normalised words of the subject's names."""
-        return [name.split() for name in self.names_text.split("\n") if name]
+    def names(self) -> list[str]:
+        """The subject's names, each as its normalised words with a blank between them."""
+        return self.names_text.split("\n") if self.names_text else []
 
     @property
     def slotless(self) -> bool:
@@ -119,6 +121,11 @@ class Ledger:
         """Where the namespace stands now, including what other processes committed."""
         with self._read_turn, typed_errors(self.path), self._engine.connect() as connection:
             return Reader(connection).head(namespace)
+
+    def edits(self, namespace_id: int, ids: Iterable[str]) -> dict[str, AnyEdit]:
+        """As `Reader.edits`. What an edit says never changes, so that no transaction has to be around it."""
+        with self._read_turn, typed_errors(self.path), self._engine.connect() as connection:
+            return Reader(connection).edits(namespace_id, ids)
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
@@ -169,13 +176,17 @@ class Reader:
     def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """The rows of these edits, in force or not; of all when None."""
         query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
-        yield from (Row(*row) for row in self._in_batches(query, edits.c.id, ids))
+        yield from (_row(*row) for row in self._in_batches(query, edits.c.id, ids))
 
     def edits(self, namespace_id: int, ids: Iterable[str] | None = None) -> dict[str, AnyEdit]:
         """The edits of these ids that exist, in force or not; all of them when None."""
-        query = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == namespace_id)
-        rows = self._in_batches(query, edits.c.id, ids)
-        return {row.id: _edit(row.id, row.kind, row.body) for row in rows}
+        where = {"namespace_id": namespace_id}
+        if ids is None:
+            rows: Iterable[Any] = self._connection.execute(EDITS, where)
+        else:
+            found = (self._connection.execute(EDITS_AMONG, where | {"ids": batch}) for batch in _batches(ids))
+            rows = chain.from_iterable(found)
+        return {edit_id: _edit(edit_id, kind, body) for edit_id, kind, body in rows}
 
     def in_force_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
         """Rows of the Facts in force with one of these subjects."""
@@ -353,6 +364,8 @@ class Writer(Reader):
 
 
 HEAD = select(namespaces.c.id, namespaces.c.revision, namespaces.c.seq).where(namespaces.c.name == bindparam("name"))
+EDITS = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == bindparam("namespace_id"))
+EDITS_AMONG = EDITS.where(edits.c.id.in_(bindparam("ids", expanding=True)))  # built once, since every look-up reads it
 LAST_STATE = (
     select(events.c.active)
     .where(
@@ -380,6 +393,17 @@ def as_utc(when: datetime) -> datetime:
 
 def from_micros(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
+
+
+def _row(edit_id: str, kind: str, subject: str | None, relation: str | None, *rest: str) -> Row:
+    """A row as a view keeps it for long: what many rows have in common is one text."""
+    try:
+        names, content, text, relation_text = rest
+        relation = relation and intern(relation)
+        names = subject if subject == names else names
+        return Row(edit_id, intern(kind), subject, relation, names, content, text, intern(relation_text))
+    except TypeError as error:
+        raise _corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
 
 
 def _edit(edit_id: str, kind: str, body: str) -> AnyEdit:

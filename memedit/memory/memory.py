@@ -39,7 +39,7 @@ class EditMemory:
     Args:
         path: A folder, made when missing. None for a memory that ends with the process.
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
-        index: `auto`, `exact`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
+        index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
         clock: The memory time of changes, and of expiry.
@@ -409,6 +409,6 @@ def _choice(index: str | IndexChoice | Callable[[str, str], Index], path: Path |
         return replace(index, folder=index.folder or folder)
     if callable(index):
         return IndexChoice(folder=folder, custom=index)
-    if index not in ("auto", "exact", "chroma"):
-        raise ValueError(f"index is 'auto', 'exact', 'chroma' or a function, not {index!r}")
+    if index not in ("auto", "exact", "two-pass", "chroma"):
+        raise ValueError(f"index is 'auto', 'exact', 'two-pass', 'chroma' or a function, not {index!r}")
     return IndexChoice(index, folder)  # type: ignore[arg-type]

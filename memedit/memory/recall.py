@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+import numpy as np
+
 from memedit.edits import AnyEdit
 from memedit.embedders import Embedder, Vectors
+from memedit.embedders.port import dots
 from memedit.index import Index
 from memedit.memory.view import View, Views
 
@@ -77,13 +80,6 @@ def candidates(
     return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
 
 
-def in_force(views: Views, view: View, ids: Iterable[str], now: datetime) -> dict[str, AnyEdit]:
-    """Those of these edits that are in force now, in the order given."""
-    known = [edit_id for edit_id in ids if edit_id in view.rows]
-    edits = views.edits(view.head.namespace_id, known)
-    return {edit_id: edits[edit_id] for edit_id in known if not expired(edits[edit_id], now)}
-
-
 def expired(edit: AnyEdit, now: datetime) -> bool:
     """Whether its time in the memory is over."""
     return edit.expires_at is not None and edit.expires_at <= now
@@ -92,23 +88,40 @@ def expired(edit: AnyEdit, now: datetime) -> bool:
 def _of_kind(
     views: Views, view: View, index: Index, vector: Vectors, named: Sequence[str], k: int, now: datetime
 ) -> list[Candidate]:
+    near = index.search_whole(vector, k)
+    known = {edit_id: (cosine, own) for edit_id, cosine, own in near}
+    best = _best_of(index, vector, [edit_id for edit_id in named if edit_id not in known], k)
+    edits = _in_force(views, view, [*known, *best], now)  # both in one read
     more = k
-    while True:
-        near = dict(index.search(vector, more))
-        edits = in_force(views, view, near, now)
-        if len(edits) >= k or len(near) < more:
-            break
+    while sum(edit_id in edits for edit_id in known) < k and len(near) >= more:
         more *= 4  # some were expired, or unknown to the ledger: ask for more
-    others = index.vectors([edit_id for edit_id in named if edit_id not in near])
-    extra = {edit_id: float(other @ vector) for edit_id, other in others.items()}
-    best = sorted(extra, key=lambda edit_id: -extra[edit_id])[:k]
-    edits = dict(islice(edits.items(), k)) | in_force(views, view, best, now)
-    known = others | index.vectors([edit_id for edit_id in edits if edit_id not in others])
-    similarity, mentioned = near | extra, set(named)
+        near = index.search_whole(vector, more)
+        known = {edit_id: (cosine, own) for edit_id, cosine, own in near}
+        edits |= _in_force(views, view, [edit_id for edit_id in known if edit_id not in edits], now)
+    nearest = islice((edit_id for edit_id in known if edit_id in edits), k)
+    chosen = dict.fromkeys([*nearest, *(edit_id for edit_id in best if edit_id in edits)])
+    known = best | known
+    mentioned = set(named)
     return [
         Candidate(
-            edit, similarity[edit_id], edit_id in mentioned, known.get(edit_id),
+            edits[edit_id], known[edit_id][0], edit_id in mentioned, known[edit_id][1],
             view.relations.get(view.rows[edit_id].relation_hash),
         )
-        for edit_id, edit in edits.items()
+        for edit_id in chosen
     ]  # fmt: skip
+
+
+def _best_of(index: Index, vector: Vectors, ids: Sequence[str], k: int) -> dict[str, tuple[float, Vectors]]:
+    """The `k` nearest of these edits, with cosine and vector."""
+    held = index.vectors(ids)
+    if not held:
+        return {}
+    cosines = dots(np.stack(list(held.values())), vector).tolist()
+    found = zip(held, zip(cosines, held.values(), strict=True), strict=True)
+    return dict(sorted(found, key=lambda item: -item[1][0])[:k])
+
+
+def _in_force(views: Views, view: View, ids: Iterable[str], now: datetime) -> dict[str, AnyEdit]:
+    """Those of these edits that are in force now."""
+    edits = views.edits(view.head.namespace_id, [edit_id for edit_id in ids if edit_id in view.rows])
+    return {edit_id: edit for edit_id, edit in edits.items() if not expired(edit, now)}

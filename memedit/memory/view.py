@@ -27,7 +27,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 MAX_VIEWS = 256
-MAX_VECTORS = 400_000  # over all views; 600 MB at 384 dimensions
+MAX_VECTORS = 400_000  # over all views but the largest; 600 MB at 384 dimensions
 MAX_EDITS = 20_000  # that are kept parsed, over all views
 LOADED_WHOLE = 10_000  # a namespace of up to so many edits has them parsed when it is loaded, not one look-up at a time
 
@@ -72,7 +72,7 @@ class View:
         if row is not None:
             self.counts[row.kind] -= 1
             self.counts["slotless"] -= row.slotless
-            self.mentions.remove(edit_id)
+            self.mentions.remove(edit_id, row.names)
 
 
 class Views:
@@ -150,8 +150,7 @@ class Views:
                     self._edits.move_to_end((namespace_id, edit_id))
                     found[edit_id] = edit
         if missing := [edit_id for edit_id in ids if edit_id not in found]:
-            with self._ledger.reading() as reader:
-                read = reader.edits(namespace_id, missing)
+            read = self._ledger.edits(namespace_id, missing)
             found |= read
             with self._lock:
                 for edit_id, edit in read.items():
@@ -265,8 +264,13 @@ class Views:
 
     def _evict(self, *, keep: str) -> None:
         with self._lock:
-            while len(self._views) > 1 and (
-                len(self._views) > MAX_VIEWS or sum(len(view.rows) for view in self._views.values()) > MAX_VECTORS
-            ):
-                oldest = next(name for name in self._views if name != keep)
+            while len(self._views) > 1 and (len(self._views) > MAX_VIEWS or self._beside_largest() > MAX_VECTORS):
+                # The largest goes last: it takes so long to load that small ones may not drive it out.
+                largest = max(self._views, key=lambda name: len(self._views[name].rows))
+                oldest = next((name for name in self._views if name not in (keep, largest)), largest)
                 self._views.pop(oldest).close()
+
+    def _beside_largest(self) -> int:
+        """Edits in all views but the largest."""
+        sizes = [len(view.rows) for view in self._views.values()]
+        return sum(sizes) - max(sizes)

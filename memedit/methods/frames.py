@@ -6,12 +6,12 @@ one open. `context` is for models that follow instructions: one block of notes i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import AnyEdit
 from memedit.messages import Message, Request
+from memedit.text import as_data as as_data  # others take it from here
 from memedit.text import words
 
 OPEN, CLOSE = "<reference_notes>", "</reference_notes>"
@@ -20,7 +20,6 @@ NOTES = (
     "Where a note bears on what is asked, answer as if it were true, without mentioning the notes. "
     "Where none does, answer as if they were not there."
 )
-CONTROL = re.compile(r"<\|?(?=[\w/|])|\[(?=/?(?:INST|SYS|SEP|CLS|BOS|EOS)\b)")
 
 HEADER = (
     "Each text is followed by its answer. The reference says what is true; "
@@ -72,11 +71,6 @@ def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
         merged = replace(first, content=f"{first.content}\n\n{notes}", source=None)
         return request.with_messages([merged, *request.messages[1:]])
     return request.with_messages([Message("system", notes), *request.messages])
-
-
-def as_data(text: str) -> str:
-    """Edit text on one line, in which no delimiter, chat control token or role can be spelled out."""
-    return CONTROL.sub(lambda found: f"{found[0]} ", " ".join(text.split()))
 
 
 def _block(facts: Sequence[str], text: str) -> str:

@@ -1,0 +1,188 @@
+"""The features of a (query, edit) pair: from vectors that are there anyway, from the two texts, and from the other
+candidates of the same query. Nothing is embedded here.
+
+In scope means the same subject *and* the same relation, so most features are about one of the two; the third group
+lets the best of several near edits win, and moves the threshold with the query (RECIPE's sentinel, Chen et al. 2024,
+arXiv:2405.03279, learned there as a prompt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memedit.embedders.port import Vectors, dots
+from memedit.gate.reading import SLIP, Known, Reading, mention
+from memedit.text import FUNCTION_WORDS
+
+TEXT = (
+    "named", "exact", "tail named", "spelled", "initials", "strange names", "other words", "explained", "vague",
+    "no subject", "question", "length", "negated", "type fits", "type differs", "quoted", "missing", "voice differs",
+    "number differs", "swapped",
+)  # fmt: skip
+GEOMETRY = ("similarity", "about", "relation", "margin", "profile", "fit", "fit margin", "who")
+COMPETITION = (
+    "rank", "similarity lead", "about lead", "who lead", "named elsewhere", "sibling", "sibling fits better",
+    "nearest", "spread", "crowd",
+)  # fmt: skip
+FEATURES = (*TEXT, *GEOMETRY, *COMPETITION)
+SAME_RELATION = 0.5  # cosine; a contrast this close to the edit's own relation is no contrast
+CONTRASTS = tuple(
+    phrase.strip()
+    for phrase in """was born in; date of birth; place of death; died on; is buried in; cause of death;
+    lives in; nationality; native language; speaks the language; is married to; father; mother; child;
+    sibling; gender; religion; occupation; job title; works for the company; field of study;
+    was educated at; award received; political party; member of the team; plays the sport;
+    position on the team; plays the instrument; music genre; record label; chief executive; founder;
+    was founded in; headquarters; owner; parent company; manufacturer; product; price; opening hours;
+    phone number; number of employees; is located in; country; continent; capital city; head of state;
+    head of government; official language; currency; population; area; height; anthem; sister city;
+    neighbouring place; author; director; composer; performer; cast member; original language;
+    first broadcast on; publisher; release date; sequel; named after; designed by; discovered by;
+    material; colour; species; family; symptom; treatment; deadline; password; version;
+    programming language; operating system""".split(";")
+)
+"""What else may be asked of a subject. A query fits an edit's relation only if it fits it better than these."""
+
+
+def text_features(query: Reading, edit: Known) -> tuple[float, ...]:
+    """What the two texts tell, in the order of `TEXT`."""
+    named, places, name = max(((*mention(query, name), name) for name in edit.names), default=(0.0, (), ()))
+    inside = set(places)
+    other = [at for at, word in enumerate(query.words) if at not in inside and word not in FUNCTION_WORDS]
+    shared = {query.stems[at] for at in other} & edit.relation
+    foreign = [at for at in other if query.stems[at] not in shared]
+    strange = [at for at in foreign if query.is_name(at)]
+    goes_on = bool(places) and query.goes_on(min(places), max(places), strange)
+    content = {query.stems[at] for at in other}
+    return (
+        named,
+        float(named >= SLIP and not goes_on),
+        float(any(name[-1] in query.words for name in edit.names if len(name) > 1)),
+        max((len(trigrams & query.trigrams) / len(trigrams) for trigrams in edit.trigrams), default=0.0),
+        float(bool(edit.initials & query.initials)),
+        min(len(strange), 4) / 4,
+        min(len(foreign), 12) / 12,
+        len(shared) / len(content) if content else 0.5,
+        float(not edit.relation),
+        float(not edit.names),
+        float(query.asks),
+        min(len(query.words), 40) / 40,
+        float(query.negated),
+        float(query.wants is not None and query.wants == edit.gives),
+        float(query.wants is not None and edit.gives is not None and query.wants != edit.gives),
+        float(query.quotes),
+        1 - len(query.stem_set & edit.relation) / len(edit.relation) if edit.relation else 0.5,
+        float(query.passive != edit.passive),
+        float(bool(query.numbers) and any(word.isdigit() and word not in query.numbers for word in name)),
+        float(named < SLIP and goes_on),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The contrasts, (m, d), and two learned linear maps out of the embedder's space, (h, d) each.
+
+    Args:
+        contrasts: Vectors of `CONTRASTS`.
+        asked: To what is asked about a subject, where wordings of one relation lie together.
+        subject: To whom it is asked about, where names of one thing lie together.
+
+    Without maps it has learned nothing, and serves any embedder.
+    """
+
+    contrasts: Vectors
+    asked: Vectors | None = None
+    subject: Vectors | None = None
+
+    @cached_property
+    def others(self) -> Vectors:
+        """The contrasts through `asked`, of unit length."""
+        return _unit(_through(self.asked, self.contrasts))
+
+
+def geometry(query: Vectors, keys: Vectors, relations: Vectors, head: Head) -> Vectors:
+    """What the vectors tell, in the order of `GEOMETRY`.
+
+    What a key holds beside its relation stands for its subject. The query less that part is what is asked *about* the
+    subject; it is compared with the edit's relation, plainly and through the head.
+
+    Shapes:
+        query (d,); keys, relations (n, d), of unit length; result (n, len(GEOMETRY)).
+    """
+    contrasts = head.contrasts
+    similarity, relation = dots(keys, query), dots(relations, query)
+    shared = np.einsum("ij,ij->i", keys, relations)
+    rest = np.sqrt(np.maximum(1 - shared**2, 1e-6))
+    about = (similarity - shared * relation) / rest
+    size = np.sqrt(np.maximum(1 - about**2, 1e-6))
+    near = dots(contrasts, relations)
+    answers, key_answers = dots(contrasts, query), dots(contrasts, keys)
+    along = (key_answers - near * shared) / rest
+    against = (answers[:, None] - about * along) / size
+    against[near >= SAME_RELATION] = -1
+    # The relation text has no part along the subject, so its own fit needs only the new length.
+    margin = relation / size - against.max(axis=0)
+    lean, leans = answers - answers.mean(), key_answers - key_answers.mean(axis=0)
+    profile = (lean @ leans) / np.maximum(np.linalg.norm(lean) * np.linalg.norm(leans, axis=0), 1e-6)
+
+    sought = _through(head.asked, relations)
+    along = (_through(head.asked, keys) - shared[:, None] * sought) / rest[:, None]
+    asked = _unit(_through(head.asked, query) - about[:, None] * along)
+    fit = np.einsum("ij,ij->i", asked, _unit(sought))
+    others = dots(head.others, asked)
+    others[near >= SAME_RELATION] = -1
+    ours = _through(head.subject, relations)
+    theirs = _through(head.subject, query) - relation[:, None] * ours
+    who = np.einsum("ij,ij->i", _unit(theirs), _unit(_through(head.subject, keys) - shared[:, None] * ours))
+    return np.column_stack((similarity, about, relation, margin, profile, fit, fit - others.max(axis=0), who))
+
+
+def competition(names: Sequence[object], text: Vectors, vectors: Vectors) -> Vectors:
+    """What the other candidates tell, in the order of `COMPETITION`.
+
+    Args:
+        names: Whom each candidate is about; equal for the same subject.
+    """
+    count = len(names)
+    similarity, about, fit, who = (vectors[:, GEOMETRY.index(name)] for name in ("similarity", "about", "fit", "who"))
+    same = np.array([[one == other for other in names] for one in names])
+    siblings = same & ~np.eye(count, dtype=bool)
+    has = siblings.any(axis=1)
+    fits = fit + similarity
+    return np.column_stack(
+        (
+            1 / (1 + (~same & (similarity[None, :] > similarity[:, None])).sum(axis=1)),
+            _lead(similarity, ~same),
+            _lead(about, ~same),
+            _lead(who, ~same),
+            np.where(same, 0.0, text[:, TEXT.index("exact")]).max(axis=1),
+            has,
+            np.where(has, np.clip(np.where(siblings, fits, -9.0).max(axis=1) - fits, -1, 1), 0.0),
+            np.full(count, similarity.max()),
+            np.full(count, similarity.std()),
+            np.full(count, min(count, 16) / 16),
+        )
+    ).astype(np.float32)
+
+
+def _lead(values: Vectors, others: NDArray[np.bool_]) -> Vectors:
+    """By how much each value is above the largest of the others, (n,), within half a unit. others (n, n)."""
+    led: Vectors = np.clip(values - np.where(others, values, -1.0).max(axis=1), -0.5, 0.5)
+    return led
+
+
+def _through(mapping: Vectors | None, vectors: Vectors) -> Vectors:
+    """A linear map of a vector, or of each row."""
+    if mapping is None:
+        return vectors
+    return dots(mapping, vectors) if vectors.ndim == 1 else dots(vectors, mapping)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return unit

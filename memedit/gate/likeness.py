@@ -1,0 +1,54 @@
+"""Likeness: how Feedback and Patches are judged, whatever gate judges the Facts.
+
+A situation (MemPrompt, Madaan et al. 2022) and a condition (language patches, Murty et al. 2022) are no statements
+about a subject; what counts is how like the input is to them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from memedit.edits import Fact
+from memedit.gate.port import Verdict
+from memedit.memory import Candidate, Recalled
+
+ALIKE = {"feedback": 0.70, "patch": 0.45}
+"""Cosine at which a situation, or a condition, applies with probability 0.5. A condition is a property of a text, which
+lies less near to it than a question does to its like."""
+STEEPNESS = 20.0  # how fast the probability rises with the cosine around that
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like the input is to what an edit is kept under (cosine)."""
+
+    similarity: float
+    kind: str
+
+    def reasons(self) -> tuple[str, ...]:
+        """In words."""
+        return (f"similarity {self.similarity:.2f} to its {'situation' if self.kind == 'feedback' else 'condition'}",)
+
+    def numbers(self) -> dict[str, float]:
+        """By name."""
+        return {"similarity": self.similarity}
+
+
+def likeness(candidate: Candidate) -> Verdict:
+    """The verdict on Feedback or a Patch."""
+    kind = candidate.edit.kind
+    probability = 1 / (1 + math.exp(-STEEPNESS * (candidate.similarity - ALIKE[kind])))
+    return Verdict(candidate.edit, probability, probability >= 0.5, Likeness(candidate.similarity, kind))
+
+
+def facts(recalled: Recalled) -> list[Candidate]:
+    """The candidates that are Facts, nearest first."""
+    return [found for found in recalled.candidates if isinstance(found.edit, Fact)]
+
+
+def with_the_others(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The verdicts on its Facts and, by likeness, on its other kinds of edit; most probable first."""
+    others = (likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE)
+    return sorted([*verdicts, *others], key=lambda verdict: -verdict.probability)

@@ -1,0 +1,124 @@
+"""Fitting the gate's network: cross-entropy over the three roles, stopped early, then calibrated by a temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from memedit.embedders.port import Vectors
+from memedit.errors import MissingExtra
+from memedit.gate.scorer import Network, softmax
+
+try:
+    import torch
+    from torch.nn.functional import cross_entropy
+except ModuleNotFoundError as missing:
+    raise MissingExtra("local", package="torch") from missing
+
+HIDDEN = 32
+EPOCHS = 12
+BATCH = 1_024
+HELD_OUT = 0.1  # share of the rows by whose loss training is stopped
+TEMPERATURES = np.geomspace(0.5, 3.0, 60)
+
+
+@dataclass
+class Table:
+    """Rows of features and what they are.
+
+    Args:
+        features: With and without a head, each row (features,).
+        roles: 0 out of scope, 1 direct, 2 bridge.
+        parts: Folds a row belongs to: its edit's, and those of the edits its question is in scope of.
+        subjects: Whom its question asks about.
+    """
+
+    features: tuple[list[Vectors], list[Vectors]] = field(default_factory=lambda: ([], []))
+    roles: list[int] = field(default_factory=list)
+    parts: list[frozenset[int]] = field(default_factory=list)
+    subjects: list[frozenset[str]] = field(default_factory=list)
+
+    def add(
+        self, features: tuple[Vectors, Vectors], role: int, parts: frozenset[int], subjects: frozenset[str]
+    ) -> None:
+        for kind in (0, 1):
+            self.features[kind].append(features[kind])
+        self.roles.append(role)
+        self.parts.append(parts)
+        self.subjects.append(subjects)
+
+    def without(self, part: int, subjects: Collection[str]) -> Table:
+        """The rows that touch neither a fold nor any of the subjects."""
+        kept = [
+            at for at in range(len(self.roles)) if part not in self.parts[at] and self.subjects[at].isdisjoint(subjects)
+        ]
+        return Table(
+            ([self.features[0][at] for at in kept], [self.features[1][at] for at in kept]),
+            [self.roles[at] for at in kept],
+            [self.parts[at] for at in kept],
+            [self.subjects[at] for at in kept],
+        )
+
+
+def fit_network(table: Table, kind: int, *, seed: int = 0) -> Network:
+    """A network for features of a kind: 0 with a head, 1 without."""
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.from_numpy(np.stack(table.features[kind]))
+    roles = torch.tensor(table.roles)
+    mean, scale = features.mean(0), features.std(0).clamp_min(1e-3)
+    inputs = ((features - mean) / scale).clamp(-5, 5)
+    order = torch.randperm(len(inputs), generator=generator)
+    held = order[: int(len(order) * HELD_OUT)]
+    learned = order[len(held) :]
+    sizes = (inputs.shape[1], HIDDEN, HIDDEN, 3)
+    weights = [
+        torch.nn.Parameter(torch.randn(out, into, generator=generator) * (2 / into) ** 0.5)
+        for into, out in pairwise(sizes)
+    ]
+    biases = [torch.nn.Parameter(torch.zeros(out)) for out in sizes[1:]]
+
+    def logits(rows: torch.Tensor) -> torch.Tensor:
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            rows = torch.relu(rows @ weight.T + bias)
+        return rows @ weights[-1].T + biases[-1]
+
+    steps = EPOCHS * max(len(learned) // BATCH, 1)
+    optimizer = torch.optim.AdamW([*weights, *biases], lr=3e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + EPOCHS)
+    best, kept = np.inf, [one.detach().clone() for one in (*weights, *biases)]
+    for _ in range(EPOCHS):
+        shuffled = learned[torch.randperm(len(learned), generator=generator)]
+        for start in range(0, max(len(shuffled) - BATCH + 1, 1), BATCH):
+            chosen = shuffled[start : start + BATCH]
+            loss = cross_entropy(logits(inputs[chosen]), roles[chosen])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        with torch.no_grad():
+            on_held = float(cross_entropy(logits(inputs[held]), roles[held])) if len(held) else 0.0
+        if on_held < best:
+            best, kept = on_held, [one.detach().clone() for one in (*weights, *biases)]
+    layers = tuple((kept[at].numpy(), kept[at + 3].numpy()) for at in range(3))
+    return Network(mean.numpy(), scale.numpy(), layers)
+
+
+def fit_temperature(networks: Sequence[Network], table: Table, kind: int) -> float:
+    """The temperature at which the networks are calibrated best on rows of folds they did not see (log loss)."""
+    logits, roles = [], []
+    own = [next(iter(parts)) if len(parts) == 1 else None for parts in table.parts]
+    for part, network in enumerate(networks):
+        rows = [at for at, fold in enumerate(own) if fold == part]
+        if rows:
+            logits.append(network.logits(np.stack([table.features[kind][at] for at in rows])))
+            roles.append(np.array([table.roles[at] for at in rows]))
+    found, right = np.concatenate(logits), np.concatenate(roles)
+
+    def loss(temperature: float) -> float:
+        shares = softmax(found / temperature)[np.arange(len(right)), right]
+        return float(-np.log(np.maximum(shares, 1e-9)).mean())
+
+    return float(min(TEMPERATURES, key=loss))

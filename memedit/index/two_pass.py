@@ -1,0 +1,82 @@
+"""Search in two passes: bounds from a few principal axes over the nearest inverted lists, then exact products.
+
+Inverted lists are those of IVF (Jégou et al. 2011). Nothing is on disk: they are made when a namespace is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from memedit.embedders.port import Vectors, dots
+from memedit.index.exact import ExactIndex
+from memedit.index.inverted import InvertedLists
+
+SMALL = 16_384  # vectors; up to so many one pass over everything is as fast
+VISITED = 120_000  # vectors the first pass looks at
+FIRST = 128  # best bounds whose exact products come first
+MOST = 5_000  # further ones at most
+
+
+class TwoPassIndex(ExactIndex):
+    """The vectors as in `ExactIndex`, and beside them inverted lists that bound their product with a query.
+
+    The first pass takes the bounds. The second takes the exact product of every vector whose bound reaches the `k`-th
+    best product, so that an easy query costs little and a hard one more. It differs from exact search where a product
+    exceeds its bound (which is rare), and with more than `VISITED` vectors, where the first pass looks at the nearest
+    lists only. Up to `SMALL`, and for a `k` that asks for much of what is there, it is the search of `ExactIndex`.
+    """
+
+    name = "two-pass"
+
+    def clear(self) -> None:
+        super().clear()
+        self._lists: InvertedLists | None = None
+
+    def put(self, ids: Sequence[str], vectors: Vectors) -> None:
+        if self._lists is not None:
+            self.remove(ids)
+        before = len(self._ids)
+        super().put(ids, vectors)
+        if self._lists is not None:
+            self._lists.append(before, self._matrix[before : len(self._ids)])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        if self._lists is None:
+            super().remove(ids)
+            return
+        for edit_id in ids:
+            if (row := self._row.get(edit_id)) is not None:
+                super().remove([edit_id])
+                self._lists.remove(row, last=len(self._ids))
+
+    def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
+        wide = max(FIRST, 4 * k)
+        if k < 1 or len(self._ids) <= max(SMALL, 8 * wide) or 2 * wide > VISITED:
+            return super().search(vector, k)
+        self._check(len(vector))
+        rows, bounds = self._current_lists().bounds(vector, VISITED)
+        best = np.argpartition(bounds, -wide)[-wide:]
+        chosen = rows[best]
+        products = dots(self._matrix[chosen], vector)
+        least = np.partition(products, -k)[-k]
+        bounds[best] = -np.inf
+        more = np.flatnonzero(bounds >= least)
+        if len(more) > MOST:
+            more = more[np.argpartition(bounds[more], -MOST)[-MOST:]]
+        if len(more):
+            chosen = np.concatenate((chosen, rows[more]))
+            products = np.concatenate((products, dots(self._matrix[rows[more]], vector)))
+        top = np.argpartition(products, -k)[-k:]
+        top = top[np.argsort(-products[top], kind="stable")]
+        return [
+            (self._ids[row], score) for row, score in zip(chosen[top].tolist(), products[top].tolist(), strict=True)
+        ]
+
+    def _current_lists(self) -> InvertedLists:
+        """The lists, made anew where half as many vectors again have come since, or half have gone."""
+        count = len(self._ids)
+        if self._lists is None or not self._lists.learned / 2 <= count <= 1.5 * self._lists.learned:
+            self._lists = InvertedLists(self._matrix[:count], one_list_up_to=VISITED)
+        return self._lists
