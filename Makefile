@@ -1,6 +1,7 @@
 # make demo    the bundled model, edited, asked and undone (a few minutes)
 # make test    all tests
 # make check   formatting, types, import layers
+# make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (15 minutes)
 # make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check gate bench clean
 
 demo: .venv/.demo
 	$(BIN)/memedit demo
@@ -23,6 +24,11 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+gate: .venv/.dev
+	test -n "$$MEMEDIT_DATA"  # the folder with the benchmark files
+	$(BIN)/python bench/gate.py train memedit/data/gate --judged bench/out/judged.pkl
+	$(BIN)/python bench/gate.py show bench/out/judged.pkl
 
 bench: .venv/.dev
 	mkdir -p bench/out

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +67,10 @@ def main() -> None:
     began = time.perf_counter()
     gate = train(sets, out=options.out, recipe=Recipe(epochs=options.epochs, shown=options.shown, bf16=options.bf16))
     print(f"trained in {time.perf_counter() - began:.0f} s; {(options.out / 'gate.json').read_text()}")
+    gates = (gate, EmbeddingGate.fit(*sets))
     for test in tests:
         asked = ask_all([test])
-        for one in (gate, EmbeddingGate.fit(*sets)):
+        for one in gates:
             measure(one, test.name, asked)
 
 
@@ -126,11 +127,13 @@ def measure(gate: Gate, name: str, asked: Sequence[Asked]) -> None:
         f"{gate.name} on {name}: AUROC {roc_auc_score(truth, -scores):.3f}, "
         f"average precision {average_precision_score(truth, -scores):.3f}; {1000 * each:.0f} ms a query"
     )
-    share: Callable[[str, bool], float] = lambda group, wanted: float(  # noqa: E731
-        np.mean([one.passed for place, label, one in rows if place == group and (label != "out") == wanted] or [np.nan])
-    )
     for group in dict.fromkeys(group for group, _, _ in rows):
-        print(f"  {group}: let through {share(group, True):.1%} in scope, {share(group, False):.2%} out of scope")
+        passed: dict[str, list[bool]] = {"in scope": [], "out of scope": []}
+        for place, label, verdict in rows:
+            if place == group:
+                passed["out of scope" if label == "out" else "in scope"].append(verdict.passed)
+        said = (f"{np.mean(part):.2%} of {len(part)} {name}" for name, part in passed.items() if part)
+        print(f"  {group}: let through {', '.join(said)}")
 
 
 if __name__ == "__main__":

@@ -32,38 +32,39 @@ DUNE = tuple(
 CLAIMS = ("fact_verification/fever_symmetric_v0.2_dev.jsonl",)
 CROWD = (("counterfact", COUNTERFACT), ("counterfact", FLAT), ("zsre", ZSRE))
 PLAIN = 0.25  # share of the made edits that are bare statements
-SUBJECTS = 3_500
+SUBJECTS = 1_200
+MQUAKE_EDITS = 1_000
 FLAT_ASKED = 2_500  # cases of the flat file that are asked; all of them lie in memory
 
 
 def training_sets(data: Path, *, seed: int = 0) -> list[ScopeSet]:
     """Every set, the measured ones first."""
     rng = random.Random(seed)
-    flat = _cases(data, "counterfact", *FLAT)
-    official = _cases(data, "counterfact", *COUNTERFACT)
+    flat = cases(data, "counterfact", *FLAT)
+    official = cases(data, "counterfact", *COUNTERFACT)
     known = {case.id for case in official}
     some = rng.sample([case for case in flat if case.id not in known], FLAT_ASKED)
     with_subset = set(json.loads((data / "mquake/mquake_2002_case_ids.json").read_text()))
     mquake = [
         case
-        for case in _cases(data, "mquake", "mquake/mquake_cf_3k.jsonl")
+        for case in cases(data, "mquake", "mquake/mquake_cf_3k.jsonl")
         if int(case.id.partition(":")[2]) in with_subset
     ]
     return [
         scope_set("counterfact", official, fill=flat),
         scope_set(
             "counterfact queries",
-            _cases(data, "counterfact", "counterfact/counterfact_postedit_queries.jsonl"),
+            cases(data, "counterfact", "counterfact/counterfact_postedit_queries.jsonl"),
             fill=flat,
         ),
-        scope_set("zsre", _cases(data, "zsre", *ZSRE)),
-        scope_set("wiki_counterfact", _cases(data, "wiki_counterfact", "knowedit/wiki_counterfact_train.jsonl")),
-        scope_set("wiki_recent", _cases(data, "wiki_recent", "knowedit/wiki_recent_train.jsonl")),
+        scope_set("zsre", cases(data, "zsre", *ZSRE)),
+        scope_set("wiki_counterfact", cases(data, "wiki_counterfact", "knowedit/wiki_counterfact_train.jsonl")),
+        scope_set("wiki_recent", cases(data, "wiki_recent", "knowedit/wiki_recent_train.jsonl")),
         scope_set("mquake 2002", mquake),
-        scope_set("dune", _cases(data, "dune", *DUNE)),
-        scope_set("fever_symmetric", _cases(data, "fever_symmetric", *CLAIMS)),
+        scope_set("dune", cases(data, "dune", *DUNE)),
+        scope_set("fever_symmetric", cases(data, "fever_symmetric", *CLAIMS)),
         _training(scope_set("counterfact flat", some, fill=flat)),
-        _training(scope_set("mquake edits", _cases(data, "mquake", "mquake/mquake_scope_train.jsonl"))),
+        _training(scope_set("mquake edits", cases(data, "mquake", "mquake/mquake_scope_train.jsonl")[:MQUAKE_EDITS])),
         trex(data, seed=seed),
         aliases(data, seed=seed),
         everyday(seed=seed),
@@ -191,7 +192,8 @@ def _training(one: ScopeSet) -> ScopeSet:
     return ScopeSet(one.name, one.edits, one.questions, only_training=True)
 
 
-def _cases(data: Path, benchmark: str, *files: str) -> tuple[Case, ...]:
+def cases(data: Path, benchmark: str, *files: str) -> tuple[Case, ...]:
+    """The cases of some files of a benchmark."""
     return read(find_benchmark(benchmark), [data / file for file in files]).cases
 
 
@@ -220,7 +222,7 @@ def crowd(data: Path, count: int, *, seed: int = 0) -> tuple[list[Fact], Counter
                 kept[slot] = fact
                 origin[source] += 1
 
-    official, flat, zsre = (_cases(data, name, *files) for name, files in CROWD)
+    official, flat, zsre = (cases(data, name, *files) for name, files in CROWD)
     asked = {case.id for case in official}
     take((edit for case in official for edit in case.edits if isinstance(edit, Fact)), "CounterFact, asked")
     take(

@@ -13,7 +13,8 @@ import pytest
 
 from memedit import EditableLLM, EditMemory, Fact, Feedback, Patch
 from memedit.edits import AnyEdit
-from memedit.errors import CapabilityMissing, RunRejected, UnsupportedModel
+from memedit.errors import CapabilityMissing, GateUnusable, RunRejected
+from memedit.gate import as_gate
 from memedit.gate.asking import AskingGate
 from memedit.gate.cascade import Cascade
 from memedit.gate.embedding import EmbeddingGate
@@ -118,6 +119,15 @@ def test_the_embedding_gate_is_seracs_equation() -> None:
     wider = EmbeddingGate(2.0, threshold=0.5).decide(recalled("Who?", (RHINE, 0.5)))[0]
     assert wider.passed
     assert wider.probability == pytest.approx(math.exp(-0.25))
+
+
+def test_gates_are_found_by_name() -> None:
+    assert as_gate("embedding").decide(recalled("Who?", (ACME, 1.0)))[0].passed
+    near, far = (as_gate(f"embedding:{radius}").decide(recalled("Who?", (ACME, 0.8)))[0] for radius in (2, 0.2))
+    assert near.probability > 0.9
+    assert far.probability < 0.1
+    with pytest.raises(GateUnusable, match="no radius"):
+        as_gate("embedding:wide")
 
 
 def test_a_radius_is_positive() -> None:
@@ -381,22 +391,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[CrossEncoderGate,
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("gate") / "out"
-    recipe = Recipe(k=4, negatives=3, held_out=0.3, epochs=1, batch_size=2, learning_rate=2e-4, max_length=40)
+    recipe = Recipe(
+        k=2, negatives=2, held_out=0.3, epochs=6, patience=12, batch_size=4, learning_rate=3e-4, max_length=40
+    )
     return train([companies(8)], out=folder, recipe=recipe), folder
 
 
 @pytest.mark.model
 def test_a_trained_cross_encoder_tells_the_roles(trained: tuple[CrossEncoderGate, Path]) -> None:
-    gate, _ = trained
-    scope = companies(8)
+    """Of two facts of one company each: most of these companies it has not learned from."""
+    gate, folder = trained
     right = total = 0
-    for asked in ask_all([scope], k=4):
+    for asked in ask_all([companies(15)], k=2):
         verdicts = by_id(gate.decide(asked.recalled))
         for found, label in asked.judged:
             verdict = verdicts[found.edit.id]
             right += (verdict.role if verdict.passed else "out") == label
             total += 1
-    assert right / total > 0.9
+    assert total > 80
+    assert right / total > 0.75  # with nothing in scope it would be 0.68
+    assert json.loads((folder / "gate.json").read_text())["scores"]["auroc"] > 0.85
 
 
 @pytest.mark.model
@@ -442,6 +456,15 @@ def test_all_pairs_of_all_queries_go_through_the_model_together(
 
 
 @pytest.mark.model
+def test_a_trained_gate_is_found_by_its_folder(trained: tuple[CrossEncoderGate, Path]) -> None:
+    gate = as_gate(trained[1], threshold=0.9)
+    assert gate.name == "cross_encoder"
+    assert gate.decide(recalled("Who?", (ACME, 0.9)))[0].numbers == pytest.approx(
+        trained[0].decide(recalled("Who?", (ACME, 0.9)))[0].numbers, abs=1e-5
+    )
+
+
+@pytest.mark.model
 def test_a_gates_folder_is_not_written_over(trained: tuple[CrossEncoderGate, Path]) -> None:
     from memedit.gate.train_cross_encoder import train
 
@@ -450,12 +473,12 @@ def test_a_gates_folder_is_not_written_over(trained: tuple[CrossEncoderGate, Pat
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("card", ['{"format": 99}', '{"format": 1}', "[]", "no json"])
+@pytest.mark.parametrize("card", ['{"kind": "cross_encoder", "format": 99}', '{"kind": "evidence"}', "[]", "no json"])
 def test_a_strange_card_is_refused(card: str, tmp_path: Path) -> None:
     from memedit.gate.cross_encoder import read_setting
 
     (tmp_path / "gate.json").write_text(card)
-    with pytest.raises(UnsupportedModel, match=r"gate\.json"):
+    with pytest.raises(GateUnusable, match=r"gate\.json"):
         read_setting(tmp_path)
 
 
@@ -467,9 +490,9 @@ def test_a_model_without_scores_in_scope_is_refused(tmp_path: Path) -> None:
     from memedit.gate.train_cross_encoder import bundled_encoder
 
     two = CrossEncoder(str(bundled_encoder()), num_labels=2)
-    with pytest.raises(UnsupportedModel, match="LABEL_0, LABEL_1"):
+    with pytest.raises(GateUnusable, match="LABEL_0, LABEL_1"):
         CrossEncoderGate(two)
-    with pytest.raises(UnsupportedModel, match="could be loaded"):
+    with pytest.raises(GateUnusable, match="could be loaded"):
         CrossEncoderGate(tmp_path / "nothing")
 
 

@@ -73,7 +73,7 @@ def _with_namesakes(
     facts: Mapping[str, Fact],
     namesakes: Mapping[tuple[str, ...], set[str]],
 ) -> Question:
-    """With the edits of other cases that are about a name in the prompt as unsure, where relations cannot be compared."""
+    """With other cases' edits about a name in the prompt as unsure, where their relations cannot be compared."""
     known = bool(probe.relation) or any(PROPERTY_ID.fullmatch(relation) for _, relation, _ in probe.rests_on)
     own = {edit.id for edit in case.edits}
     asked = words(probe.prompt)

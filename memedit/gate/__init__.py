@@ -40,6 +40,6 @@ def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
     kind = plugin("gates", name)
     if kind is None:
         raise GateUnusable(
-            f"`{str(source):.80}` is neither a gate's folder nor a kind of gate.", do=f"known kinds: {schemes('gates')}"
+            f"`{source!s:.80}` is neither a gate's folder nor a kind of gate.", do=f"known kinds: {schemes('gates')}"
         )
     return kind.load(argument, **options) if argument else kind(**options)  # type: ignore[attr-defined, no-any-return]

@@ -108,6 +108,11 @@ class AskingGate(Gate):
         ]
 
     @classmethod
+    def load(cls, source: str, **options: Any) -> Self:
+        """`asking:MODEL`, a model as `as_llm` names it. options: as for the class."""
+        return cls(source, **options)
+
+    @classmethod
     def fit(cls, llm: Any, *sets: ScopeSet, embedder: Any = None, k: int = 4, **how: Any) -> Self:
         """A gate whose probabilities fit what is in scope here, with the threshold that gives the best F1.
 

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from memedit.edits import AnyEdit, Fact
-from memedit.errors import MissingExtra, UnsupportedModel
+from memedit.errors import GateUnusable, MissingExtra
 from memedit.gate.fitting import Calibration
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Verdict
@@ -30,7 +30,7 @@ except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="sentence-transformers") from missing
 
 CARD = "gate.json"
-FORMAT = 1
+KIND, FORMAT = "cross_encoder", 1
 
 Shown = Literal["text", "key"]
 """What the model sees of a Fact: its `text`, or its `key_text`, which leaves the object out."""
@@ -64,10 +64,10 @@ class CrossEncoderGate(Gate):
         options: Passed to `CrossEncoder` (device, …).
 
     Raises:
-        UnsupportedModel: There is no cross-encoder with such outputs.
+        GateUnusable: There is no cross-encoder with such outputs.
     """
 
-    name = "cross-encoder"
+    name = "cross_encoder"
 
     def __init__(
         self, model: str | Path | CrossEncoder, *, threshold: float | None = None, setting: Setting | None = None,
@@ -79,6 +79,11 @@ class CrossEncoderGate(Gate):
         self._batch_size = batch_size
         self._lock = threading.Lock()  # a tokenizer's truncation is not to be set by two threads at once
         _check_outputs(self.model)
+
+    @classmethod
+    def load(cls, source: str | Path, **options: Any) -> Self:
+        """`cross_encoder:FOLDER_OR_HUB_ID`. options: as for the class."""
+        return cls(source, **options)
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
         return self.decide_many([recalled])[0]
@@ -118,34 +123,32 @@ def read_setting(folder: Path) -> Setting:
     """What `gate.json` in this folder says; the defaults where there is none.
 
     Raises:
-        UnsupportedModel: It cannot be read, or was written by a newer memedit.
+        GateUnusable: It cannot be read, tells of another kind of gate, or was written by a newer memedit.
     """
     card = folder / CARD
     if not card.is_file():
         return Setting()
     try:
         known = json.loads(card.read_text(encoding="utf-8"))
-        if known["format"] != FORMAT:
-            raise UnsupportedModel(
-                f"{card} has format {known['format']}, and this memedit reads {FORMAT}.",
-                do="update memedit, or train the gate again",
-            )
+        if known["kind"] != KIND or known["format"] != FORMAT:
+            raise ValueError(f"kind {known['kind']}, format {known['format']}; expected {KIND}, {FORMAT}")
         told = known["setting"]
-        if told["shown"] not in ("text", "key"):
+        if told["shown"] not in get_args(Shown):
             raise ValueError(f"shown is {told['shown']!r}")
         calibration = Calibration(*(float(told[name]) for name in ("temperature", "out", "bridge")))
         return Setting(float(told["threshold"]), calibration, told["shown"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UnsupportedModel):
-            raise
-        raise UnsupportedModel(f"{card} is not the card of a gate: {error!r}.", do="train the gate again") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise GateUnusable(
+            f"`{card}` is not the card of a cross-encoder gate: {error!r}.",
+            do="train the gate again with this memedit, or update memedit",
+        ) from error
 
 
 def _load(source: str, options: dict[str, Any]) -> CrossEncoder:
     try:
         return CrossEncoder(source, **options)
     except (OSError, ValueError) as error:
-        raise UnsupportedModel(
+        raise GateUnusable(
             f"No cross-encoder could be loaded from `{source}`: {error}".split("\n")[0],
             do="give a local folder with the model, or a hub id this machine can reach",
         ) from error
@@ -155,7 +158,7 @@ def _check_outputs(model: CrossEncoder) -> None:
     names = model.config.id2label
     known = [str(names[place]) for place in sorted(names)]
     if len(known) != 1 and known != list(LABELS):
-        raise UnsupportedModel(
+        raise GateUnusable(
             f"The cross-encoder's outputs are {', '.join(known)}; expected {', '.join(LABELS)}, or a single one.",
             do="use a model with one output (a reranker), or train one with memedit.gate.train_cross_encoder",
         )

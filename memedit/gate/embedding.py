@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from memedit.errors import GateUnusable
 from memedit.gate.examples import ScopeSet
 from memedit.gate.fitting import best_threshold, need_both
 from memedit.gate.likeness import facts, with_the_others
@@ -60,6 +61,18 @@ class EmbeddingGate(Gate):
             raise ValueError(f"radius is greater than 0, not {radius}")
         self.radius = radius
         self.threshold = threshold
+
+    @classmethod
+    def load(cls, source: str, **options: Any) -> Self:
+        """`embedding:RADIUS`. options: as for the class.
+
+        Raises:
+            GateUnusable: It is no number.
+        """
+        try:
+            return cls(float(source), **options)
+        except ValueError as error:
+            raise GateUnusable(f"`{source:.40}` is no radius.", do="give a number above 0: embedding:0.46") from error
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
         return with_the_others(recalled, (self._verdict(found) for found in facts(recalled)))

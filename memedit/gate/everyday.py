@@ -1,5 +1,5 @@
 """Scope examples of daily life, made of the shipped phrasings: invented subjects, asked for what an edit says of them,
-for something else, under another name, and for what lies one step further.
+for something else, under another name, for what lies one step further, and strangers asked for the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Relation = Mapping[str, Any]
 ASKED_OF = {"person": "person", "place": "city", "company": "company"}
 """Of what kind an object of this type is, so that the next step of a two-step question can be asked of it."""
 PLAIN = 0.3  # share of edits that are bare statements, without subject and template
+STRANGERS = 6  # names of each kind of which nothing is in memory
 
 
 @cache
@@ -39,7 +40,10 @@ def everyday(*, seed: int = 0) -> ScopeSet:
     edits: list[Fact] = []
     questions: list[Question] = []
     for kind, (record, relations) in kinds().items():
-        for name in record["names"]:
+        names = rng.sample(record["names"], len(record["names"]))
+        for name in names[:STRANGERS]:
+            questions += (_about(rng.choice(_wordings(one)), name, "neighbourhood") for one in relations)
+        for name in names[STRANGERS:]:
             held = rng.sample(relations, (len(relations) + 1) // 2)
             ids = {relation["relation"]: f"everyday-{len(edits) + at}" for at, relation in enumerate(held)}
             edits += [_edit(name, kind, one, ids[one["relation"]], rng) for one in held]
@@ -61,7 +65,7 @@ def _edit(name: str, kind: str, relation: Relation, edit_id: str, rng: random.Ra
 def _asked(
     name: str, aliases: Sequence[str], relation: Relation, ids: Mapping[str, str], rng: random.Random
 ) -> Iterator[Question]:
-    wordings = [*relation["questions"], *relation["statements"]]
+    wordings = _wordings(relation)
     edit_id = ids.get(relation["relation"])
     if edit_id is None:
         yield from (_about(text, name, "same subject") for text in rng.sample(wordings, 2))
@@ -75,6 +79,10 @@ def _asked(
     if further := ASKED_OF.get(relation["value"]):
         step = rng.choice(rng.choice(kinds()[further][1])["questions"])
         yield _about(step, relation["noun"].replace(SLOT, name), "two hops", bridges=here)
+
+
+def _wordings(relation: Relation) -> list[str]:
+    return [*relation["questions"], *relation["statements"]]
 
 
 def _about(template: str, name: str, group: str, **scope: frozenset[str]) -> Question:

@@ -19,6 +19,7 @@ from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, 
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.reading import Known, know, read
+from memedit.gate.roles import softmax
 from memedit.gate.scorer import Network, Scorer
 from memedit.memory import Candidate, Recalled
 
@@ -126,7 +127,7 @@ class EvidenceGate(Gate):
         features = _features(recalled, found, known, head)
         logits = network.logits(features)
         logits[:, 1:] += np.array([[one.edit.radius] for one in found if isinstance(one.edit, Fact)])
-        shares = scorer.softmax(logits)
+        shares = softmax(logits)
         return [
             self._verdict(one, network, row, " ".join(edit.names[0]) if edit.names else "", share)
             for one, edit, row, share in zip(found, known, features, shares.tolist(), strict=True)

@@ -30,6 +30,9 @@ COMPETITION = (
     "nearest", "spread", "crowd",
 )  # fmt: skip
 FEATURES = (*TEXT, *GEOMETRY, *COMPETITION)
+CROWD = {"similarity": 0.5, "about": 0.45, "who": 0.5}
+"""What the best of many other subjects comes to: where few edits are in memory, one has to do better than this too."""
+LEAD = 0.4  # a larger lead counts as this much
 SAME_RELATION = 0.5  # cosine; a contrast this close to the edit's own relation is no contrast
 CONTRASTS = tuple(
     phrase.strip()
@@ -157,9 +160,9 @@ def competition(names: Sequence[object], text: Vectors, vectors: Vectors) -> Vec
     return np.column_stack(
         (
             1 / (1 + (~same & (similarity[None, :] > similarity[:, None])).sum(axis=1)),
-            _lead(similarity, ~same),
-            _lead(about, ~same),
-            _lead(who, ~same),
+            _lead(similarity, ~same, CROWD["similarity"]),
+            _lead(about, ~same, CROWD["about"]),
+            _lead(who, ~same, CROWD["who"]),
             np.where(same, 0.0, text[:, TEXT.index("exact")]).max(axis=1),
             has,
             np.where(has, np.clip(np.where(siblings, fits, -9.0).max(axis=1) - fits, -1, 1), 0.0),
@@ -170,9 +173,9 @@ def competition(names: Sequence[object], text: Vectors, vectors: Vectors) -> Vec
     ).astype(np.float32)
 
 
-def _lead(values: Vectors, others: NDArray[np.bool_]) -> Vectors:
-    """By how much each value is above the largest of the others, (n,), within half a unit. others (n, n)."""
-    led: Vectors = np.clip(values - np.where(others, values, -1.0).max(axis=1), -0.5, 0.5)
+def _lead(values: Vectors, others: NDArray[np.bool_], crowd: float) -> Vectors:
+    """By how much each value is above the largest of the others, and above a crowd's, (n,). others (n, n)."""
+    led: Vectors = np.clip(values - np.maximum(np.where(others, values, -1.0).max(axis=1), crowd), -LEAD, LEAD)
     return led
 
 

@@ -1,10 +1,23 @@
-"""Judging a scope set with any gate."""
+"""Judging a scope set with any gate: its edits in one memory, its questions looked up as a request is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from memedit.edits import AnyEdit, Fact
 from memedit.embedders.port import Vectors
+from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.focus import focus
+from memedit.gate.port import Gate, Verdict
+from memedit.memory import EditMemory, Recalled
+
+OUT, DIRECT, BRIDGE, UNKNOWN = 0, 1, 2, -1
+SAID = (("p(direct)", "p(bridge)"), ("direct", "bridge"))  # what evidence calls the probabilities of both roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +41,94 @@ class Judged:
     unsure: frozenset[str]
     candidates: tuple[str, ...]
     probabilities: Vectors = field(repr=False)
+
+    @property
+    def roles(self) -> NDArray[np.int64]:
+        """What each candidate is: `OUT`, `DIRECT`, `BRIDGE` or `UNKNOWN`; (candidates,)."""
+        return np.array([self._role(edit_id) for edit_id in self.candidates], dtype=np.int64)
+
+    def _role(self, edit_id: str) -> int:
+        if edit_id in self.direct:
+            return DIRECT
+        if edit_id in self.bridges:
+            return BRIDGE
+        return UNKNOWN if edit_id in self.unsure else OUT
+
+
+def judge(
+    gate: Gate,
+    scope_set: ScopeSet,
+    embedder: Any,
+    *,
+    batch: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Judged]:
+    """What a gate says of each question's candidates, with all edits of the set in one memory.
+
+    A question in which nothing is asked has no candidates, as in use.
+
+    Args:
+        gate: Any.
+        scope_set: Edits and questions. Of several edits that say the same, the first stands for all.
+        embedder: Whatever `as_embedder` takes.
+        batch: Questions that are embedded and judged together.
+        progress: Told after each batch how many questions are done, of how many.
+    """
+    found: list[Judged] = []
+    with EditMemory(embedder=embedder) as memory:
+        stored = _put(memory, scope_set.edits)
+        for start in range(0, len(scope_set.questions), batch):
+            part = scope_set.questions[start : start + batch]
+            texts = [focus((("user", question.text),)).query for question in part]
+            for question, verdicts in zip(part, verdicts_on(memory, gate, texts), strict=True):
+                found.append(_judged(scope_set.name, question, verdicts, stored))
+            if progress:
+                progress(len(found), len(scope_set.questions))
+    return found
+
+
+def verdicts_on(
+    memory: EditMemory, gate: Gate, texts: Sequence[str], *, namespace: str = "default"
+) -> list[list[Verdict]]:
+    """A gate's verdicts on the candidates of each text, nearest first, as `EditableLLM.recall` has them judged."""
+    memory.prepare(texts, namespace=namespace)
+    recalled = [_current(memory, memory.recall(text, namespace=namespace)) for text in texts]
+    judged = iter(gate.decide_many([one for one in recalled if one.candidates]))
+    return [_in_order(one, next(judged)) if one.candidates else [] for one in recalled]
+
+
+def shares(verdict: Verdict) -> tuple[float, float]:
+    """The probabilities of `direct` and `bridge`; of a gate that gives but one, that of its role and 0."""
+    numbers = verdict.numbers
+    for direct, bridge in SAID:
+        if direct in numbers and bridge in numbers:
+            return numbers[direct], numbers[bridge]
+    return (verdict.probability, 0.0) if verdict.role == "direct" else (0.0, verdict.probability)
+
+
+def _put(memory: EditMemory, edits: Iterable[AnyEdit]) -> dict[str, str]:
+    """The id under which each edit is in force: nothing displaces anything, but one content is kept once."""
+    edits = [edit.model_copy(update={"namespace": None}) for edit in edits]
+    receipts = memory.add_many(edits, on_conflict="keep")
+    return {edit.id: receipt.id for edit, receipt in zip(edits, receipts, strict=True)}
+
+
+def _current(memory: EditMemory, recalled: Recalled) -> Recalled:
+    now = memory.clock()
+    holding = (one for one in recalled.candidates if not isinstance(one.edit, Fact) or one.edit.holds_at(now))
+    return replace(recalled, candidates=tuple(holding))
+
+
+def _in_order(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
+    known = {verdict.edit.id: verdict for verdict in verdicts}
+    return [known[one.edit.id] for one in recalled.candidates if one.edit.id in known]
+
+
+def _judged(name: str, question: Question, verdicts: Sequence[Verdict], stored: dict[str, str]) -> Judged:
+    direct, bridges, unsure = (
+        frozenset(stored[edit_id] for edit_id in ids if edit_id in stored)
+        for ids in (question.direct, question.bridges, question.unsure)
+    )
+    said = np.array([shares(verdict) for verdict in verdicts], dtype=np.float32).reshape(len(verdicts), 2)
+    ids = tuple(verdict.edit.id for verdict in verdicts)
+    return Judged(name, question.group, question.text, direct, bridges, unsure, ids, said)

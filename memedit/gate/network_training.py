@@ -10,7 +10,8 @@ import numpy as np
 
 from memedit.embedders.port import Vectors
 from memedit.errors import MissingExtra
-from memedit.gate.scorer import Network, softmax
+from memedit.gate.roles import softmax
+from memedit.gate.scorer import Network
 
 try:
     import torch

@@ -52,6 +52,7 @@ class Reading:
     """A query word by word.
 
     Args:
+        text: As it was given.
         words: In their normal form.
         stems: Theirs.
         capital: Which begin with a capital, or with a digit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ Label = Literal["out", "direct", "bridge"]
 LABELS: tuple[Label, ...] = ("out", "direct", "bridge")
 IN_WORDS = {"out": "has nothing to do with it", "direct": "answers it", "bridge": "lies on the way to its answer"}
 
+Precision = TypeVar("Precision", bound=np.floating[Any])
 Weights = NDArray[np.float64]
 """How probable each label is, in the order of `LABELS`, summing to 1 along the last axis."""
 
@@ -50,8 +51,8 @@ def verdict(edit: AnyEdit, weights: Sequence[float], *, threshold: float, by: st
     return Verdict(edit, probability, probability >= threshold, Weighed(by, (out, direct, bridge)), role)
 
 
-def softmax(logits: Weights) -> Weights:
+def softmax(logits: NDArray[Precision]) -> NDArray[Precision]:
     """Probabilities from logits, along the last axis; any shape."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    weights: Weights = powers / powers.sum(axis=-1, keepdims=True)
+    weights: NDArray[Precision] = powers / powers.sum(axis=-1, keepdims=True)
     return weights

@@ -21,15 +21,15 @@ import numpy as np
 from memedit.embedders.port import Vectors
 from memedit.errors import GateUnusable
 from memedit.gate.features import FEATURES, Head
+from memedit.gate.roles import softmax
 
 FORMAT = 1
-ROLES = ("out", "direct", "bridge")
 CARD, WEIGHTS = "gate.json", "weights.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Two hidden layers and a softmax over `ROLES`.
+    """Two hidden layers and a softmax over `roles.LABELS`.
 
     Args:
         mean, scale: Of the features, (features,).
@@ -96,11 +96,7 @@ class Scorer:
         """Write card and weights into a folder, which is made."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            "head.asked": self.head.asked,
-            "head.subject": self.head.subject,
-            "head.contrasts": self.head.contrasts,
-        }
+        arrays = {f"head.{name}": np.asarray(getattr(self.head, name)) for name in ("contrasts", "asked", "subject")}
         for name, network in (("network", self.network), ("headless", self.headless)):
             arrays |= {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
             for at, (weight, bias) in enumerate(network.layers):
@@ -191,13 +187,6 @@ def _unpack(where: str, card: Any, packed: bytes) -> Scorer:
 
 
 RETRAIN = "train it again (`memedit gate train`), or leave the gate out to use the one that comes with memedit"
-
-
-def softmax(logits: Vectors) -> Vectors:
-    """Over the last axis."""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: Vectors = raised / raised.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def in_scope_odds(logits: Vectors) -> Vectors:

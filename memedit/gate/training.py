@@ -9,7 +9,7 @@ figure is on relations never trained on. What is kept in the end is fitted on al
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.embedders import Embedder
+from memedit.embedders.port import Vectors
 from memedit.errors import FileRejected
 from memedit.gate.examples import ScopeSet
 from memedit.gate.features import CONTRASTS, Head
@@ -24,14 +25,17 @@ from memedit.gate.grouping import fold, relation_groups
 from memedit.gate.head_training import Matched, fit_head
 from memedit.gate.measuring import Judged
 from memedit.gate.network_training import Table, fit_network, fit_temperature
+from memedit.gate.roles import softmax
 from memedit.gate.rows import Embedded, Rows, embed, rows, texts_of
-from memedit.gate.scorer import Network, Scorer, softmax
-from memedit.text import same_key
+from memedit.gate.scorer import Network, Scorer
+from memedit.index.mentions import MentionIndex
+from memedit.text import same_key, words
 
-MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10)
+MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10, 2)
 """Edits in memory while training; a gate has to be right in small and in large ones."""
 NEGATIVES = 8  # candidates out of scope, nearest first, that are learned from per question
-MOST_ASKED = 6_000  # questions of one set that are learned from
+MOST_SIBLINGS = 8  # edits of a subject named in a question out of their scope
+MOST_ASKED = 12_000  # questions of one set that are learned from
 THRESHOLDS = {"direct": 0.5, "bridge": 0.5}
 Disjoint = Literal["relation", "subject"]
 
@@ -89,10 +93,14 @@ def train(
     for one in held:
         where.append(slice(start, start + len(one.facts)))
         start += len(one.facts)
-    pairs, pair_parts = _matched(held, where, groups, subjects, parts)
+    pairs, pair_parts = _matched(held, where, groups, subjects, parts, _answered)
+    others, other_parts = _matched(held, where, groups, subjects, parts, _unanswered)
     contrasts = embedder.embed(CONTRASTS)
     say("learning the head")
-    heads = [fit_head(_only(pairs, pair_parts != part), contrasts, seed=seed) for part in range(folds)]
+    heads = [
+        fit_head(_only(pairs, pair_parts != part), _only(others, other_parts != part), contrasts, seed=seed)
+        for part in range(folds)
+    ]
     headless = Head(contrasts)
     rng = random.Random(seed)  # noqa: S311 - a sample, no secret
     table = Table()
@@ -120,7 +128,7 @@ def train(
         kept.append(fit_network(table, kind, seed=seed).at(temperature))
         networks[kind] = [network.at(temperature) for network in networks[kind]]
     judged = tuple(judgement for one, own, found in measured for judgement in _judged(one, own, found, networks[0]))
-    head = fit_head(pairs, contrasts, seed=seed)
+    head = fit_head(pairs, others, contrasts, seed=seed)
     return Trained(Scorer(head, kept[0], kept[1], embedder.id, dict(thresholds), dict(card or {})), judged)
 
 
@@ -137,23 +145,44 @@ def _matched(
     groups: Sequence[str],
     subjects: Sequence[str],
     parts: NDArray[np.int64],
+    matches: Callable[[Embedded], Iterator[tuple[int, int]]],
 ) -> tuple[Matched, NDArray[np.int64]]:
-    """Each question with each edit that answers it, and the edit's fold."""
+    """Pairs of a question and an edit, and the edit's fold."""
     found = [
-        (one, number, one.place[edit_id], place.start + one.place[edit_id])
+        (one, number, at, place.start + at)
         for one, place in zip(held, where, strict=True)
-        for number, question in enumerate(one.questions)
-        for edit_id in sorted(question.direct)
-        if edit_id in one.place
+        for number, at in matches(one)
     ]
+    width = held[0].keys.shape[1]
+
+    def stacked(vectors: list[Vectors]) -> Vectors:
+        return np.stack(vectors) if vectors else np.empty((0, width), dtype=np.float32)
+
     pairs = Matched(
-        np.stack([one.queries[number] for one, number, _, _ in found]),
-        np.stack([one.keys[at] for one, _, at, _ in found]),
-        np.stack([one.relations[at] for one, _, at, _ in found]),
+        stacked([one.queries[number] for one, number, _, _ in found]),
+        stacked([one.keys[at] for one, _, at, _ in found]),
+        stacked([one.relations[at] for one, _, at, _ in found]),
         [groups[row] for *_, row in found],
         [subjects[row] for *_, row in found],
     )
-    return pairs, np.array([parts[row] for *_, row in found])
+    return pairs, np.array([parts[row] for *_, row in found], dtype=np.int64)
+
+
+def _answered(one: Embedded) -> Iterator[tuple[int, int]]:
+    """Each question with each edit that answers it."""
+    for number, question in enumerate(one.questions):
+        yield from ((number, one.place[edit_id]) for edit_id in sorted(question.direct) if edit_id in one.place)
+
+
+def _unanswered(one: Embedded) -> Iterator[tuple[int, int]]:
+    """Each question with each edit out of scope whose subject it names."""
+    mentions = MentionIndex()
+    for fact in one.facts:
+        mentions.put(fact.id, [" ".join(words(name)) for name in fact.names])
+    for number, question in enumerate(one.questions):
+        for edit_id in mentions.find(words(one.texts[number]), MOST_SIBLINGS):
+            if edit_id not in question.direct | question.bridges | question.unsure:
+                yield number, one.place[edit_id]
 
 
 def _only(pairs: Matched, chosen: NDArray[np.bool_]) -> Matched:

@@ -12,8 +12,8 @@ from memedit.embedders.port import Vectors, dots
 Rows = NDArray[np.int32]
 A = TypeVar("A", bound=NDArray[Any])
 
-AXES = 79  # principal axes that are read; with the length of the rest 80 numbers, five of the widest registers
-SLACK = 0.62  # share of the longest possible product of what lies off these axes that a bound allows for
+AXES = 79  # principal axes that are read; with the length of the rest 80 numbers
+SLACK = 0.65  # share of the longest possible product of what lies off these axes that a bound allows for
 PER_LIST = 1_000  # vectors, on average
 SAMPLE = 65_536  # vectors that axes and centres are learned from
 ROUNDS = 6  # of k-means
