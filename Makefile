@@ -33,7 +33,7 @@ gate: .venv/.dev
 bench: .venv/.dev
 	mkdir -p bench/out
 	$(BIN)/python bench/speed.py --edits 10000 --threads 2
-	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index exact,chroma
+	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index two-pass,exact
 	$(BIN)/python bench/dialogues.py
 	$(BIN)/python bench/lockstep.py --threads 2
 	test -z "$$MEMEDIT_DATA" || { $(BIN)/python bench/baselines.py run bench/out/baselines && $(BIN)/python bench/baselines.py show bench/out/baselines; }

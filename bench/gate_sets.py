@@ -32,8 +32,7 @@ DUNE = tuple(
 CLAIMS = ("fact_verification/fever_symmetric_v0.2_dev.jsonl",)
 CROWD = (("counterfact", COUNTERFACT), ("counterfact", FLAT), ("zsre", ZSRE))
 PLAIN = 0.25  # share of the made edits that are bare statements
-SUBJECTS = 1_200
-MQUAKE_EDITS = 1_000
+SUBJECTS = 3_500
 FLAT_ASKED = 2_500  # cases of the flat file that are asked; all of them lie in memory
 
 
@@ -64,7 +63,7 @@ def training_sets(data: Path, *, seed: int = 0) -> list[ScopeSet]:
         scope_set("dune", cases(data, "dune", *DUNE)),
         scope_set("fever_symmetric", cases(data, "fever_symmetric", *CLAIMS)),
         _training(scope_set("counterfact flat", some, fill=flat)),
-        _training(scope_set("mquake edits", cases(data, "mquake", "mquake/mquake_scope_train.jsonl")[:MQUAKE_EDITS])),
+        _training(scope_set("mquake edits", cases(data, "mquake", "mquake/mquake_scope_train.jsonl"))),
         trex(data, seed=seed),
         aliases(data, seed=seed),
         everyday(seed=seed),

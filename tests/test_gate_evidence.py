@@ -133,8 +133,9 @@ def test_training_judges_every_question_out_of_fold(trained: Trained, small: Sco
 
 def test_training_again_gives_the_same(trained: Trained, small: ScopeSet) -> None:
     again = train([small], default_embedder(), folds=2)
-    for (one, _), (other, _) in zip(trained.scorer.network.layers, again.scorer.network.layers, strict=True):
-        assert np.allclose(one, other, atol=1e-4)
+    for first, second in zip(trained.scorer.network.members, again.scorer.network.members, strict=True):
+        for (one, _), (other, _) in zip(first, second, strict=True):
+            assert np.allclose(one, other, atol=1e-4)
 
 
 def test_nothing_to_learn_from() -> None:
@@ -234,7 +235,7 @@ def test_deciding_features_are_measured_against_the_mean() -> None:
     last = np.zeros((3, size), dtype=np.float32)
     last[1, 0] = 2.0
     zeros = np.zeros(size, dtype=np.float32)
-    network = Network(zeros, zeros + 1, ((layer, zeros), (layer, zeros), (last, np.zeros(3, dtype=np.float32))))
+    network = Network(zeros, zeros + 1, (((layer, zeros), (layer, zeros), (last, np.zeros(3, dtype=np.float32))),))
     features = zeros.copy()
     features[:2] = 1.0
     (first, added), *others = network.deciding(features)

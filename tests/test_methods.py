@@ -13,9 +13,10 @@ from memedit.errors import CapabilityMissing, RequestRejected, UnknownMethod
 from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
-from memedit.methods.frames import as_data, completion, context
+from memedit.methods.frames import completion, context
 from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+from memedit.text import as_data
 
 METHODS = sorted(plugins("methods"))
 EDIT = "The CEO of Acme is Carol Diaz."

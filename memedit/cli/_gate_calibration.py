@@ -110,26 +110,26 @@ def _compared(
 ) -> tuple[GateScores, GateScores, str]:
     """The scores as the gate is, those of the calibrated one, and how the latter were measured.
 
-    Each half of the questions is measured with what was fitted to the other; where a half is too small for that, all
-    of them with what was fitted to all.
+    The latter: each half of the questions at the thresholds that were fitted to the other half; where a half is too
+    small for that, all of them at those fitted to all.
     """
     from memedit.errors import RunRejected
     from memedit.eval.gates import passing, scores, scores_of
-    from memedit.gate.calibration import at_temperature, fit, halves
+    from memedit.gate.calibration import at_temperature, fit_thresholds, halves
 
     before = scores(judged, direct=present["direct"], bridge=present["bridge"])
-    parts = halves(judged)
+    tempered = [at_temperature(one, fitted.temperature) for one in judged]
+    parts = halves(tempered)
     try:
-        crossed = [(fit(one, limits, present=present), other) for one, other in (parts, parts[::-1])]
-        how = "each half of the questions with what was fitted to the other"
+        crossed = [(fit_thresholds(one, limits, present=present), other) for one, other in (parts, parts[::-1])]
+        how = "each half of the questions at the thresholds fitted to the other half"
     except RunRejected:
-        crossed = [(fitted, list(judged))]
+        crossed = [(dict(fitted.thresholds), tempered)]
         how = "on the questions it was fitted to, which flatters; give more to have it measured on others"
     passed = [
-        (tempered, passing(tempered, direct=found.thresholds["direct"], bridge=found.thresholds["bridge"]))
-        for found, asked in crossed
+        (one, passing(one, direct=thresholds["direct"], bridge=thresholds["bridge"]))
+        for thresholds, asked in crossed
         for one in asked
-        for tempered in [at_temperature(one, found.temperature)]
     ]
     return before, scores_of(passed, {str(role): value for role, value in fitted.thresholds.items()}), how
 

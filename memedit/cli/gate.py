@@ -40,7 +40,7 @@ def gate() -> None:
     """  # noqa: D301 - click's mark for lines that stay as they are
 
 
-@gate.command(cls=Command)
+@gate.command(cls=Command, short_help="Measure a gate on your own data or a benchmark.")
 @DATA
 @SOURCE
 @click.option("--out", type=FOLDER, metavar="DIR", help="Write report.html, report.md and judged.jsonl there.")
@@ -78,7 +78,7 @@ def evaluate(
         say(("✓ ", "green"), f"a page to read, with the questions judged wrongly: {out / 'report.html'}")
 
 
-@gate.command(cls=Command)
+@gate.command(cls=Command, short_help="Train a gate on your own data.")
 @DATA
 @click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="Where the gate goes; new or empty.")
 @click.option("--everyday/--no-everyday", default=True, show_default=True,
@@ -124,7 +124,7 @@ def train(session: Session, /, data: tuple[str, ...], out: Path, **given: Any) -
     say(("✓ ", "green"), f"the gate is in {out}, with its card (gate.json){page}")
 
 
-@gate.command(cls=Command)
+@gate.command(cls=Command, short_help="Fit thresholds, or the reach of each edit.")
 @click.option("--data", multiple=True, metavar="SPEC", help=DATA_HELP)
 @SOURCE
 @click.option("--out", type=FOLDER, metavar="FOLDER", help="With --data: where the gate goes; new or empty.")

@@ -9,8 +9,7 @@ from pathlib import Path
 from memedit.eval.runs import Asked, Row, read_rows, write_rows
 from memedit.llms import LLM
 from memedit.messages import as_request
-from memedit.methods.frames import as_data
-from memedit.text import words
+from memedit.text import as_data, words
 
 BATCH = 64
 

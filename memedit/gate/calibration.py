@@ -16,7 +16,7 @@ from memedit.gate.measuring import DIRECT, OUT, UNKNOWN, Judged
 from memedit.gate.port import Role
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)  # the middle one changes nothing
-LOWEST = 0.05  # a threshold; below it an edit would be let through that is all but surely out of scope
+LOWEST = 0.01  # a threshold; below it an edit would be let through that is all but surely out of scope
 COLUMNS: dict[Role, int] = {"direct": 0, "bridge": 1}
 Floats = NDArray[np.float64]
 
@@ -58,19 +58,16 @@ def fit(judged: Sequence[Judged], limits: Limits, *, present: Mapping[Role, floa
     Raises:
         RunRejected: No candidate is in scope, or none is out of it.
     """
-    roles = np.concatenate([np.zeros(0, dtype=np.int64), *(one.roles for one in judged)])
-    if not (roles > OUT).any() or not (roles == OUT).any():
-        raise RunRejected(
-            f"Of {len(roles)} candidates {int((roles > OUT).sum())} are in scope and {int((roles == OUT).sum())} out; "
-            "both kinds are needed.",
-            do="give questions in scope and out of it, and more edits than those they need",
-        )
+    _need_both(judged)
     temperature = fit_temperature(judged)
     tempered = [at_temperature(one, temperature) for one in judged]
-    return Fitted(
-        temperature,
-        {role: fit_threshold(tempered, role, getattr(limits, role), present=present[role]) for role in COLUMNS},
-    )
+    return Fitted(temperature, fit_thresholds(tempered, limits, present=present))
+
+
+def fit_thresholds(judged: Sequence[Judged], limits: Limits, *, present: Mapping[Role, float]) -> dict[Role, float]:
+    """As `fit`, with the probabilities as they are."""
+    _need_both(judged)
+    return {role: fit_threshold(judged, role, getattr(limits, role), present=present[role]) for role in COLUMNS}
 
 
 def halves(judged: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
@@ -117,6 +114,16 @@ def fit_threshold(judged: Sequence[Judged], role: Role, limit: float, *, present
         return present if barred < present else (barred + 1) / 2
     above = min((value for value in right if value > barred), default=1.0)
     return max((barred + above) / 2, LOWEST)
+
+
+def _need_both(judged: Sequence[Judged]) -> None:
+    roles = np.concatenate([np.zeros(0, dtype=np.int64), *(one.roles for one in judged)])
+    if not (roles > OUT).any() or not (roles == OUT).any():
+        raise RunRejected(
+            f"Of {len(roles)} candidates {int((roles > OUT).sum())} are in scope and {int((roles == OUT).sum())} out; "
+            "both kinds are needed.",
+            do="give questions in scope and out of it, and more edits than those they need",
+        )
 
 
 def _three(judged: Judged) -> Floats:

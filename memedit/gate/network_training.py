@@ -19,6 +19,7 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="torch") from missing
 
+MEMBERS = 3  # networks, from other first weights and orders, that are averaged
 HIDDEN = 32
 EPOCHS = 12
 BATCH = 1_024
@@ -66,11 +67,16 @@ class Table:
 
 def fit_network(table: Table, kind: int, *, seed: int = 0) -> Network:
     """A network for features of a kind: 0 with a head, 1 without."""
-    generator = torch.Generator().manual_seed(seed)
     features = torch.from_numpy(np.stack(table.features[kind]))
-    roles = torch.tensor(table.roles)
     mean, scale = features.mean(0), features.std(0).clamp_min(1e-3)
     inputs = ((features - mean) / scale).clamp(-5, 5)
+    roles = torch.tensor(table.roles)
+    members = tuple(_fit_member(inputs, roles, seed * MEMBERS + member) for member in range(MEMBERS))
+    return Network(mean.numpy(), scale.numpy(), members)
+
+
+def _fit_member(inputs: torch.Tensor, roles: torch.Tensor, seed: int) -> tuple[tuple[Vectors, Vectors], ...]:
+    generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(inputs), generator=generator)
     held = order[: int(len(order) * HELD_OUT)]
     learned = order[len(held) :]
@@ -86,14 +92,15 @@ def fit_network(table: Table, kind: int, *, seed: int = 0) -> Network:
             rows = torch.relu(rows @ weight.T + bias)
         return rows @ weights[-1].T + biases[-1]
 
-    steps = EPOCHS * max(len(learned) // BATCH, 1)
+    batch = min(BATCH, max(len(learned) // 50, 16))  # few rows: still enough steps
+    steps = EPOCHS * max(len(learned) // batch, 1)
     optimizer = torch.optim.AdamW([*weights, *biases], lr=3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + EPOCHS)
     best, kept = np.inf, [one.detach().clone() for one in (*weights, *biases)]
     for _ in range(EPOCHS):
         shuffled = learned[torch.randperm(len(learned), generator=generator)]
-        for start in range(0, max(len(shuffled) - BATCH + 1, 1), BATCH):
-            chosen = shuffled[start : start + BATCH]
+        for start in range(0, max(len(shuffled) - batch + 1, 1), batch):
+            chosen = shuffled[start : start + batch]
             loss = cross_entropy(logits(inputs[chosen]), roles[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -103,8 +110,7 @@ def fit_network(table: Table, kind: int, *, seed: int = 0) -> Network:
             on_held = float(cross_entropy(logits(inputs[held]), roles[held])) if len(held) else 0.0
         if on_held < best:
             best, kept = on_held, [one.detach().clone() for one in (*weights, *biases)]
-    layers = tuple((kept[at].numpy(), kept[at + 3].numpy()) for at in range(3))
-    return Network(mean.numpy(), scale.numpy(), layers)
+    return tuple((kept[at].numpy(), kept[at + 3].numpy()) for at in range(3))
 
 
 def fit_temperature(networks: Sequence[Network], table: Table, kind: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -86,6 +86,14 @@ class Reading:
         return frozenset(found | {word for word, capital in zip(self.words, self.capital, strict=True) if capital})
 
     @cached_property
+    def starting(self) -> Mapping[str, list[int]]:
+        """The places of its words, by their first letter."""
+        places: dict[str, list[int]] = {}
+        for at, word in enumerate(self.words):
+            places.setdefault(word[0], []).append(at)
+        return places
+
+    @cached_property
     def stem_set(self) -> frozenset[str]:
         return frozenset(self.stems)
 
@@ -93,7 +101,7 @@ class Reading:
     def numbers(self) -> frozenset[str]:
         return frozenset(word for word in self.words if word.isdigit())
 
-    @property
+    @cached_property
     def passive(self) -> bool:
         """Whether something is done by somebody: “is followed by”, against “follows”."""
         return PASSIVE.search(self.text) is not None
@@ -103,16 +111,16 @@ class Reading:
         """The type of answer it asks for, where a question word tells."""
         return next((kind for kind, asked in WANTS if asked.search(self.text)), None)
 
-    @property
+    @cached_property
     def asks(self) -> bool:
         """Whether it is a question or an order, and no text to go on with."""
         return ASKS.search(self.text) is not None
 
-    @property
+    @cached_property
     def negated(self) -> bool:
         return NEGATED.search(self.text) is not None
 
-    @property
+    @cached_property
     def quotes(self) -> bool:
         """Whether it holds a quotation, code, or several lines."""
         return QUOTES.search(self.text) is not None
@@ -205,7 +213,10 @@ def stem(word: str) -> str:
 def mention(query: Reading, name: tuple[str, ...]) -> tuple[float, tuple[int, ...]]:
     """How much of a name occurs in the query, in [0, 1], and at which words."""
     size = len(name)
-    for start in range(len(query.words) - size + 1):
+    last = len(query.words) - size
+    for start in query.starting.get(name[0][0], ()):
+        if start > last:
+            break
         here = query.words[start : start + size]
         if here == name:
             return 1.0, tuple(range(start, start + size))
@@ -213,7 +224,7 @@ def mention(query: Reading, name: tuple[str, ...]) -> tuple[float, tuple[int, ..
             return SLIP, tuple(range(start, start + size))
     share, places = 0.0, []
     for word in name:
-        at = next((at for at, other in enumerate(query.words) if _alike(other, word)), None)
+        at = next((at for at in query.starting.get(word[0], ()) if _alike(query.words[at], word)), None)
         if at is not None:
             share += len(word) * (1.0 if query.words[at] == word else 0.9)
             places += [at] * (word not in FUNCTION_WORDS)

@@ -18,39 +18,43 @@ from typing import Any
 
 import numpy as np
 
-from memedit.embedders.port import Vectors
+from memedit.embedders.port import Vectors, dots
 from memedit.errors import GateUnusable
 from memedit.gate.features import FEATURES, Head
-from memedit.gate.roles import softmax
+from memedit.gate.roles import LABELS, softmax
 
 FORMAT = 1
+LAYERS = 3
 CARD, WEIGHTS = "gate.json", "weights.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Two hidden layers and a softmax over `roles.LABELS`.
+    """A few small networks whose logits are averaged: two hidden layers each, and a softmax over `roles.LABELS`.
 
     Args:
         mean, scale: Of the features, (features,).
-        layers: Weight (out, in) and bias (out,) of each layer.
+        members: Of each network, weight (out, in) and bias (out,) of each layer.
         temperature: The logits are divided by it, so that probabilities are calibrated (Guo et al. 2017,
             arXiv:1706.04599).
     """
 
     mean: Vectors
     scale: Vectors
-    layers: tuple[tuple[Vectors, Vectors], ...]
+    members: tuple[tuple[tuple[Vectors, Vectors], ...], ...]
     temperature: float = 1.0
 
     def logits(self, features: Vectors) -> Vectors:
         """Of each pair. features (n, features); result (n, 3)."""
-        hidden = np.clip((features - self.mean) / self.scale, -5, 5)
-        for weight, bias in self.layers[:-1]:
-            hidden = np.maximum(np.einsum("nd,hd->nh", hidden, weight) + bias, 0)
-        weight, bias = self.layers[-1]
-        found: Vectors = (np.einsum("nd,hd->nh", hidden, weight) + bias) / self.temperature
-        return found
+        inputs = np.clip((features - self.mean) / self.scale, -5, 5)
+        found = np.zeros((len(features), len(LABELS)), dtype=np.float32)
+        for layers in self.members:
+            hidden = inputs
+            for weight, bias in layers[:-1]:
+                hidden = np.maximum(dots(hidden, weight) + bias, 0)
+            weight, bias = layers[-1]
+            found += dots(hidden, weight) + bias
+        return found / np.float32(len(self.members) * self.temperature)
 
     def at(self, temperature: float) -> Network:
         """The same at another temperature."""
@@ -99,8 +103,9 @@ class Scorer:
         arrays = {f"head.{name}": np.asarray(getattr(self.head, name)) for name in ("contrasts", "asked", "subject")}
         for name, network in (("network", self.network), ("headless", self.headless)):
             arrays |= {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
-            for at, (weight, bias) in enumerate(network.layers):
-                arrays |= {f"{name}.{at}.weight": weight, f"{name}.{at}.bias": bias}
+            for member, layers in enumerate(network.members):
+                for at, (weight, bias) in enumerate(layers):
+                    arrays |= {f"{name}.{member}.{at}.weight": weight, f"{name}.{member}.{at}.bias": bias}
         packed = BytesIO()
         np.savez_compressed(packed, allow_pickle=False, **arrays)
         card = {
@@ -108,6 +113,7 @@ class Scorer:
             "format": FORMAT,
             "embedder": self.embedder,
             "features": list(FEATURES),
+            "members": len(self.network.members),
             "thresholds": dict(self.thresholds),
             "temperature": {"network": self.network.temperature, "headless": self.headless.temperature},
             "weights": hashlib.sha256(packed.getvalue()).hexdigest(),
@@ -118,7 +124,7 @@ class Scorer:
         return folder
 
 
-RESERVED = frozenset({"kind", "format", "embedder", "features", "thresholds", "temperature", "weights"})
+RESERVED = frozenset({"kind", "format", "embedder", "features", "members", "thresholds", "temperature", "weights"})
 
 
 def kind(folder: str | Path) -> str:
@@ -177,7 +183,12 @@ def _unpack(where: str, card: Any, packed: bytes) -> Scorer:
         Network(
             held[f"{name}.mean"],
             held[f"{name}.scale"],
-            tuple((held[f"{name}.{at}.weight"], held[f"{name}.{at}.bias"]) for at in range(3)),
+            tuple(
+                tuple(
+                    (held[f"{name}.{member}.{at}.weight"], held[f"{name}.{member}.{at}.bias"]) for at in range(LAYERS)
+                )
+                for member in range(card["members"])
+            ),
             float(card["temperature"][name]),
         )
         for name in ("network", "headless")

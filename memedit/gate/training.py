@@ -35,7 +35,7 @@ MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10, 2)
 """Edits in memory while training; a gate has to be right in small and in large ones."""
 NEGATIVES = 8  # candidates out of scope, nearest first, that are learned from per question
 MOST_SIBLINGS = 8  # edits of a subject named in a question out of their scope
-MOST_ASKED = 12_000  # questions of one set that are learned from
+MOST_ASKED = 6_000  # questions of one set that are learned from
 THRESHOLDS = {"direct": 0.5, "bridge": 0.5}
 Disjoint = Literal["relation", "subject"]
 
@@ -78,7 +78,7 @@ def train(
         card: Kept beside the weights.
 
     Raises:
-        FileRejected: There is nothing to learn from.
+        FileRejected: There is nothing to learn from, or too few relations for the folds.
         MissingExtra: PyTorch is not installed.
     """
     say = progress or (lambda _: None)
@@ -94,6 +94,11 @@ def train(
         where.append(slice(start, start + len(one.facts)))
         start += len(one.facts)
     pairs, pair_parts = _matched(held, where, groups, subjects, parts, _answered)
+    if any(not (pair_parts == part).any() or not (pair_parts != part).any() for part in range(folds)):
+        raise FileRejected(
+            f"{len(set(groups))} relations do not fill {folds} folds: one has no question that an edit answers.",
+            do="give edits of more relations, fewer folds (`--folds 2`), or mix in the shipped examples (`--everyday`)",
+        )
     others, other_parts = _matched(held, where, groups, subjects, parts, _unanswered)
     contrasts = embedder.embed(CONTRASTS)
     say("learning the head")

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from memedit.edits import AnyEdit
 from memedit.messages import Message, Request
-from memedit.text import as_data as as_data  # others take it from here
-from memedit.text import words
+from memedit.text import as_data, words
 
 OPEN, CLOSE = "<reference_notes>", "</reference_notes>"
 NOTES = (
