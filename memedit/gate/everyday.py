@@ -35,7 +35,7 @@ def kinds() -> dict[str, tuple[dict[str, Any], tuple[Relation, ...]]]:
 
 
 def everyday(*, seed: int = 0) -> ScopeSet:
-    """A memory of invented facts of daily life, half of what is known about each subject, and questions about all."""
+    """A memory of invented facts of daily life, up to half of what is known of a subject, and questions about all."""
     rng = random.Random(seed)  # noqa: S311 - examples, no secrets
     edits: list[Fact] = []
     questions: list[Question] = []
@@ -44,7 +44,7 @@ def everyday(*, seed: int = 0) -> ScopeSet:
         for name in names[:STRANGERS]:
             questions += (_about(rng.choice(_wordings(one)), name, "neighbourhood") for one in relations)
         for name in names[STRANGERS:]:
-            held = rng.sample(relations, (len(relations) + 1) // 2)
+            held = rng.sample(relations, rng.randint(1, (len(relations) + 1) // 2))
             ids = {relation["relation"]: f"everyday-{len(edits) + at}" for at, relation in enumerate(held)}
             edits += [_edit(name, kind, one, ids[one["relation"]], rng) for one in held]
             for relation in relations:

@@ -21,7 +21,7 @@ from memedit.memory.recall import MOST_NAMED
 from memedit.text import words
 
 CANDIDATES = 16  # as many as `EditMemory.recall` proposes when it is not told otherwise
-NEAR = 3  # of the nearest edits, in a small memory
+NEAR = 3  # at most so many of the nearest edits, in a small memory; often one, without others of its subject
 SHARED_FROM = 200  # edits; larger memories serve a batch of questions, since filling one takes longer than asking
 BATCH = 40
 
@@ -182,7 +182,7 @@ def _few(held: Embedded, number: int, memory: int, rng: random.Random) -> set[in
     size = len(held.facts)
     some = set(rng.sample(range(size), min(memory, size)))
     if rng.random() < 0.7:
-        some |= set(np.argsort(-(held.keys @ held.queries[number]))[: min(memory, NEAR)].tolist())
+        some |= set(np.argsort(-(held.keys @ held.queries[number]))[: rng.randint(1, NEAR)].tolist())
     return some | set(sorted(_own(held, number))[:memory])
 
 
