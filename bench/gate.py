@@ -15,19 +15,20 @@ import pickle
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import bm25s
 import torch
-from gate_sets import COUNTERFACT, cases, crowd, training_sets
+from gate_sets import COUNTERFACT, cases, crowd, data_hashes, training_sets
 
 from memedit.edits import Fact
 from memedit.embedders import default_embedder
 from memedit.eval.gates import GateScores, scores
 from memedit.eval.scopes import scope_set
-from memedit.eval.stats import auroc, average_precision
+from memedit.eval.stats import Share, auroc, average_precision
 from memedit.gate import as_gate, focus
 from memedit.gate.examples import Question, ScopeSet
 from memedit.gate.measuring import Judged, judge
@@ -80,10 +81,37 @@ def training(options: argparse.Namespace) -> None:
         made = train(sets, embedder, seed=options.seed, disjoint=kind, progress=say)
         judged[kind] = made.judged
         if kind == "relation":
-            made.scorer.save(options.out)
+            replace(made.scorer, card=card(made.judged, made.scorer.thresholds, options.seed)).save(options.out)
         if options.judged:
             options.judged.parent.mkdir(parents=True, exist_ok=True)
             options.judged.write_bytes(pickle.dumps(judged))
+
+
+def card(judged: Sequence[Judged], thresholds: Mapping[str, float], seed: int) -> dict[str, object]:
+    """What stands beside the weights: how they were made, from what, and how good they were on new relations."""
+    found = scores(judged, direct=thresholds["direct"], bridge=thresholds["bridge"])
+    return {
+        "memedit": version("memedit"),
+        "recipe": f"bench/gate.py train, seed {seed}, 4 folds of relations",
+        "data": data_hashes(_data()),
+        "scores on relations and subjects never trained on": {
+            "groups": [
+                {
+                    "set": one.set,
+                    "group": one.group,
+                    "n": one.questions,
+                    "right": _value(one.direct),
+                    "wrong": _value(one.false_fires),
+                }
+                for one in found.groups
+            ],
+            "pairs": [one.to_dict() for one in found.pairs],
+        },
+    }
+
+
+def _value(share: Share) -> float | None:
+    return round(share.value, 4) if share.of else None
 
 
 def show(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ CC BY-SA. Files without a licence of their own (UnKE, ECBD, Entity Inferences, l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import Counter, defaultdict
@@ -30,6 +31,13 @@ DUNE = tuple(
     for end in ("", "_locality")
 )
 CLAIMS = ("fact_verification/fever_symmetric_v0.2_dev.jsonl",)
+MADE_OF = (
+    "pararel/patterns.jsonl", "pararel/trex_lms_vocab.jsonl", "mquake/prompts/question_templates.json",
+    "mquake/prompts/cloze_templates.json", "mquake/mquake_cf_3k.jsonl", "mquake/mquake_2002_case_ids.json",
+    "mquake/mquake_hard.jsonl", "mquake/mquake_scope_train.jsonl", "counterfact/counterfact_postedit_queries.jsonl",
+    "knowedit/wiki_counterfact_train.jsonl", "knowedit/wiki_recent_train.jsonl",
+)  # fmt: skip
+FILES = (*COUNTERFACT, *FLAT, *ZSRE, *DUNE, *CLAIMS, *MADE_OF)
 CROWD = (("counterfact", COUNTERFACT), ("counterfact", FLAT), ("zsre", ZSRE))
 PLAIN = 0.25  # share of the made edits that are bare statements
 SUBJECTS = 3_500
@@ -68,6 +76,11 @@ def training_sets(data: Path, *, seed: int = 0) -> list[ScopeSet]:
         aliases(data, seed=seed),
         everyday(seed=seed),
     ]
+
+
+def data_hashes(data: Path) -> dict[str, str]:
+    """The sha256 of every file the sets are made of."""
+    return {file: hashlib.sha256((data / file).read_bytes()).hexdigest() for file in FILES}
 
 
 def patterns(data: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
