@@ -249,9 +249,10 @@ def test_calibrate_sets_thresholds_and_leaves_the_weights(run: Run, hashed: Path
     old, new = scorer.load(hashed), scorer.load("new")
     assert new.thresholds == values["thresholds"] != old.thresholds
     assert new.network.temperature == pytest.approx(old.network.temperature * values["temperature"])
-    for (weight, bias), (same_weight, same_bias) in zip(old.network.layers, new.network.layers, strict=True):
-        assert np.array_equal(weight, same_weight)
-        assert np.array_equal(bias, same_bias)
+    for layers, same_layers in zip(old.network.members, new.network.members, strict=True):
+        for (weight, bias), (same_weight, same_bias) in zip(layers, same_layers, strict=True):
+            assert np.array_equal(weight, same_weight)
+            assert np.array_equal(bias, same_bias)
     assert new.card["calibrated"]["data"][0]["sha256"]
     after = json.loads(run("evaluate", "--data", "edits.jsonl", "--gate", "new", "--json").stdout)
     assert after["thresholds"] == values["thresholds"]

@@ -15,7 +15,6 @@ from memedit.cli import _common, _gate
 from memedit.cli._common import Session
 from memedit.cli._print import busy, say
 from memedit.embedders import Embedder
-from memedit.errors import MemeditError, RunRejected
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -104,15 +103,7 @@ def train_evidence(session: Session, known: GateData, out: Path, given: Mapping[
 def _trained(sets: Sequence[ScopeSet], embedder: Embedder, **how: Any) -> Trained:
     from memedit.gate.training import train
 
-    try:
-        return train(sets, embedder, **how)
-    except MemeditError:
-        raise
-    except ValueError as error:  # a fold without a question, or without any but its own
-        raise RunRejected(
-            f"The data are too few, or of too few relations and subjects, for {how['folds']} folds.",
-            do="give more, or mix in the examples that come with memedit (leave --no-everyday out)",
-        ) from error
+    return train(sets, embedder, **how)
 
 
 def _shipped(known: GateData, embedder: Embedder) -> Part:

@@ -78,7 +78,7 @@ def train(
         card: Kept beside the weights.
 
     Raises:
-        FileRejected: There is nothing to learn from, or too few relations for the folds.
+        FileRejected: There is nothing to learn from, or all of it is of one relation (or one subject).
         MissingExtra: PyTorch is not installed.
     """
     say = progress or (lambda _: None)
@@ -94,10 +94,10 @@ def train(
         where.append(slice(start, start + len(one.facts)))
         start += len(one.facts)
     pairs, pair_parts = _matched(held, where, groups, subjects, parts, _answered)
-    if any(not (pair_parts == part).any() or not (pair_parts != part).any() for part in range(folds)):
+    if any(not (pair_parts != part).any() for part in range(folds)):
         raise FileRejected(
-            f"{len(set(groups))} relations do not fill {folds} folds: one has no question that an edit answers.",
-            do="give edits of more relations, fewer folds (`--folds 2`), or mix in the shipped examples (`--everyday`)",
+            f"The data are too few: all questions in scope are about one {disjoint}, which leaves a fold empty.",
+            do="give edits of more relations and subjects, or mix in the examples that come with memedit",
         )
     others, other_parts = _matched(held, where, groups, subjects, parts, _unanswered)
     contrasts = embedder.embed(CONTRASTS)
