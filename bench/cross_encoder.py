@@ -24,10 +24,10 @@ from memedit.eval.cases import Case
 from memedit.eval.scopes import scope_set
 from memedit.gate import focus
 from memedit.gate.embedding import EmbeddingGate
-from memedit.gate.examples import Question, ScopeSet
-from memedit.gate.pairs import Asked, ask_all
+from memedit.gate.learning.cross_encoder import Recipe, train
+from memedit.gate.learning.pairs import Asked, ask_all
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.port import Gate
-from memedit.gate.train_cross_encoder import Recipe, train
 
 LEARN = {
     "zsre": ("zsre_mend_train_1k", "zsre_eval_portability", "zsre_knowedit_test"),

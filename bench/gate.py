@@ -30,9 +30,9 @@ from memedit.eval.gates import GateScores, scores
 from memedit.eval.scopes import scope_set
 from memedit.eval.stats import Share, auroc, average_precision
 from memedit.gate import as_gate, focus
-from memedit.gate.examples import Question, ScopeSet
-from memedit.gate.measuring import Judged, judge
-from memedit.gate.training import Disjoint, train
+from memedit.gate.learning.evidence import Disjoint, train
+from memedit.gate.learning.judging import Judged, judge
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import MentionIndex
 from memedit.text import words
 

@@ -18,8 +18,8 @@ from memedit.edits import SLOT, Fact
 from memedit.eval.benchmarks.base import find_benchmark, read
 from memedit.eval.cases import Case
 from memedit.eval.scopes import scope_set
-from memedit.gate.everyday import everyday
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.everyday import everyday
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.text import same_key
 
 COUNTERFACT = ("counterfact/counterfact_sample500.jsonl",)

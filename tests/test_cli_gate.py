@@ -26,14 +26,14 @@ from memedit.eval.gate_curves import by_threshold, curve, reliability
 from memedit.eval.gate_data import read_data
 from memedit.eval.gates import mistakes, scores
 from memedit.gate import EvidenceGate, scorer
-from memedit.gate import training as gate_training
-from memedit.gate.calibration import Limits, at_temperature, fit, fit_threshold, halves
 from memedit.gate.embedding import EmbeddingGate
-from memedit.gate.examples import Question, ScopeSet
 from memedit.gate.features import CONTRASTS, Head
-from memedit.gate.generate import made, written
-from memedit.gate.measuring import Judged, judge
-from memedit.gate.radius import reaches
+from memedit.gate.learning import evidence
+from memedit.gate.learning.calibration import Limits, at_temperature, fit, fit_threshold, halves
+from memedit.gate.learning.generate import made, written
+from memedit.gate.learning.judging import Judged, judge
+from memedit.gate.learning.radius import reaches
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.memory.files import write_edits
 from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
@@ -581,7 +581,7 @@ def test_training_that_fails_leaves_nothing(run: Run, monkeypatch: pytest.Monkey
     def fails(*_: object, **__: object) -> None:
         raise FileRejected("No question has an edit that answers it.", do="give some")
 
-    monkeypatch.setattr(gate_training, "train", fails)
+    monkeypatch.setattr(evidence, "train", fails)
     before = sorted(Path().iterdir())
     assert "No question" in run("train", "--data", "edits.jsonl", "--out", "new", "--no-everyday", code=WRONG).stderr
     assert sorted(Path().iterdir()) == before

@@ -12,14 +12,14 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.embedders import Embedder, default_embedder
 from memedit.errors import EditRejected, FileRejected, GateUnusable
 from memedit.gate import EvidenceGate, as_gate, scorer
-from memedit.gate.everyday import everyday, kinds
-from memedit.gate.examples import Question, ScopeSet
 from memedit.gate.features import FEATURES, TEXT, text_features
-from memedit.gate.grouping import fold, relation_groups
+from memedit.gate.learning.everyday import everyday, kinds
+from memedit.gate.learning.evidence import Trained, train
+from memedit.gate.learning.grouping import fold, relation_groups
+from memedit.gate.learning.rows import embed, rows, texts_of
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.reading import know, read, type_of
-from memedit.gate.rows import embed, rows, texts_of
 from memedit.gate.scorer import Network
-from memedit.gate.training import Trained, train
 from memedit.testing import FakeLLM, HashEmbedder
 
 pytestmark = pytest.mark.model

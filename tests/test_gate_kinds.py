@@ -18,11 +18,12 @@ from memedit.gate import as_gate
 from memedit.gate.asking import AskingGate
 from memedit.gate.cascade import Cascade
 from memedit.gate.embedding import EmbeddingGate
-from memedit.gate.examples import Question, ScopeSet
-from memedit.gate.fitting import Calibration, best_threshold
+from memedit.gate.learning.fitting import best_threshold, fit_calibration
+from memedit.gate.learning.pairs import ask_all, split_by_subject
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.likeness import likeness
-from memedit.gate.pairs import ask_all, split_by_subject
 from memedit.gate.port import Gate, Verdict
+from memedit.gate.roles import Calibration
 from memedit.llms import LLM, Capability, Likelihood
 from memedit.memory import Candidate, Recalled
 from memedit.messages import Reply, Request
@@ -176,7 +177,7 @@ def test_calibration_finds_the_probabilities_labels_were_drawn_from() -> None:
     labels = [
         ("out", "direct", "bridge")[int(rng.choice(3, p=weights / weights.sum()))] for weights in true.weights(logits)
     ]
-    found = Calibration.fit(logits, labels)  # type: ignore[arg-type]
+    found = fit_calibration(logits, labels)  # type: ignore[arg-type]
     assert found.temperature == pytest.approx(0.5, abs=0.06)
     assert (found.out, found.bridge) == pytest.approx((1.0, -0.7), abs=0.15)
 
@@ -387,7 +388,7 @@ def test_fitting_needs_log_probabilities() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[CrossEncoderGate, Path]:
     import torch
 
-    from memedit.gate.train_cross_encoder import Recipe, train
+    from memedit.gate.learning.cross_encoder import Recipe, train
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("gate") / "out"
@@ -466,7 +467,7 @@ def test_a_trained_gate_is_found_by_its_folder(trained: tuple[CrossEncoderGate, 
 
 @pytest.mark.model
 def test_a_gates_folder_is_not_written_over(trained: tuple[CrossEncoderGate, Path]) -> None:
-    from memedit.gate.train_cross_encoder import train
+    from memedit.gate.learning.cross_encoder import train
 
     with pytest.raises(RunRejected, match="there already"):
         train([companies(2)], out=trained[1])
@@ -487,7 +488,7 @@ def test_a_model_without_scores_in_scope_is_refused(tmp_path: Path) -> None:
     from sentence_transformers import CrossEncoder
 
     from memedit.gate.cross_encoder import CrossEncoderGate
-    from memedit.gate.train_cross_encoder import bundled_encoder
+    from memedit.gate.learning.cross_encoder import bundled_encoder
 
     two = CrossEncoder(str(bundled_encoder()), num_labels=2)
     with pytest.raises(GateUnusable, match="LABEL_0, LABEL_1"):
@@ -501,7 +502,7 @@ def test_a_cross_encoder_with_one_output_is_a_gate() -> None:
     from sentence_transformers import CrossEncoder
 
     from memedit.gate.cross_encoder import CrossEncoderGate
-    from memedit.gate.train_cross_encoder import bundled_encoder
+    from memedit.gate.learning.cross_encoder import bundled_encoder
 
     model = CrossEncoder(str(bundled_encoder()), num_labels=1)
     gate = CrossEncoderGate(model, threshold=0.0)

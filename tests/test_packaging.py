@@ -35,6 +35,15 @@ def test_the_face_imports_nothing_from_extras() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_deciding_loads_nothing_of_learning() -> None:
+    code = (
+        "import sys, memedit.gate.asking, memedit.gate.cascade, memedit.gate.embedding; "
+        "print([name for name in sys.modules if name.startswith('memedit.gate.learning')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", memedit.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(memedit, name) is not None

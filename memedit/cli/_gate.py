@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from memedit.eval.report.gate import Part
     from memedit.eval.stats import Share
     from memedit.gate import Gate
-    from memedit.gate.examples import ScopeSet
-    from memedit.gate.measuring import Judged
+    from memedit.gate.learning.judging import Judged
+    from memedit.gate.learning.scope_sets import ScopeSet
 
 PACKAGES = ("numpy", "torch", "sentence-transformers")  # that decide a gate's weights
 
@@ -54,7 +54,7 @@ def embedder_of(session: Session) -> Embedder:
 
 def judge_all(gate: Gate, sets: Sequence[ScopeSet], embedder: Embedder) -> list[Judged]:
     """What the gate says of all questions, with a bar a set."""
-    from memedit.gate.measuring import judge
+    from memedit.gate.learning.judging import judge
 
     judged: list[Judged] = []
     with _bars() as show:

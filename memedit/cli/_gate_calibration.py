@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from memedit.eval.gate_data import GateData
     from memedit.eval.gates import GateScores
     from memedit.gate import Gate, Role
-    from memedit.gate.calibration import Fitted, Limits
-    from memedit.gate.measuring import Judged
-    from memedit.gate.radius import Reach
+    from memedit.gate.learning.calibration import Fitted, Limits
+    from memedit.gate.learning.judging import Judged
+    from memedit.gate.learning.radius import Reach
     from memedit.memory import EditMemory
 
 CALIBRATED = ("evidence", "cross_encoder")  # kinds of gate that keep their thresholds in a folder
@@ -31,7 +31,7 @@ REASON = "radii fitted to the edits' probes"
 def calibrate_gate(session: Session, known: GateData, source: str | None, out: Path, given: Mapping[str, Any]) -> None:
     """Write a gate with another temperature and other thresholds."""
     from memedit.gate import as_gate
-    from memedit.gate.calibration import Limits, fit
+    from memedit.gate.learning.calibration import Limits, fit
 
     gate = as_gate(source)
     embedder = _gate.embedder_of(session)
@@ -64,7 +64,7 @@ def calibrate_gate(session: Session, known: GateData, source: str | None, out: P
 def calibrate_radii(session: Session, source: str | None, given: Mapping[str, Any]) -> None:
     """Give the edits of a memory the radii that their probes ask for."""
     from memedit.gate import as_gate
-    from memedit.gate.radius import reaches
+    from memedit.gate.learning.radius import reaches
 
     gate = as_gate(source)
     with session.memory() as memory:
@@ -115,7 +115,7 @@ def _compared(
     """
     from memedit.errors import RunRejected
     from memedit.eval.gates import passing, scores, scores_of
-    from memedit.gate.calibration import at_temperature, fit_thresholds, halves
+    from memedit.gate.learning.calibration import at_temperature, fit_thresholds, halves
 
     before = scores(judged, direct=present["direct"], bridge=present["bridge"])
     tempered = [at_temperature(one, fitted.temperature) for one in judged]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from memedit.eval.gate_data import GateData
     from memedit.eval.gates import GateScores
     from memedit.eval.report.gate import Part
-    from memedit.gate.examples import ScopeSet
-    from memedit.gate.training import Trained
+    from memedit.gate.learning.evidence import Trained
+    from memedit.gate.learning.scope_sets import ScopeSet
 
 WRITTEN = 4  # questions of both sorts a model is asked for when --generate does not say
 MOST_EVERYDAY = 3_000  # shipped questions that a cross-encoder learns from, which reads every pair
@@ -101,7 +101,7 @@ def train_evidence(session: Session, known: GateData, out: Path, given: Mapping[
 
 
 def _trained(sets: Sequence[ScopeSet], embedder: Embedder, **how: Any) -> Trained:
-    from memedit.gate.training import train
+    from memedit.gate.learning.evidence import train
 
     return train(sets, embedder, **how)
 
@@ -119,7 +119,7 @@ def _shipped(known: GateData, embedder: Embedder) -> Part:
 def train_cross_encoder(session: Session, known: GateData, out: Path, given: Mapping[str, Any]) -> Made:
     """A gate of the kind `cross-encoder`; it is measured on subjects it was not trained on."""
     from memedit.gate.cross_encoder import CARD
-    from memedit.gate.train_cross_encoder import Recipe, train
+    from memedit.gate.learning.cross_encoder import Recipe, train
 
     more, about_more = _more(session, known, given, most_everyday=MOST_EVERYDAY)
     embedder = _gate.embedder_of(session)
@@ -144,13 +144,13 @@ def _more(
     if (given["generate"] or given["llm"]) and not own:
         raise click.UsageError("--generate and --llm make questions around edits of your own; no --data holds any.")
     if given["generate"]:
-        from memedit.gate.generate import made
+        from memedit.gate.learning.generate import made
 
         found += [_named(made(one.edits, each=given["generate"], seed=given["seed"]), one) for one in own]
     if given["llm"]:
         found += _written(session, own, given)
     if given["everyday"]:
-        from memedit.gate.everyday import everyday
+        from memedit.gate.learning.everyday import everyday
 
         shipped = everyday(seed=given["seed"])
         found.append(replace(shipped, questions=shipped.questions[:: _every(len(shipped.questions), most_everyday)]))
@@ -159,7 +159,7 @@ def _more(
 
 
 def _written(session: Session, own: list[ScopeSet], given: Mapping[str, Any]) -> list[ScopeSet]:
-    from memedit.gate.generate import written
+    from memedit.gate.learning.generate import written
 
     with busy("loading the model…"):
         llm = _common.open_model(given["llm"], session.base_url)

@@ -14,7 +14,7 @@ from memedit.errors import FileRejected
 from memedit.eval.benchmarks.base import Source, find_benchmark, read
 from memedit.eval.labelled import Held, is_labelled, labelled_set, values_of
 from memedit.eval.scopes import scope_set
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
 from memedit.memory import EditMemory
 from memedit.memory.files import read_edits

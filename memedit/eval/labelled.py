@@ -15,7 +15,7 @@ from typing import Any
 
 from memedit.edits import AnyEdit, as_edit
 from memedit.errors import EditRejected, FileRejected
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.roles import LABELS, Label
 from memedit.text import one_line
 

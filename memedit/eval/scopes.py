@@ -9,7 +9,7 @@ from dataclasses import replace
 from memedit.edits import Fact
 from memedit.eval.cases import Case, Kind, Probe
 from memedit.eval.overlap import Overlaps
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import same_key, words

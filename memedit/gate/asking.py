@@ -9,21 +9,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from memedit.edits import AnyEdit
-from memedit.gate.examples import ScopeSet
-from memedit.gate.fitting import Calibration, best_threshold, need_both
 from memedit.gate.likeness import facts, with_the_others
-from memedit.gate.pairs import ask_all
 from memedit.gate.port import Gate, Verdict
-from memedit.gate.roles import LABELS, Label, Weights, verdict
+from memedit.gate.roles import LABELS, Calibration, Label, Weights, verdict
 from memedit.llms import LLM, Capability, as_llm
 from memedit.memory import Candidate, Recalled
 from memedit.messages import Message, Request
 from memedit.text import as_data, words
+
+if TYPE_CHECKING:
+    from memedit.gate.learning.scope_sets import ScopeSet
 
 WORDS: dict[Label, str] = {"out": "unrelated", "direct": "answers", "bridge": "helps"}
 TASK = (
@@ -127,6 +127,9 @@ class AskingGate(Gate):
             CapabilityMissing: The model gives no log-probabilities.
             RunRejected: None of the candidates is in scope, or all are.
         """
+        from memedit.gate.learning.fitting import best_threshold, fit_calibration, need_both
+        from memedit.gate.learning.pairs import ask_all
+
         gate = cls(llm, k=k, **how)
         gate.llm.require(Capability.LOGPROBS, by="Fitting an asking gate")
         asked = ask_all(sets, embedder=embedder, k=k)
@@ -135,7 +138,7 @@ class AskingGate(Gate):
         truth = [label != "out" for label in labels]
         need_both(truth)
         scores = gate._scores([gate._request(query, note) for query, note, _ in judged])
-        gate.calibration = Calibration.fit(scores, labels)
+        gate.calibration = fit_calibration(scores, labels)
         gate.threshold, _ = best_threshold(gate.calibration.weights(scores)[:, 1:].max(axis=1), truth)
         return gate
 

@@ -1,7 +1,7 @@
 """The cross-encoder gate: query and edit are read together, SERAC's cross-attention variant (Mitchell et al. 2022,
 arXiv:2206.06520), with a third answer besides in scope and out: that the edit lies on the way to the answer.
 
-`train_cross_encoder.py` makes such a model; any cross-encoder of sentence-transformers with one output does, too.
+`learning/cross_encoder.py` makes such a model; any cross-encoder of sentence-transformers with one output does, too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import numpy as np
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import GateUnusable, MissingExtra
-from memedit.gate.fitting import Calibration
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Verdict
-from memedit.gate.roles import LABELS, Weights, verdict
+from memedit.gate.roles import LABELS, Calibration, Weights, verdict
 from memedit.memory import Recalled
 
 try:
@@ -160,5 +159,5 @@ def _check_outputs(model: CrossEncoder) -> None:
     if len(known) != 1 and known != list(LABELS):
         raise GateUnusable(
             f"The cross-encoder's outputs are {', '.join(known)}; expected {', '.join(LABELS)}, or a single one.",
-            do="use a model with one output (a reranker), or train one with memedit.gate.train_cross_encoder",
+            do="use a model with one output (a reranker), or train one with memedit.gate.learning.cross_encoder",
         )

@@ -7,18 +7,18 @@ It costs nothing beyond the look-up, and cannot tell another relation of the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memedit.errors import GateUnusable
-from memedit.gate.examples import ScopeSet
-from memedit.gate.fitting import best_threshold, need_both
 from memedit.gate.likeness import facts, with_the_others
-from memedit.gate.pairs import ask_all
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import Candidate, Recalled
+
+if TYPE_CHECKING:
+    from memedit.gate.learning.scope_sets import ScopeSet
 
 RADIUS, THRESHOLD = 0.46, 0.18
 """Fitted by `EmbeddingGate.fit` on vectors of all-MiniLM-L6-v2, with edits and probes of zsRE, MQuAKE and
@@ -96,6 +96,9 @@ class EmbeddingGate(Gate):
         Raises:
             RunRejected: None of the candidates is in scope, or all are.
         """
+        from memedit.gate.learning.fitting import best_threshold, need_both
+        from memedit.gate.learning.pairs import ask_all
+
         judged = [pair for asked in ask_all(sets, embedder=embedder, k=k) for pair in asked.judged]
         known = [(found, label) for found, label in judged if label != "bridge"]
         squared = squared_distances([found.similarity for found, _ in known])

@@ -43,6 +43,28 @@ class Weighed:
         return dict(zip(LABELS, self.weights, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How logits become probabilities.
+
+    Args:
+        temperature: The logits are divided by it.
+        out, bridge: Added to the logits of these labels afterwards. Training sees fewer edits out of scope than use
+            does, and a language model prefers some words to others: a temperature cannot make up for either.
+    """
+
+    temperature: float = 1.0
+    out: float = 0.0
+    bridge: float = 0.0
+
+    def weights(self, logits: Weights) -> Weights:
+        """Probabilities of `LABELS`. logits (n, 3), or (n, 1) of a model that knows but in scope and out."""
+        if logits.shape[1] == 1:
+            none = np.full_like(logits, -np.inf)
+            logits = np.concatenate([np.zeros_like(logits), logits, none], axis=1)
+        return softmax(logits / self.temperature + np.array([self.out, 0.0, self.bridge]))
+
+
 def verdict(edit: AnyEdit, weights: Sequence[float], *, threshold: float, by: str) -> Verdict:
     """The verdict that follows, in the likelier of the two roles. weights (3,)."""
     out, direct, bridge = (float(weight) for weight in weights)

@@ -23,8 +23,8 @@ from memedit.eval.report.page import _cut, _safe, _shipped, _shown
 from memedit.eval.report.plots import Plot
 from memedit.eval.runs import replace_file
 from memedit.eval.stats import Share
-from memedit.gate.examples import ScopeSet
-from memedit.gate.measuring import Judged
+from memedit.gate.learning.judging import Judged
+from memedit.gate.learning.scope_sets import ScopeSet
 
 HTML, MARKDOWN, JUDGED = "report.html", "report.md", "judged.jsonl"
 READING = (

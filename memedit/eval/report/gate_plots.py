@@ -9,7 +9,7 @@ from memedit.eval.gates import passing
 from memedit.eval.report.curves import GateCurve
 from memedit.eval.report.grid import number
 from memedit.eval.report.plots import LINES, MUTED, Plot, _axes, _per_cent, _plot, gate, styled
-from memedit.gate.measuring import Judged
+from memedit.gate.learning.judging import Judged
 
 MOST_LINES = 8  # sets that get a curve of their own
 

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from memedit.embedders import Embedder
 from memedit.embedders.port import Vectors
 from memedit.errors import FileRejected
-from memedit.gate.examples import ScopeSet
 from memedit.gate.features import CONTRASTS, Head
-from memedit.gate.grouping import fold, relation_groups
-from memedit.gate.head_training import Matched, fit_head
-from memedit.gate.measuring import Judged
-from memedit.gate.network_training import Table, fit_network, fit_temperature
+from memedit.gate.learning.grouping import fold, relation_groups
+from memedit.gate.learning.head import Matched, fit_head
+from memedit.gate.learning.judging import Judged
+from memedit.gate.learning.network import Table, fit_network, fit_temperature
+from memedit.gate.learning.rows import Embedded, Rows, embed, rows, texts_of
+from memedit.gate.learning.scope_sets import ScopeSet
 from memedit.gate.roles import softmax
-from memedit.gate.rows import Embedded, Rows, embed, rows, texts_of
 from memedit.gate.scorer import Network, Scorer
 from memedit.index.mentions import MentionIndex
 from memedit.text import same_key, words

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders.port import Vectors
-from memedit.gate.examples import Question, ScopeSet
 from memedit.gate.focus import focus
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import EditMemory, Recalled
 

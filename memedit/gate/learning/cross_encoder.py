@@ -20,9 +20,9 @@ import numpy as np
 from memedit.embedders.sentence_transformers import BUNDLED_PACKAGE
 from memedit.errors import EmbedderError, MissingExtra, RunRejected
 from memedit.gate.cross_encoder import CARD, FORMAT, KIND, CrossEncoderGate, Setting, Shown, shown
-from memedit.gate.examples import ScopeSet
-from memedit.gate.fitting import Calibration, best_threshold, need_both
-from memedit.gate.pairs import Asked, ask_all, split_by_subject
+from memedit.gate.learning.fitting import best_threshold, fit_calibration, need_both
+from memedit.gate.learning.pairs import Asked, ask_all, split_by_subject
+from memedit.gate.learning.scope_sets import ScopeSet
 from memedit.gate.roles import LABELS, Label
 
 try:
@@ -124,7 +124,7 @@ def calibrate(
     gate = CrossEncoderGate(model, setting=Setting(shown=how))
     logits = gate.logits([(query, text) for query, text, _ in pairs])
     labels = [label for _, _, label in pairs]
-    calibration = Calibration.fit(logits, labels)
+    calibration = fit_calibration(logits, labels)
     weights = calibration.weights(logits)
     passing, truth = weights[:, 1:].max(axis=1), np.array([label != "out" for label in labels])
     threshold, f1 = best_threshold(passing, truth)

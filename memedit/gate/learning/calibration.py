@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.errors import RunRejected
-from memedit.gate.measuring import DIRECT, OUT, UNKNOWN, Judged
+from memedit.gate.learning.judging import DIRECT, OUT, UNKNOWN, Judged
 from memedit.gate.port import Role
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)  # the middle one changes nothing

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from memedit.edits import SLOT, Fact
-from memedit.gate.everyday import kinds
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.everyday import kinds
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.llms import LLM
 from memedit.messages import as_request
 from memedit.naming import split_statement

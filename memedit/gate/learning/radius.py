@@ -15,7 +15,7 @@ from memedit.edits import MAX_RADIUS, Fact
 from memedit.errors import GateUnusable
 from memedit.gate.evidence_gate import EvidenceGate
 from memedit.gate.focus import focus
-from memedit.gate.measuring import shares, verdicts_on
+from memedit.gate.learning.judging import shares, verdicts_on
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.memory import EditMemory
 from memedit.text import words

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memedit.edits import AnyEdit, Fact
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.roles import Label
 from memedit.memory import Candidate, EditMemory, Recalled
 from memedit.text import same_key

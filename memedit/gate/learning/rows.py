@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors
-from memedit.gate.examples import Question, ScopeSet
 from memedit.gate.features import GEOMETRY, Head, competition, geometry, text_features
 from memedit.gate.focus import focus
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.reading import know, read
 from memedit.index.mentions import MentionIndex
 from memedit.memory.recall import MOST_NAMED

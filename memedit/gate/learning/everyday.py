@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from memedit.edits import SLOT, Fact
-from memedit.gate.examples import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet
 
 Relation = Mapping[str, Any]
 
