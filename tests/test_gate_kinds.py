@@ -18,7 +18,7 @@ from memedit.gate import as_gate
 from memedit.gate.asking import AskingGate
 from memedit.gate.cascade import Cascade
 from memedit.gate.embedding import EmbeddingGate
-from memedit.gate.learning.fitting import best_threshold, fit_calibration
+from memedit.gate.learning.calibration import best_threshold, fit_calibration
 from memedit.gate.learning.pairs import ask_all, split_by_subject
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.likeness import likeness
@@ -198,10 +198,10 @@ def test_candidates_are_labelled_by_what_they_are_to_the_question() -> None:
     )  # fmt: skip
     vienna = Fact(subject="Vienna", relation="mayor", object="Bo Li", prompt="The mayor of {} is", id="vienna")
     (asked,) = ask_all([ScopeSet("s", (ACME, again, OSLO, RHINE, vienna), (question,))], embedder=HashEmbedder())
-    assert {found.edit.id: label for found, label in zip(asked.recalled.candidates, asked.labels, strict=True)} == {
-        "acme": "bridge", "oslo": "direct", "rhine": None, "vienna": "out",
+    assert {found.edit.id for found in asked.recalled.candidates} == {"acme", "oslo", "rhine", "vienna"}
+    assert {found.edit.id: label for found, label in asked.judged} == {
+        "acme": "bridge", "oslo": "direct", "vienna": "out",
     }  # fmt: skip
-    assert {found.edit.id for found, _ in asked.judged} == {"acme", "oslo", "vienna"}
     assert asked.subject in ("acme", "oslo")
 
 

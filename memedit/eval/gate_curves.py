@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from memedit.eval.stats import Array, Share
-from memedit.gate.learning.judging import DIRECT, OUT, UNKNOWN, Judged
+from memedit.gate.learning.judging import Judged
+from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN
 
 GRID = tuple(np.linspace(0.01, 0.99, 99).tolist())
 BINS = 10

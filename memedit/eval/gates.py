@@ -15,8 +15,8 @@ import numpy as np
 
 from memedit.eval.gate_curves import known_pairs
 from memedit.eval.stats import Share, auroc, average_precision, calibration_error
-from memedit.gate.learning.judging import BRIDGE, DIRECT, OUT, Judged
-from memedit.gate.learning.scope_sets import ScopeSet
+from memedit.gate.learning.judging import Judged
+from memedit.gate.learning.scope_sets import BRIDGE, DIRECT, OUT, ScopeSet
 from memedit.text import storable
 
 ALL = "all"  # the group of a set's line over all its groups

@@ -127,7 +127,7 @@ class AskingGate(Gate):
             CapabilityMissing: The model gives no log-probabilities.
             RunRejected: None of the candidates is in scope, or all are.
         """
-        from memedit.gate.learning.fitting import best_threshold, fit_calibration, need_both
+        from memedit.gate.learning.calibration import best_threshold, fit_calibration, need_both
         from memedit.gate.learning.pairs import ask_all
 
         gate = cls(llm, k=k, **how)

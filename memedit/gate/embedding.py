@@ -96,7 +96,7 @@ class EmbeddingGate(Gate):
         Raises:
             RunRejected: None of the candidates is in scope, or all are.
         """
-        from memedit.gate.learning.fitting import best_threshold, need_both
+        from memedit.gate.learning.calibration import best_threshold, need_both
         from memedit.gate.learning.pairs import ask_all
 
         judged = [pair for asked in ask_all(sets, embedder=embedder, k=k) for pair in asked.judged]

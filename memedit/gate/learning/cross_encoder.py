@@ -20,7 +20,7 @@ import numpy as np
 from memedit.embedders.sentence_transformers import BUNDLED_PACKAGE
 from memedit.errors import EmbedderError, MissingExtra, RunRejected
 from memedit.gate.cross_encoder import CARD, FORMAT, KIND, CrossEncoderGate, Setting, Shown, shown
-from memedit.gate.learning.fitting import best_threshold, fit_calibration, need_both
+from memedit.gate.learning.calibration import best_threshold, fit_calibration, need_both
 from memedit.gate.learning.pairs import Asked, ask_all, split_by_subject
 from memedit.gate.learning.scope_sets import ScopeSet
 from memedit.gate.roles import LABELS, Label

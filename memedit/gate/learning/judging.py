@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.edits import AnyEdit, Fact
+from memedit.edits import Fact
 from memedit.embedders.port import Vectors
 from memedit.gate.focus import focus
-from memedit.gate.learning.scope_sets import Question, ScopeSet
+from memedit.gate.learning.scope_sets import Question, ScopeSet, in_memory
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import EditMemory, Recalled
 
-OUT, DIRECT, BRIDGE, UNKNOWN = 0, 1, 2, -1
 SAID = (("p(direct)", "p(bridge)"), ("direct", "bridge"))  # what evidence calls the probabilities of both roles
 
 
@@ -45,14 +44,8 @@ class Judged:
     @property
     def roles(self) -> NDArray[np.int64]:
         """What each candidate is: `OUT`, `DIRECT`, `BRIDGE` or `UNKNOWN`; (candidates,)."""
-        return np.array([self._role(edit_id) for edit_id in self.candidates], dtype=np.int64)
-
-    def _role(self, edit_id: str) -> int:
-        if edit_id in self.direct:
-            return DIRECT
-        if edit_id in self.bridges:
-            return BRIDGE
-        return UNKNOWN if edit_id in self.unsure else OUT
+        asked = Question(self.question, self.direct, self.bridges, self.unsure)
+        return np.array([asked.role(edit_id) for edit_id in self.candidates], dtype=np.int64)
 
 
 def judge(
@@ -75,15 +68,14 @@ def judge(
         progress: Told after each batch how many questions are done, of how many.
     """
     found: list[Judged] = []
-    with EditMemory(embedder=embedder) as memory:
-        stored = _put(memory, scope_set.edits)
-        for start in range(0, len(scope_set.questions), batch):
-            part = scope_set.questions[start : start + batch]
+    with in_memory(scope_set, embedder) as (memory, questions):
+        for start in range(0, len(questions), batch):
+            part = questions[start : start + batch]
             texts = [focus((("user", question.text),)).query for question in part]
             for question, verdicts in zip(part, verdicts_on(memory, gate, texts), strict=True):
-                found.append(_judged(scope_set.name, question, verdicts, stored))
+                found.append(_judged(scope_set.name, question, verdicts))
             if progress:
-                progress(len(found), len(scope_set.questions))
+                progress(len(found), len(questions))
     return found
 
 
@@ -106,13 +98,6 @@ def shares(verdict: Verdict) -> tuple[float, float]:
     return (verdict.probability, 0.0) if verdict.role == "direct" else (0.0, verdict.probability)
 
 
-def _put(memory: EditMemory, edits: Iterable[AnyEdit]) -> dict[str, str]:
-    """The id under which each edit is in force: nothing displaces anything, but one content is kept once."""
-    edits = [edit.model_copy(update={"namespace": None}) for edit in edits]
-    receipts = memory.add_many(edits, on_conflict="keep")
-    return {edit.id: receipt.id for edit, receipt in zip(edits, receipts, strict=True)}
-
-
 def _current(memory: EditMemory, recalled: Recalled) -> Recalled:
     now = memory.clock()
     holding = (one for one in recalled.candidates if not isinstance(one.edit, Fact) or one.edit.holds_at(now))
@@ -124,11 +109,9 @@ def _in_order(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [known[one.edit.id] for one in recalled.candidates if one.edit.id in known]
 
 
-def _judged(name: str, question: Question, verdicts: Sequence[Verdict], stored: dict[str, str]) -> Judged:
-    direct, bridges, unsure = (
-        frozenset(stored[edit_id] for edit_id in ids if edit_id in stored)
-        for ids in (question.direct, question.bridges, question.unsure)
-    )
+def _judged(name: str, question: Question, verdicts: Sequence[Verdict]) -> Judged:
     said = np.array([shares(verdict) for verdict in verdicts], dtype=np.float32).reshape(len(verdicts), 2)
     ids = tuple(verdict.edit.id for verdict in verdicts)
-    return Judged(name, question.group, question.text, direct, bridges, unsure, ids, said)
+    return Judged(
+        name, question.group, question.text, question.direct, question.bridges, question.unsure, ids, said
+    )  # fmt: skip

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memedit.edits import AnyEdit, Fact
-from memedit.gate.learning.scope_sets import Question, ScopeSet
-from memedit.gate.roles import Label
-from memedit.memory import Candidate, EditMemory, Recalled
+from memedit.gate.learning.scope_sets import OUT, UNKNOWN, Question, ScopeSet, in_memory
+from memedit.gate.roles import LABELS, Label
+from memedit.memory import Candidate, Recalled
 from memedit.text import same_key
 
 BATCH = 256  # questions that are embedded together
@@ -27,19 +27,18 @@ class Asked:
     Args:
         question: The question.
         recalled: What the memory holds for it.
-        labels: One a candidate; None where nobody has judged it.
         subject: Of the edit in scope; where none is, of the nearest.
     """
 
     question: Question
     recalled: Recalled
-    labels: tuple[Label | None, ...]
     subject: str = ""
 
     @property
     def judged(self) -> list[tuple[Candidate, Label]]:
         """The candidates of which it is known what they are, nearest first."""
-        return [(found, label) for found, label in zip(self.recalled.candidates, self.labels, strict=True) if label]
+        roles = ((found, self.question.role(found.edit.id)) for found in self.recalled.candidates)
+        return [(found, LABELS[role]) for found, role in roles if role != UNKNOWN]
 
 
 def ask_all(sets: Iterable[ScopeSet], *, embedder: Any = None, k: int = 16) -> list[Asked]:
@@ -64,44 +63,25 @@ def split_by_subject(asked: Sequence[Asked], *, share: float, seed: int = 0) -> 
     learned = []
     for one in asked:
         if _draw(one.subject, seed) >= share:
-            kept = [_draw(_subject(found.edit), seed) >= share for found in one.recalled.candidates]
-            candidates = tuple(found for found, keep in zip(one.recalled.candidates, kept, strict=True) if keep)
-            labels = tuple(label for label, keep in zip(one.labels, kept, strict=True) if keep)
-            learned.append(replace(one, recalled=replace(one.recalled, candidates=candidates), labels=labels))
+            kept = (found for found in one.recalled.candidates if _draw(_subject(found.edit), seed) >= share)
+            learned.append(replace(one, recalled=replace(one.recalled, candidates=tuple(kept))))
     return learned, [one for one in asked if _draw(one.subject, seed) < share]
 
 
 def _ask(scope: ScopeSet, embedder: Any, k: int) -> list[Asked]:
-    first: dict[str, str] = {}  # the memory keeps one of several edits that say the same
-    same = {edit.id: first.setdefault(edit.content_hash, edit.id) for edit in scope.edits}
     asked = []
-    with EditMemory(embedder=embedder) as memory:
-        for _ in memory.add_many((edit for edit in scope.edits if same[edit.id] == edit.id), on_conflict="keep"):
-            pass
-        for start in range(0, len(scope.questions), BATCH):
-            part = scope.questions[start : start + BATCH]
+    with in_memory(scope, embedder) as (memory, questions):
+        for start in range(0, len(questions), BATCH):
+            part = questions[start : start + BATCH]
             memory.prepare([question.text for question in part])
-            asked += [_labelled(question, memory.recall(question.text, k=k), same) for question in part]
+            asked += [_asked(question, memory.recall(question.text, k=k)) for question in part]
     return asked
 
 
-def _labelled(question: Question, recalled: Recalled, same: dict[str, str]) -> Asked:
-    direct, bridges, unsure = (
-        {same[edit_id] for edit_id in ids if edit_id in same}
-        for ids in (question.direct, question.bridges, question.unsure)
-    )
-
-    def label(edit_id: str) -> Label | None:
-        if edit_id in direct:
-            return "direct"
-        if edit_id in bridges:
-            return "bridge"
-        return None if edit_id in unsure else "out"
-
-    labels = tuple(label(found.edit.id) for found in recalled.candidates)
+def _asked(question: Question, recalled: Recalled) -> Asked:
     found = [one.edit for one in recalled.candidates]
-    telling = [edit for edit, one in zip(found, labels, strict=True) if one in ("direct", "bridge")] + found
-    return Asked(question, recalled, labels, _subject(telling[0]) if telling else question.text)
+    telling = [edit for edit in found if question.role(edit.id) > OUT] + found
+    return Asked(question, recalled, _subject(telling[0]) if telling else question.text)
 
 
 def _subject(edit: AnyEdit) -> str:

@@ -83,7 +83,7 @@ class Rows:
     Args:
         question: Its number in the set.
         candidates: The edits' numbers in the set, nearest first.
-        roles: 0 out of scope, 1 direct, 2 bridge, -1 nobody knows; (n,).
+        roles: What each is to the question, as `Question.role` says; (n,).
         features: With the head of each candidate's fold, and without any; (n, features) each.
     """
 
@@ -160,16 +160,8 @@ def _rows(
         for vectors in (own, geometry(query, keys, relations, headless))
     )
     question = held.questions[number]
-    roles = np.array([_role(question, held.facts[at].id) for at in candidates])
+    roles = np.array([question.role(held.facts[at].id) for at in candidates])
     return Rows(number, candidates, roles, (made[0], made[1]))
-
-
-def _role(question: Question, edit_id: str) -> int:
-    if edit_id in question.direct:
-        return 1
-    if edit_id in question.bridges:
-        return 2
-    return -1 if edit_id in question.unsure else 0
 
 
 def _own(held: Embedded, number: int) -> set[int]:
