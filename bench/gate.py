@@ -30,7 +30,7 @@ from memedit.eval.gates import GateScores, scores
 from memedit.eval.scopes import scope_set
 from memedit.eval.stats import Share, auroc, average_precision
 from memedit.gate import as_gate, focus
-from memedit.gate.learning.evidence import Disjoint, train
+from memedit.gate.learning.evidence import train
 from memedit.gate.learning.judging import Judged, judge
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import MentionIndex
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def training(options: argparse.Namespace) -> None:
-    """Train on everything; judge by cross-fitting, with folds of relations and with folds of subjects."""
+    """Train on everything; judge by cross-fitting, with parts of the relations and with parts of the subjects."""
     began = time.perf_counter()
 
     def say(text: str) -> None:
@@ -74,17 +74,11 @@ def training(options: argparse.Namespace) -> None:
     sets = training_sets(_data(), seed=options.seed)
     say(", ".join(f"{one.name}: {len(one.edits)} edits, {len(one.questions)} questions" for one in sets))
     embedder = default_embedder()
-    kinds: tuple[Disjoint, ...] = ("relation", "subject") if options.judged else ("relation",)
-    judged: dict[str, tuple[Judged, ...]] = {}
-    for kind in kinds:
-        say(f"folds of {kind}s")
-        made = train(sets, embedder, seed=options.seed, disjoint=kind, progress=say)
-        judged[kind] = made.judged
-        if kind == "relation":
-            replace(made.scorer, card=card(made.judged, made.scorer.thresholds, options.seed)).save(options.out)
-        if options.judged:
-            options.judged.parent.mkdir(parents=True, exist_ok=True)
-            options.judged.write_bytes(pickle.dumps(judged))
+    made = train(sets, embedder, seed=options.seed, progress=say)
+    replace(made.scorer, card=card(made.judged, made.scorer.thresholds, options.seed)).save(options.out)
+    if options.judged:
+        options.judged.parent.mkdir(parents=True, exist_ok=True)
+        options.judged.write_bytes(pickle.dumps({"relation": made.judged, "subject": made.judged_seen}))
 
 
 def card(judged: Sequence[Judged], thresholds: Mapping[str, float], seed: int) -> dict[str, object]:

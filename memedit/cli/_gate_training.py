@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from memedit.eval.gate_data import GateData
     from memedit.eval.gates import GateScores
     from memedit.eval.report.gate import Part
-    from memedit.gate.learning.evidence import Trained
     from memedit.gate.learning.scope_sets import ScopeSet
 
 WRITTEN = 4  # questions of both sorts a model is asked for when --generate does not say
@@ -58,7 +57,7 @@ class Made:
 
 
 class Remembering(Embedder):
-    """An embedder that embeds no text twice: training goes over the same ones more than once.
+    """An embedder that embeds no text twice: training and measuring go over the same ones.
 
     Args:
         embedder: Whose vectors and id these are.
@@ -78,17 +77,17 @@ class Remembering(Embedder):
 def train_evidence(session: Session, known: GateData, out: Path, given: Mapping[str, Any]) -> Made:
     """A gate of the kind `evidence`."""
     from memedit.eval.report.gate import Part
+    from memedit.gate.learning.evidence import train
 
     more, about_more = _more(session, known, given)
     sets = (*known.sets, *more)
     embedder = Remembering(_gate.embedder_of(session))
-    how = {"folds": given["folds"], "seed": given["seed"], "progress": _stages(session)}
-    trained = _trained(sets, embedder, **how)
+    trained = train(sets, embedder, folds=given["folds"], seed=given["seed"], progress=_stages(session))
     parts = []
     if trained.judged:
-        for heading, found in ((NEW, trained), (SEEN, _trained(sets, embedder, disjoint="subject", **how))):
-            thresholds = trained.scorer.thresholds
-            parts.append(Part.of(found.judged, known.sets, thresholds, heading=heading, note=NOTES[heading]))
+        thresholds = trained.scorer.thresholds
+        for heading, judged in ((NEW, trained.judged), (SEEN, trained.judged_seen)):
+            parts.append(Part.of(judged, known.sets, thresholds, heading=heading, note=NOTES[heading]))
         parts.append(_shipped(known, embedder))
     scores = {part.heading.lower(): part.scores.to_dict() for part in parts}
     card = _gate.about(session, known, seed=given["seed"], folds=given["folds"], **about_more, scores=scores)
@@ -98,12 +97,6 @@ def train_evidence(session: Session, known: GateData, out: Path, given: Mapping[
         _gate.write_report(draft, parts, known, f"Gate {out.name}", facts)
     said = () if parts else ("Nothing was measured: that needs questions of your own, not only made ones.",)
     return Made(tuple((part.heading, part.note, part.scores) for part in parts), scores, said, True)
-
-
-def _trained(sets: Sequence[ScopeSet], embedder: Embedder, **how: Any) -> Trained:
-    from memedit.gate.learning.evidence import train
-
-    return train(sets, embedder, **how)
 
 
 def _shipped(known: GateData, embedder: Embedder) -> Part:

@@ -8,14 +8,14 @@ arXiv:2405.03279, learned there as a prompt).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.embedders.port import Vectors, dots
+from memedit.embedders.port import Vectors, dots, through
 from memedit.gate.reading import SLIP, Known, Reading, mention
 from memedit.text import FUNCTION_WORDS
 
@@ -24,7 +24,10 @@ TEXT = (
     "no subject", "question", "length", "negated", "type fits", "type differs", "quoted", "missing", "voice differs",
     "number differs", "swapped",
 )  # fmt: skip
-GEOMETRY = ("similarity", "about", "relation", "margin", "profile", "fit", "fit margin", "who")
+GEOMETRY = (
+    "similarity", "about", "relation", "margin", "profile", "fit", "fit margin", "who",
+    "recognised", "relation known", "asked known",
+)  # fmt: skip
 COMPETITION = (
     "rank", "similarity lead", "about lead", "who lead", "named elsewhere", "sibling", "sibling fits better",
     "nearest", "spread", "crowd",
@@ -33,6 +36,7 @@ FEATURES = (*TEXT, *GEOMETRY, *COMPETITION)
 CROWD = {"similarity": 0.5, "about": 0.45, "who": 0.5}
 """What the best of many other subjects comes to: where few edits are in memory, one has to do better than this too."""
 LEAD = 0.4  # a larger lead counts as this much
+UNLIKE = -8.0  # log-probability of asking for the edit's relation; less counts as this much
 SAME_RELATION = 0.5  # cosine; a contrast this close to the edit's own relation is no contrast
 CONTRASTS = tuple(
     phrase.strip()
@@ -88,12 +92,14 @@ def text_features(query: Reading, edit: Known) -> tuple[float, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The contrasts, (m, d), and two learned linear maps out of the embedder's space, (h, d) each.
+    """The contrasts, (m, d), two learned linear maps out of the embedder's space, (h, d) each, and relations it knows.
 
     Args:
         contrasts: Vectors of `CONTRASTS`.
         asked: To what is asked about a subject, where wordings of one relation lie together.
         subject: To whom it is asked about, where names of one thing lie together.
+        known: The relations it was trained with, as weights of a softmax behind `asked`, (r, h).
+        prior: Their biases, (r,).
 
     Without maps it has learned nothing, and serves any embedder.
     """
@@ -101,11 +107,39 @@ class Head:
     contrasts: Vectors
     asked: Vectors | None = None
     subject: Vectors | None = None
+    known: Vectors | None = None
+    prior: Vectors | None = None
 
     @cached_property
     def others(self) -> Vectors:
-        """The contrasts through `asked`, of unit length."""
-        return _unit(_through(self.asked, self.contrasts))
+        """The contrasts through `asked`, of unit length; (h, m)."""
+        return np.ascontiguousarray(_unit(self.to_asked(self.contrasts)).T)
+
+    def beside(self, vectors: Vectors) -> Vectors:
+        """How near each row is to each contrast; (m, n)."""
+        return through(vectors, self._turned["contrasts"]).T
+
+    def to_asked(self, vectors: Vectors) -> Vectors:
+        """Each row through `asked`; (n, h)."""
+        return vectors if self.asked is None else through(vectors, self._turned["asked"])
+
+    def to_subject(self, vectors: Vectors) -> Vectors:
+        """Each row through `subject`; (n, h)."""
+        return vectors if self.subject is None else through(vectors, self._turned["subject"])
+
+    def recognise(self, asked: Vectors) -> Vectors:
+        """Log-probability of each known relation. asked (n, h), of unit length; result (n, r)."""
+        assert self.prior is not None
+        logits = through(asked, self._turned["known"]) + self.prior
+        top = logits.max(axis=1, keepdims=True)
+        found: Vectors = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+        return found
+
+    @cached_property
+    def _turned(self) -> Mapping[str, Vectors]:
+        """The maps as they are multiplied with from the right."""
+        maps = {"contrasts": self.contrasts, "asked": self.asked, "subject": self.subject, "known": self.known}
+        return {name: np.ascontiguousarray(one.T) for name, one in maps.items() if one is not None}
 
 
 def geometry(query: Vectors, keys: Vectors, relations: Vectors, head: Head) -> Vectors:
@@ -117,14 +151,13 @@ def geometry(query: Vectors, keys: Vectors, relations: Vectors, head: Head) -> V
     Shapes:
         query (d,); keys, relations (n, d), of unit length; result (n, len(GEOMETRY)).
     """
-    contrasts = head.contrasts
     similarity, relation = dots(keys, query), dots(relations, query)
     shared = np.einsum("ij,ij->i", keys, relations)
     rest = np.sqrt(np.maximum(1 - shared**2, 1e-6))
     about = (similarity - shared * relation) / rest
     size = np.sqrt(np.maximum(1 - about**2, 1e-6))
-    near = dots(contrasts, relations)
-    answers, key_answers = dots(contrasts, query), dots(contrasts, keys)
+    near = head.beside(relations)
+    answers, key_answers = dots(head.contrasts, query), head.beside(keys)
     along = (key_answers - near * shared) / rest
     against = (answers[:, None] - about * along) / size
     against[near >= SAME_RELATION] = -1
@@ -133,16 +166,34 @@ def geometry(query: Vectors, keys: Vectors, relations: Vectors, head: Head) -> V
     lean, leans = answers - answers.mean(), key_answers - key_answers.mean(axis=0)
     profile = (lean @ leans) / np.maximum(np.linalg.norm(lean) * np.linalg.norm(leans, axis=0), 1e-6)
 
-    sought = _through(head.asked, relations)
-    along = (_through(head.asked, keys) - shared[:, None] * sought) / rest[:, None]
-    asked = _unit(_through(head.asked, query) - about[:, None] * along)
-    fit = np.einsum("ij,ij->i", asked, _unit(sought))
-    others = dots(head.others, asked)
+    asking = query[None, :]
+    sought = head.to_asked(relations)
+    along = (head.to_asked(keys) - shared[:, None] * sought) / rest[:, None]
+    asked = _unit(head.to_asked(asking) - about[:, None] * along)
+    sought = _unit(sought)
+    fit = np.einsum("ij,ij->i", asked, sought)
+    others = through(asked, head.others).T
     others[near >= SAME_RELATION] = -1
-    ours = _through(head.subject, relations)
-    theirs = _through(head.subject, query) - relation[:, None] * ours
-    who = np.einsum("ij,ij->i", _unit(theirs), _unit(_through(head.subject, keys) - shared[:, None] * ours))
-    return np.column_stack((similarity, about, relation, margin, profile, fit, fit - others.max(axis=0), who))
+    ours = head.to_subject(relations)
+    theirs = head.to_subject(asking) - relation[:, None] * ours
+    who = np.einsum("ij,ij->i", _unit(theirs), _unit(head.to_subject(keys) - shared[:, None] * ours))
+    plain = (similarity, about, relation, margin, profile, fit, fit - others.max(axis=0), who)
+    return np.column_stack((*plain, *_recognised(head, asked, sought)))
+
+
+def _recognised(head: Head, asked: Vectors, sought: Vectors) -> tuple[Vectors, Vectors, Vectors]:
+    """Log-probability that question and edit are of one known relation, and how surely each is of any; (n,) each.
+
+    On a relation the head never saw the latter two are low, and tell not to trust the first.
+    """
+    if head.known is None or not len(head.known):
+        nothing = np.zeros(len(asked), dtype=np.float32)
+        return nothing, nothing, nothing
+    theirs, ours = head.recognise(asked), head.recognise(sought)
+    both = theirs + ours
+    top = both.max(axis=1)
+    same = top + np.log(np.exp(both - top[:, None]).sum(axis=1))
+    return np.maximum(same, UNLIKE), np.exp(ours.max(axis=1)), np.exp(theirs.max(axis=1))
 
 
 def competition(names: Sequence[object], text: Vectors, vectors: Vectors) -> Vectors:
@@ -177,13 +228,6 @@ def _lead(values: Vectors, others: NDArray[np.bool_], crowd: float) -> Vectors:
     """By how much each value is above the largest of the others, and above a crowd's, (n,). others (n, n)."""
     led: Vectors = np.clip(values - np.maximum(np.where(others, values, -1.0).max(axis=1), crowd), -LEAD, LEAD)
     return led
-
-
-def _through(mapping: Vectors | None, vectors: Vectors) -> Vectors:
-    """A linear map of a vector, or of each row."""
-    if mapping is None:
-        return vectors
-    return dots(mapping, vectors) if vectors.ndim == 1 else dots(vectors, mapping)
 
 
 def _unit(vectors: Vectors) -> Vectors:

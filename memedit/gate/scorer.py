@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from memedit.embedders.port import Vectors, dots
+from memedit.embedders.port import Vectors, through
 from memedit.errors import GateUnusable
 from memedit.gate.features import FEATURES, Head
 from memedit.gate.roles import LABELS, softmax
 
 FORMAT = 1
 LAYERS = 3
+HEAD = ("contrasts", "asked", "subject", "known", "prior")  # kept in half precision
 CARD, WEIGHTS = "gate.json", "weights.npz"
 
 
@@ -51,9 +52,9 @@ class Network:
         for layers in self.members:
             hidden = inputs
             for weight, bias in layers[:-1]:
-                hidden = np.maximum(dots(hidden, weight) + bias, 0)
+                hidden = np.maximum(through(hidden, weight.T) + bias, 0)
             weight, bias = layers[-1]
-            found += dots(hidden, weight) + bias
+            found += through(hidden, weight.T) + bias
         return found / np.float32(len(self.members) * self.temperature)
 
     def at(self, temperature: float) -> Network:
@@ -100,7 +101,9 @@ class Scorer:
         """Write card and weights into a folder, which is made."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {f"head.{name}": np.asarray(getattr(self.head, name)) for name in ("contrasts", "asked", "subject")}
+        arrays: dict[str, Any] = {
+            f"head.{name}": np.asarray(getattr(self.head, name), dtype=np.float16) for name in HEAD
+        }
         for name, network in (("network", self.network), ("headless", self.headless)):
             arrays |= {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
             for member, layers in enumerate(network.members):
@@ -193,7 +196,7 @@ def _unpack(where: str, card: Any, packed: bytes) -> Scorer:
         )
         for name in ("network", "headless")
     ]
-    head = Head(held["head.contrasts"], held["head.asked"], held["head.subject"])
+    head = Head(*(held[f"head.{name}"].astype(np.float32) for name in HEAD))
     return Scorer(head, networks[0], networks[1], card["embedder"], card["thresholds"], card)
 
 

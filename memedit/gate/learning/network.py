@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -32,45 +32,51 @@ class Table:
     """Rows of features and what they are.
 
     Args:
-        features: With and without a head, each row (features,).
+        features: By view (with the heads of each parting, and without any), each row (features,).
         roles: 0 out of scope, 1 direct, 2 bridge.
-        parts: Folds a row belongs to: its edit's, and those of the edits its question is in scope of.
+        parts: By parting, the parts a row belongs to: its edit's, and those of the edits its question is in scope of.
         subjects: Whom its question asks about.
     """
 
-    features: tuple[list[Vectors], list[Vectors]] = field(default_factory=lambda: ([], []))
+    features: tuple[list[Vectors], ...]
     roles: list[int] = field(default_factory=list)
-    parts: list[frozenset[int]] = field(default_factory=list)
+    parts: list[tuple[frozenset[int], ...]] = field(default_factory=list)
     subjects: list[frozenset[str]] = field(default_factory=list)
 
     def add(
-        self, features: tuple[Vectors, Vectors], role: int, parts: frozenset[int], subjects: frozenset[str]
+        self,
+        features: Sequence[Vectors],
+        role: int,
+        parts: tuple[frozenset[int], ...],
+        subjects: frozenset[str],
     ) -> None:
-        for kind in (0, 1):
-            self.features[kind].append(features[kind])
+        for kept, one in zip(self.features, features, strict=True):
+            kept.append(one)
         self.roles.append(role)
         self.parts.append(parts)
         self.subjects.append(subjects)
 
-    def without(self, part: int, subjects: Collection[str]) -> Table:
-        """The rows that touch neither a fold nor any of the subjects."""
+    def without(self, parting: int, part: int, subjects: Collection[str]) -> Table:
+        """The rows that touch neither a part nor any of the subjects."""
         kept = [
-            at for at in range(len(self.roles)) if part not in self.parts[at] and self.subjects[at].isdisjoint(subjects)
+            at
+            for at in range(len(self.roles))
+            if part not in self.parts[at][parting] and self.subjects[at].isdisjoint(subjects)
         ]
         return Table(
-            ([self.features[0][at] for at in kept], [self.features[1][at] for at in kept]),
+            tuple([view[at] for at in kept] for view in self.features),
             [self.roles[at] for at in kept],
             [self.parts[at] for at in kept],
             [self.subjects[at] for at in kept],
         )
 
 
-def fit_network(table: Table, kind: int, *, seed: int = 0) -> Network:
-    """A network for features of a kind: 0 with a head, 1 without."""
-    features = torch.from_numpy(np.stack(table.features[kind]))
+def fit_network(table: Table, views: Sequence[int], *, seed: int = 0) -> Network:
+    """A network that learns from each row in each of these views."""
+    features = torch.from_numpy(np.concatenate([np.stack(table.features[view]) for view in views]))
     mean, scale = features.mean(0), features.std(0).clamp_min(1e-3)
     inputs = ((features - mean) / scale).clamp(-5, 5)
-    roles = torch.tensor(table.roles)
+    roles = torch.tensor(table.roles * len(views))
     members = tuple(_fit_member(inputs, roles, seed * MEMBERS + member) for member in range(MEMBERS))
     return Network(mean.numpy(), scale.numpy(), members)
 
@@ -113,15 +119,22 @@ def _fit_member(inputs: torch.Tensor, roles: torch.Tensor, seed: int) -> tuple[t
     return tuple((kept[at].numpy(), kept[at + 3].numpy()) for at in range(3))
 
 
-def fit_temperature(networks: Sequence[Network], table: Table, kind: int) -> float:
-    """The temperature at which the networks are calibrated best on rows of folds they did not see (log loss)."""
+def fit_temperature(networks: Mapping[int, Sequence[Network]], table: Table, view_of: Mapping[int, int]) -> float:
+    """The temperature at which networks are calibrated best on rows of parts they did not see (log loss).
+
+    Args:
+        networks: By parting, one a part.
+        view_of: The view that the networks of a parting read.
+    """
     logits, roles = [], []
-    own = [next(iter(parts)) if len(parts) == 1 else None for parts in table.parts]
-    for part, network in enumerate(networks):
-        rows = [at for at, fold in enumerate(own) if fold == part]
-        if rows:
-            logits.append(network.logits(np.stack([table.features[kind][at] for at in rows])))
-            roles.append(np.array([table.roles[at] for at in rows]))
+    for parting, parted in networks.items():
+        own = [next(iter(parts[parting])) if len(parts[parting]) == 1 else None for parts in table.parts]
+        for part, network in enumerate(parted):
+            rows = [at for at, one in enumerate(own) if one == part]
+            if rows:
+                view = table.features[view_of[parting]]
+                logits.append(network.logits(np.stack([view[at] for at in rows])))
+                roles.append(np.array([table.roles[at] for at in rows]))
     found, right = np.concatenate(logits), np.concatenate(roles)
 
     def loss(temperature: float) -> float:

@@ -77,6 +77,19 @@ def texts_of(scope_set: ScopeSet) -> Iterator[str]:
 
 
 @dataclass(frozen=True, eq=False)
+class Parted:
+    """Heads that were each fitted without one part of all edits.
+
+    Args:
+        heads: One a part.
+        parts: The part each edit of a set is of, (facts,).
+    """
+
+    heads: Sequence[Head]
+    parts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Rows:
     """One question's candidates.
 
@@ -84,24 +97,23 @@ class Rows:
         question: Its number in the set.
         candidates: The edits' numbers in the set, nearest first.
         roles: What each is to the question, as `Question.role` says; (n,).
-        features: With the head of each candidate's fold, and without any; (n, features) each.
+        features: With the heads of each parting, and at last without any; (n, features) each.
     """
 
     question: int
     candidates: Sequence[int]
     roles: NDArray[np.int64]
-    features: tuple[Vectors, Vectors]
+    features: tuple[Vectors, ...]
 
 
 def rows(
-    held: Embedded, asked: Sequence[int], heads: Sequence[Head], headless: Head, folds: NDArray[np.int64],
+    held: Embedded, asked: Sequence[int], parted: Sequence[Parted], headless: Head,
     *, memory: int | None, rng: random.Random,
 ) -> Iterator[Rows]:  # fmt: skip
     """The rows of some questions.
 
     Args:
-        heads: One a fold; a candidate's features come from the head that never saw its relation.
-        folds: Of each edit, (facts,).
+        parted: A candidate's features come from the heads that did not see the part it is of.
         memory: How many edits lie in memory, drawn anew every few questions; None for all.
     """
     size = len(held.facts)
@@ -119,7 +131,7 @@ def rows(
             else:
                 found = _Lookup(held, sorted(_few(held, number, memory or 1, rng)))
             candidates = found.candidates(number)
-            yield _rows(held, number, candidates, heads, headless, folds)
+            yield _rows(held, number, candidates, parted, headless)
 
 
 class _Lookup:
@@ -143,25 +155,28 @@ class _Lookup:
         return sorted([*near, *extra], key=lambda at: -close[at])
 
 
-def _rows(
-    held: Embedded, number: int, candidates: list[int], heads: Sequence[Head], headless: Head, folds: NDArray[np.int64]
-) -> Rows:
+def _rows(held: Embedded, number: int, candidates: list[int], parted: Sequence[Parted], headless: Head) -> Rows:
     reading, query = read(held.texts[number]), held.queries[number]
     known = [know(held.facts[at]) for at in candidates]
     text = np.array([text_features(reading, one) for one in known], dtype=np.float32)
     keys, relations = held.keys[candidates], held.relations[candidates]
-    own = np.empty((len(candidates), len(GEOMETRY)), dtype=np.float32)
-    for fold in set(folds[candidates].tolist()):
-        mine = folds[candidates] == fold
-        own[mine] = geometry(query, keys[mine], relations[mine], heads[fold])
     names = [one.names for one in known]
-    made = tuple(
-        np.hstack((text, vectors, competition(names, text, vectors))).astype(np.float32)
-        for vectors in (own, geometry(query, keys, relations, headless))
-    )
+    made = []
+    for parting in parted:
+        own = np.empty((len(candidates), len(GEOMETRY)), dtype=np.float32)
+        parts = parting.parts[candidates]
+        for part in set(parts.tolist()):
+            mine = parts == part
+            own[mine] = geometry(query, keys[mine], relations[mine], parting.heads[part])
+        made.append(own)
+    made.append(geometry(query, keys, relations, headless))
     question = held.questions[number]
-    roles = np.array([question.role(held.facts[at].id) for at in candidates])
-    return Rows(number, candidates, roles, (made[0], made[1]))
+    return Rows(
+        number,
+        candidates,
+        np.array([question.role(held.facts[at].id) for at in candidates]),
+        tuple(np.hstack((text, one, competition(names, text, one))).astype(np.float32) for one in made),
+    )
 
 
 def _own(held: Embedded, number: int) -> set[int]:
