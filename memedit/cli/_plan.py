@@ -9,7 +9,7 @@ from typing import Any
 from memedit.edits import AnyEdit
 from memedit.errors import FileRejected
 from memedit.memory.conflicts import Slots
-from memedit.memory.ledger import Row
+from memedit.memory.rows import Row
 from memedit.relations import Relations
 from memedit.text import one_line
 

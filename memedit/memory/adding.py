@@ -16,7 +16,8 @@ from memedit.memory.book import Book
 from memedit.memory.checks import unknown
 from memedit.memory.conflicts import ALIKE, OnConflict, Receipt
 from memedit.memory.events import Change
-from memedit.memory.ledger import Head, Ledger, Row
+from memedit.memory.ledger import Ledger
+from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.relations import Relations

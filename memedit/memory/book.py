@@ -9,8 +9,9 @@ from memedit.edits import AnyEdit
 from memedit.errors import EditRejected
 from memedit.memory.conflicts import OnConflict, Receipt, Slots
 from memedit.memory.events import Event, added, retracted, superseded
-from memedit.memory.ledger import Reader, Row
+from memedit.memory.ledger import Reader
 from memedit.memory.recall import expired
+from memedit.memory.rows import Row
 from memedit.relations import Relations
 
 

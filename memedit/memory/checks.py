@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memedit.edits import Edit
 from memedit.errors import EditRejected, UnknownEdit, UnknownRevision
-from memedit.memory.ledger import Head
+from memedit.memory.rows import Head
 from memedit.text import deceptive_character, storable
 
 MAX_NAMESPACE = 200

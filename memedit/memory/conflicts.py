@@ -8,7 +8,7 @@ from typing import Literal
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
-from memedit.memory.ledger import Row
+from memedit.memory.rows import Row
 from memedit.relations import Relations
 from memedit.text import one_line, same_key
 

@@ -9,78 +9,33 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from sys import intern
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from memedit.edits import KINDS, AnyEdit, Fact
-from memedit.embedders.port import text_hash
-from memedit.errors import LedgerCorrupt
+from memedit.edits import AnyEdit
 from memedit.memory.events import Change, Event
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
+from memedit.memory.rows import (
+    NOWHERE,
+    Head,
+    Row,
+    as_dict,
+    from_micros,
+    micros,
+    read_data,
+    read_edit,
+    read_row,
+    read_vector,
+)  # fmt: skip
 from memedit.memory.storage import open_engine, typed_errors
-from memedit.relations import Relations
-from memedit.text import same_key, words
 
 BATCH = 500  # values in one IN (…); SQLite takes 32,766
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a namespace stands: its row, its last change set and its last event."""
-
-    namespace_id: int
-    revision: int
-    seq: int
-
-
-NOWHERE = Head(namespace_id=-1, revision=0, seq=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is kept beside an edit's body, so that it can be found without reading the body."""
-
-    id: str
-    kind: str
-    subject_key: str | None
-    relation_key: str | None
-    names_text: str
-    content_hash: str
-    text_hash: str
-    relation_hash: str
-
-    @classmethod
-    def of(cls, edit: AnyEdit, relations: Relations) -> Row:
-        subject = relation = None
-        names: list[str] = []
-        if isinstance(edit, Fact):
-            subject = same_key(edit.subject) if edit.subject else None
-            relation = relations.key(edit.relation) if edit.relation else None
-            names = [" ".join(words(name)) for name in edit.names]
-        return cls(
-            edit.id, edit.kind, subject, relation, "\n".join(dict.fromkeys(names)), edit.content_hash,
-            text_hash(edit.key_text), text_hash(edit.relation_text),
-        )  # fmt: skip
-
-    @property
-    def names(self) -> list[str]:
-        """The subject's names, each as its normalised words with a blank between them."""
-        return self.names_text.split("\n") if self.names_text else []
-
-    @property
-    def slotless(self) -> bool:
-        """Whether it is a Fact that lacks subject or relation, so that only likeness can show a conflict."""
-        return self.kind == "fact" and (self.subject_key is None or self.relation_key is None)
 
 
 class Ledger:
@@ -129,7 +84,7 @@ class Ledger:
         for batch in _batches(ids):
             among = f"namespace_id = ? AND id IN ({', '.join('?' * len(batch))})"
             rows = self._read(f"SELECT id, kind, body FROM edits WHERE {among}", (namespace_id, *batch))
-            found |= {edit_id: _edit(edit_id, kind, body) for edit_id, kind, body in rows}
+            found |= {edit_id: read_edit(edit_id, kind, body) for edit_id, kind, body in rows}
         return found
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[Any]:
@@ -193,13 +148,13 @@ class Reader:
     def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """The rows of these edits, in force or not; of all when None."""
         query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
-        yield from (_row(*row) for row in self._in_batches(query, edits.c.id, ids))
+        yield from (read_row(*row) for row in self._in_batches(query, edits.c.id, ids))
 
     def edits(self, namespace_id: int, ids: Iterable[str] | None = None) -> dict[str, AnyEdit]:
         """The edits of these ids that exist, in force or not; all of them when None."""
         query = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == namespace_id)
         rows = self._in_batches(query, edits.c.id, ids)
-        return {row.id: _edit(row.id, row.kind, row.body) for row in rows}
+        return {row.id: read_edit(row.id, row.kind, row.body) for row in rows}
 
     def in_force_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
         """Rows of the Facts in force with one of these subjects."""
@@ -246,7 +201,7 @@ class Reader:
         by_revision: dict[int, list[Event]] = {}
         for row in self._connection.execute(happened):
             active = None if row.active is None else bool(row.active)
-            by_revision.setdefault(row.revision, []).append(Event(row.kind, row.edit_id, active, _data(row.data)))
+            by_revision.setdefault(row.revision, []).append(Event(row.kind, row.edit_id, active, read_data(row.data)))
         made = (
             select(change_sets).where(change_sets.c.namespace_id == head.namespace_id).order_by(change_sets.c.revision)
         )
@@ -286,7 +241,7 @@ class Reader:
         """The stored vectors of these texts, shape (dimension,) each."""
         query = select(vectors.c.text_hash, vectors.c.vector).where(vectors.c.embedder == embedder)
         rows = self._in_batches(query, vectors.c.text_hash, hashes)
-        return {row.text_hash: _vector(row.text_hash, row.vector) for row in rows}
+        return {row.text_hash: read_vector(row.text_hash, row.vector) for row in rows}
 
     def dimension(self, embedder: str) -> int | None:
         """Of the stored vectors of this embedder; None when there are none."""
@@ -353,7 +308,7 @@ class Writer(Reader):
     def put_edits(self, namespace_id: int, rows: Sequence[tuple[Row, str]]) -> None:
         """Store new edits: their rows with their bodies (JSON)."""
         if rows:
-            values = [{"namespace_id": namespace_id, "body": body} | _as_dict(row) for row, body in rows]
+            values = [{"namespace_id": namespace_id, "body": body} | as_dict(row) for row, body in rows]
             self._connection.execute(insert(edits), values)
 
     def put_vectors(self, embedder: str, found: Mapping[str, NDArray[np.float32]]) -> None:
@@ -390,60 +345,6 @@ LAST_STATE = (
     .scalar_subquery()
 )
 """1 for an edit in force, in a query of `edits`."""
-
-
-def micros(when: datetime) -> int:
-    """Microseconds since 1970, UTC."""
-    return (as_utc(when) - EPOCH) // timedelta(microseconds=1)
-
-
-def as_utc(when: datetime) -> datetime:
-    """A time without a zone is taken as UTC, as in edits."""
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
-
-
-def from_micros(at: int) -> datetime:
-    return EPOCH + timedelta(microseconds=at)
-
-
-def _row(edit_id: str, kind: str, subject: str | None, relation: str | None, *rest: str) -> Row:
-    """A row as a view keeps it for long: what many rows have in common is one text."""
-    try:
-        names, content, text, relation_text = rest
-        relation = relation and intern(relation)
-        names = subject if subject == names else names
-        return Row(edit_id, intern(kind), subject, relation, names, content, text, intern(relation_text))
-    except TypeError as error:
-        raise _corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
-
-
-def _edit(edit_id: str, kind: str, body: str) -> AnyEdit:
-    try:
-        return KINDS[kind].model_validate_json(body)
-    except (ValidationError, ValueError, KeyError) as error:
-        raise _corrupt(f"edit `{edit_id:.40}` cannot be read") from error
-
-
-def _data(stored: str | None) -> dict[str, Any]:
-    try:
-        return dict(json.loads(stored or "{}"))
-    except (ValueError, TypeError) as error:
-        raise _corrupt("an event cannot be read") from error
-
-
-def _vector(key: str, stored: bytes) -> NDArray[np.float32]:
-    try:
-        return np.frombuffer(stored, dtype="<f4")
-    except (ValueError, TypeError) as error:
-        raise _corrupt(f"vector `{key:.40}` cannot be read") from error
-
-
-def _corrupt(what: str) -> LedgerCorrupt:
-    return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
-
-
-def _as_dict(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in Row.__slots__}
 
 
 def _batches(values: Iterable[str]) -> Iterator[list[str]]:

@@ -17,8 +17,9 @@ from memedit.memory.checks import check_revision, checked_namespace, checked_not
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.events import Change, Event, removed, restored, retracted
 from memedit.memory.files import read_edits, write_edits
-from memedit.memory.ledger import Head, Ledger, Writer, as_utc
+from memedit.memory.ledger import Ledger, Writer
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
+from memedit.memory.rows import Head, as_utc
 from memedit.memory.snapshot import Snapshot
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views

@@ -19,7 +19,8 @@ from memedit.edits import KINDS, AnyEdit
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
-from memedit.memory.ledger import NOWHERE, Head, Ledger, Row
+from memedit.memory.ledger import Ledger
+from memedit.memory.rows import NOWHERE, Head, Row
 from memedit.memory.vectors import TextVectors
 
 T = TypeVar("T")

@@ -1,0 +1,124 @@
+"""What the ledger's tables hold, as values: where a namespace stands, an edit's row, times, and bodies read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from sys import intern
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from memedit.edits import KINDS, AnyEdit, Fact
+from memedit.embedders.port import text_hash
+from memedit.errors import LedgerCorrupt
+from memedit.relations import Relations
+from memedit.text import same_key, words
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a namespace stands: its row, its last change set and its last event."""
+
+    namespace_id: int
+    revision: int
+    seq: int
+
+
+NOWHERE = Head(namespace_id=-1, revision=0, seq=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is kept beside an edit's body, so that it can be found without reading the body."""
+
+    id: str
+    kind: str
+    subject_key: str | None
+    relation_key: str | None
+    names_text: str
+    content_hash: str
+    text_hash: str
+    relation_hash: str
+
+    @classmethod
+    def of(cls, edit: AnyEdit, relations: Relations) -> Row:
+        subject = relation = None
+        names: list[str] = []
+        if isinstance(edit, Fact):
+            subject = same_key(edit.subject) if edit.subject else None
+            relation = relations.key(edit.relation) if edit.relation else None
+            names = [" ".join(words(name)) for name in edit.names]
+        return cls(
+            edit.id, edit.kind, subject, relation, "\n".join(dict.fromkeys(names)), edit.content_hash,
+            text_hash(edit.key_text), text_hash(edit.relation_text),
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        """The subject's names, each as its normalised words with a blank between them."""
+        return self.names_text.split("\n") if self.names_text else []
+
+    @property
+    def slotless(self) -> bool:
+        """Whether it is a Fact that lacks subject or relation, so that only likeness can show a conflict."""
+        return self.kind == "fact" and (self.subject_key is None or self.relation_key is None)
+
+
+def micros(when: datetime) -> int:
+    """Microseconds since 1970, UTC."""
+    return (as_utc(when) - EPOCH) // timedelta(microseconds=1)
+
+
+def as_utc(when: datetime) -> datetime:
+    """A time without a zone is taken as UTC, as in edits."""
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def from_micros(at: int) -> datetime:
+    return EPOCH + timedelta(microseconds=at)
+
+
+def read_row(edit_id: str, kind: str, subject: str | None, relation: str | None, *rest: str) -> Row:
+    """A row as a view keeps it for long: what many rows have in common is one text."""
+    try:
+        names, content, text, relation_text = rest
+        relation = relation and intern(relation)
+        names = subject if subject == names else names
+        return Row(edit_id, intern(kind), subject, relation, names, content, text, intern(relation_text))
+    except TypeError as error:
+        raise _corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
+
+
+def read_edit(edit_id: str, kind: str, body: str) -> AnyEdit:
+    try:
+        return KINDS[kind].model_validate_json(body)
+    except (ValidationError, ValueError, KeyError) as error:
+        raise _corrupt(f"edit `{edit_id:.40}` cannot be read") from error
+
+
+def read_data(stored: str | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(stored or "{}"))
+    except (ValueError, TypeError) as error:
+        raise _corrupt("an event cannot be read") from error
+
+
+def read_vector(key: str, stored: bytes) -> NDArray[np.float32]:
+    try:
+        return np.frombuffer(stored, dtype="<f4")
+    except (ValueError, TypeError) as error:
+        raise _corrupt(f"vector `{key:.40}` cannot be read") from error
+
+
+def _corrupt(what: str) -> LedgerCorrupt:
+    return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Row.__slots__}
