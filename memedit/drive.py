@@ -213,4 +213,6 @@ def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> 
 
 def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
     job.trace.untouched = isinstance(end, Final) and end.request.untouched
-    return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision)
+    job.trace.notes += end.notes
+    understanding = end.understanding if isinstance(end, Ready) else None
+    return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)

@@ -146,6 +146,7 @@ class Answer:
         trace: What was looked up, what the gate said, which calls were made.
         citations: The edits that were used, most probable first; empty when the answer is the model's own.
         revision: The revision of the namespace that the answer rests on.
+        understanding: What the model says it was asked for, where the method has it say so.
     """
 
     text: str
@@ -153,6 +154,7 @@ class Answer:
     trace: Trace = field(repr=False)
     citations: tuple[AnyEdit, ...] = ()
     revision: int = 0
+    understanding: str | None = None
 
     @property
     def edited(self) -> bool:

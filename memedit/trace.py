@@ -45,6 +45,7 @@ class Trace:
         method: The method in charge.
         lookups: Each look-up with the gate's verdicts.
         calls: Each call of a model, in order.
+        notes: What the method decided, in words.
         lookup_seconds: How long looking up and gating took; of a batch, this request's share.
         untouched: Whether the request went to the model exactly as the caller gave it.
     """
@@ -53,6 +54,7 @@ class Trace:
     method: str
     lookups: list[Hits] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     lookup_seconds: float = 0.0
     untouched: bool = True
 
@@ -77,6 +79,7 @@ class Trace:
                 yield f"  {mark} {verdict.probability:.2f}  {said}  ({why})"
         for call in self.calls:
             yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
+        yield from self.notes
         yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +89,7 @@ class Trace:
             "method": self.method,
             "revision": self.revision,
             "untouched": self.untouched,
+            "notes": list(self.notes),
             "lookups": [
                 {
                     "query": hits.query,

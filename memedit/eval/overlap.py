@@ -19,6 +19,9 @@ ALIKE = 0.75
 """Share of the shorter relation text's content words that the longer one has to hold to count as the same relation,
 where the benchmark names no relation."""
 
+SAYS_LITTLE = frozenset("name named called known part s".split())
+"""Words by which two wordings of one relation may differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
@@ -80,6 +83,8 @@ class Overlaps:
         relation = self._relation(probe.relation)
         for edit in (*self._prompts.get(asked, ()), *self._named(asked)):
             if edit.owner == case.id and relation is None:
+                if self._says_the_same(edit, probe.prompt):
+                    return f"the case's own edit answers it: {one_line(edit.fact.text, 80)}"
                 continue  # another relation of the case's own subject
             if edit in self._prompts.get(asked, ()) or self._same(edit, relation, probe.prompt):
                 return f"an edit answers it: {one_line(edit.fact.text, 80)}"
@@ -104,6 +109,12 @@ class Overlaps:
         rest = _content(without_subject(prompt, edit.fact.names) or prompt)
         fewer = min(len(rest), len(edit.content))
         return fewer > 0 and len(rest & edit.content) / fewer >= ALIKE
+
+    @staticmethod
+    def _says_the_same(edit: _Edit, prompt: str) -> bool:
+        """Whether a prompt about the edit's subject asks for its relation in the very words."""
+        rest = _content(without_subject(prompt, edit.fact.names) or prompt) - SAYS_LITTLE
+        return bool(rest) and rest == edit.content - SAYS_LITTLE
 
 
 def _is_outside(probe: Probe) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors, dots, through
-from memedit.gate.reading import SLIP, Known, Reading, mention
+from memedit.gate.reading import SLIP, Known, Reading, is_number, mention
 from memedit.text import FUNCTION_WORDS
 
 TEXT = (
@@ -85,7 +85,7 @@ def text_features(query: Reading, edit: Known) -> tuple[float, ...]:
         float(query.quotes),
         1 - len(query.stem_set & edit.relation) / len(edit.relation) if edit.relation else 0.5,
         float(query.passive != edit.passive),
-        float(bool(query.numbers) and any(word.isdigit() and word not in query.numbers for word in name)),
+        float(bool(query.numbers) and any(is_number(word) and word not in query.numbers for word in name)),
         float(named < SLIP and goes_on),
     )
 

@@ -43,6 +43,7 @@ ASKS = re.compile(
 NEGATED = re.compile(
     r"\b(?:not|never|no longer|without|except|other than|besides|apart from|instead of|\w+n['’]t)\b", re.IGNORECASE
 )
+ROMAN = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 PASSIVE = re.compile(r"\b\w+(?:ed|en|ung|old|ught|ade|un|it|et|id) by\b", re.IGNORECASE)
 QUOTES = re.compile(r"[\"“”„«»`]|\n")
 
@@ -99,7 +100,7 @@ class Reading:
 
     @cached_property
     def numbers(self) -> frozenset[str]:
-        return frozenset(word for word in self.words if word.isdigit())
+        return frozenset(filter(is_number, self.words))
 
     @cached_property
     def passive(self) -> bool:
@@ -203,6 +204,11 @@ def trigrams(found: Iterable[str]) -> frozenset[str]:
     )
 
 
+def is_number(word: str) -> bool:
+    """Whether a normalised word is a number, in digits or in Roman numerals from ii to xxxix."""
+    return word.isdigit() or (len(word) > 1 and ROMAN.fullmatch(word) is not None)
+
+
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """A crude stem: enough to join `founded`, `founder` and `founding`."""
@@ -228,8 +234,8 @@ def mention(query: Reading, name: tuple[str, ...]) -> tuple[float, tuple[int, ..
         if at is not None:
             share += len(word) * (1.0 if query.words[at] == word else 0.9)
             places += [at] * (word not in FUNCTION_WORDS)
-    # "Route 6" is no part of "Route 66": another number is another thing.
-    other_number = any(word.isdigit() and word not in query.words for word in name)
+    # "Route 6" is no part of "Route 66", nor "Henry II" of "Henry III": another number is another thing.
+    other_number = any(is_number(word) and word not in query.words for word in name)
     whole = 0.5 if other_number else 0.95
     return (whole * share / sum(map(len, name)) if places else 0.0), tuple(places)
 

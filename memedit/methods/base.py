@@ -61,19 +61,36 @@ class Decode:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The call whose reply is the answer; it keeps the caller's options and can be streamed."""
+    """The call whose reply is the answer; it keeps the caller's options and can be streamed.
+
+    Args:
+        request: What is sent.
+        citations: The edits the answer rests on.
+        model: Which of the models answers.
+        notes: What the method decided, in words, for the trace.
+    """
 
     request: Request
     citations: tuple[AnyEdit, ...] = ()
     model: str = "base"
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An answer that needs no further call."""
+    """An answer that needs no further call.
+
+    Args:
+        reply: The answer.
+        citations: The edits it rests on.
+        notes: What the method decided, in words, for the trace.
+        understanding: What the model says it was asked for.
+    """
 
     reply: Reply
     citations: tuple[AnyEdit, ...] = ()
+    notes: tuple[str, ...] = ()
+    understanding: str | None = None
 
 
 Effect = Recall | Generate | Score | Decode

@@ -35,7 +35,7 @@ MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10, 2)
 NEGATIVES = 8  # candidates out of scope, nearest first, that are learned from per question
 MOST_SIBLINGS = 8  # edits of a subject named in a question out of their scope
 MOST_ASKED = 6_000  # questions of one set that are learned from
-THRESHOLDS = {"direct": 0.6, "bridge": 0.5}
+THRESHOLDS = {"direct": 0.4, "bridge": 0.5}
 RELATION, SUBJECT, HEADLESS = 0, 1, 2  # two partings, and the views of a row: by the heads of each, and by none
 WITH_HEAD = (RELATION, SUBJECT)
 
