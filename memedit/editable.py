@@ -240,10 +240,11 @@ class EditableLLM:
     def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
         """The same steps with the last call scored; what it gives is put into `found`."""
         end = yield from steps
-        if isinstance(end, Final):
-            plain = end.request.form == "raw" or self.models[end.model].kind == "base"
-            behind = [_behind(text, plain=plain, as_given=end.request.untouched) for text in texts]
-            found += yield Score(end.request, behind, end.model)
+        call = end if isinstance(end, Final) else end.instead_of
+        if call is not None:
+            plain = call.request.form == "raw" or self.models[call.model].kind == "base"
+            behind = [_behind(text, plain=plain, as_given=call.request.untouched) for text in texts]
+            found += yield Score(call.request, behind, call.model)
         return Ready(Reply(""), end.citations)
 
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:

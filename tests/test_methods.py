@@ -123,13 +123,38 @@ def test_completion_ends_with_the_open_block() -> None:
 
 def test_small_models_get_the_completion_and_long_requests_the_notes() -> None:
     base = SmallLLM()
-    llm = editable(base)
+    llm = editable(base, method=find_method("in_context", objects=False))
     llm.edit(EDIT)
     llm.invoke(IN_SCOPE)
     assert base.requests[-1].form == "raw"
     llm.invoke("Some long text. " * 60 + IN_SCOPE)
     assert base.requests[-1].form == "text"
     assert "Some long text." in base.requests[-1].text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        (IN_SCOPE, "Carol Diaz"),
+        ("It rained. The CEO of Acme is", "Carol Diaz"),
+        ("The CEO of Acme is named what?", "Carol Diaz"),
+        ("Is Bo the CEO of Acme?", None),
+        ("Why is she the CEO of Acme?", None),
+        ("Write a poem about the CEO of Acme.", None),
+        ("The CEO of Acme is old.", None),
+        ([{"role": "system", "content": "Answer in French."}, {"role": "user", "content": IN_SCOPE}], None),
+        ("Some long text. " * 60 + IN_SCOPE, None),
+    ],
+)
+def test_an_object_answers_a_small_model_s_cloze_or_short_question(prompt: Any, answer: str | None) -> None:
+    base = SmallLLM(lambda text: "generated")
+    llm = editable(base)
+    llm.edit(EDIT)
+    found = llm.invoke(prompt)
+    assert found.text == (answer or "generated")
+    assert bool(base.requests) == (answer is None)
+    assert bool(found.trace.notes) == (answer is not None)
+    assert found.edited
 
 
 @method("two_step", paper="none")

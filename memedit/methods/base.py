@@ -85,12 +85,14 @@ class Ready:
         citations: The edits it rests on.
         notes: What the method decided, in words, for the trace.
         understanding: What the model says it was asked for.
+        instead_of: The call that it saves; where answers are scored, this call is.
     """
 
     reply: Reply
     citations: tuple[AnyEdit, ...] = ()
     notes: tuple[str, ...] = ()
     understanding: str | None = None
+    instead_of: Final | None = None
 
 
 Effect = Recall | Generate | Score | Decode
