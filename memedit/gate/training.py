@@ -134,7 +134,7 @@ def train(
         networks[kind] = [network.at(temperature) for network in networks[kind]]
     judged = tuple(judgement for one, own, found in measured for judgement in _judged(one, own, found, networks[0]))
     head = fit_head(pairs, others, contrasts, seed=seed)
-    return Trained(Scorer(head, kept[0], kept[1], embedder.id, dict(thresholds), dict(card or {})), judged)
+    return Trained(Scorer(head, kept[0], kept[1], embedder.space, dict(thresholds), dict(card or {})), judged)
 
 
 def _embedded(sets: Sequence[ScopeSet], embedder: Embedder, say: Callable[[str], None]) -> list[Embedded]:
