@@ -37,7 +37,7 @@ from memedit.gate import as_gate
 from memedit.gate.examples import ScopeSet
 from memedit.gate.measuring import judge
 
-ASKED = {"efficacy": 300, "paraphrase": 500, "neighbourhood": 1_000}  # of each set; 500 of other groups
+ASKED = {"efficacy": 300, "paraphrase": 500, "alias": 500, "same subject": 500, "neighbourhood": 1_000}
 SLICE = 100
 
 
@@ -92,21 +92,26 @@ def _spent(calls: Mapping[str, Callable[[list[str]], object]], parts: list[list[
 
 
 def quality(embedders: Mapping[str, Embedder], data: Path) -> None:
-    """What the gate lets through with each."""
+    """What the gate lets through with each, in percent, with the interval."""
     gate = as_gate()
-    print("\n| set | questions | n | embedder | right edit let through | wrong edit let through | right not found |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"\n| set | questions | edit let through | n | {' | '.join(embedders)} |")
+    print("|---|---|---|---" + "|---" * len(embedders) + "|")
     for held in _sets(data):
-        lines: dict[str, list[str]] = defaultdict(list)
-        for name, embedder in embedders.items():
-            found = scores(
-                judge(gate, held, embedder), direct=gate.thresholds["direct"], bridge=gate.thresholds["bridge"]
-            )
+        cells: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        for embedder in embedders.values():
+            judged = judge(gate, held, embedder)
+            found = scores(judged, direct=gate.thresholds["direct"], bridge=gate.thresholds["bridge"])
             for one in found.groups:
-                right = one.direct if one.direct.of else one.bridge
-                shares = " | ".join(str(share) if share.of else "" for share in (right, one.false_fires, one.not_found))
-                lines[one.group].append(f"| {one.set} | {one.group} | {one.questions} | {name} | {shares} |")
-        print("\n".join(line for group in lines.values() for line in group), flush=True)
+                for what, share in (("right", one.direct), ("wrong", one.false_fires)):
+                    if one.group in ASKED and share.of:
+                        low, high = share.interval
+                        text = f"{100 * share.value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+                        cells[one.group, what, share.of].append(text)
+        for (group, what, count), line in cells.items():
+            print(
+                f"| {held.name}, {len(held.edits)} edits | {group} | {what} | {count} | {' | '.join(line)} |",
+                flush=True,
+            )
 
 
 def _sets(data: Path) -> Iterator[ScopeSet]:
@@ -116,7 +121,7 @@ def _sets(data: Path) -> Iterator[ScopeSet]:
         rng, groups = random.Random(0), defaultdict(list)
         for question in whole.questions:
             groups[question.group].append(question)
-        some = [rng.sample(asked, min(ASKED.get(name, 500), len(asked))) for name, asked in sorted(groups.items())]
+        some = [rng.sample(groups[name], min(most, len(groups[name]))) for name, most in ASKED.items()]
         yield replace(whole, questions=tuple(question for part in some for question in part))
 
 
