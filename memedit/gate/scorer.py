@@ -85,7 +85,7 @@ class Scorer:
         head: The learned head, for vectors of `embedder`.
         network: For features made with the head.
         headless: For features made without one, from vectors of any other embedder.
-        embedder: Id of the embedder the head was trained with.
+        embedder: Id of the embedder in whose `space` the head was trained.
         thresholds: Probability from which an edit is let through as `direct`, and as `bridge`.
         card: Recipe, data, scores: whatever was written beside the weights.
     """
