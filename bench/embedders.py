@@ -28,14 +28,14 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import torch
 from gate_sets import COUNTERFACT, FLAT, cases
+from memedit.gate.examples import ScopeSet
+from memedit.gate.measuring import judge
 from speed import facts
 
 from memedit.embedders import Embedder, FunctionEmbedder, as_embedder, default_embedder
 from memedit.eval.gates import scores
 from memedit.eval.scopes import scope_set
 from memedit.gate import as_gate
-from memedit.gate.examples import ScopeSet
-from memedit.gate.measuring import judge
 
 ASKED = {"efficacy": 300, "paraphrase": 500, "alias": 500, "same subject": 500, "neighbourhood": 1_000}
 SLICE = 100
