@@ -99,7 +99,7 @@ BASELINES: dict[str, type[EditableLLM]] = {UNEDITED: Unedited, ORACLE: Oracle, "
 
 def known_contenders() -> list[str]:
     """The names `--method` takes."""
-    return ["auto", *sorted(plugins("methods")), *BASELINES]
+    return [*sorted(plugins("methods")), *BASELINES]
 
 
 def contender(name: str) -> Callable[[LLM, EditMemory], EditableLLM]:

@@ -172,8 +172,8 @@ def find_method(name: str | Method, **config: Any) -> Method:
     """
     if isinstance(name, Method):
         return name
-    make = plugin("methods", "in_context" if name == "auto" else name)
+    make = plugin("methods", name)
     if make is None:
         known = ", ".join(sorted(plugins("methods")))
-        raise UnknownMethod(f"No method `{name}`.", do=f"use one of auto, {known}")
+        raise UnknownMethod(f"No method `{name}`.", do=f"use one of {known}")
     return make(**config)  # type: ignore[no-any-return]
