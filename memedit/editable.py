@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, EditLike, Fact
+from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
 from memedit.gate import Focus, Gate, Hits, as_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
@@ -75,7 +75,7 @@ class EditableLLM:
         self.models: dict[str, LLM] = {"base": self.llm} | {
             name: as_llm(model) for name, model in (models or {}).items()
         }
-        self._driver = Driver(self.models, self.recall)
+        self._driver = Driver(self.models, self.recall, self.support)
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
@@ -255,6 +255,11 @@ class EditableLLM:
         return [
             Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found
         ]
+
+    def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
+        """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""
+        found = self.memory.recall(query, k=k, namespace=namespace, kinds=("demonstration",))
+        return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
 
     def _current(self, recalled: Recalled) -> Recalled:
         """What of it holds in the world now."""

@@ -1,6 +1,6 @@
 """What a method is: a generator of effects, registered with one decorator. The whole extension contract.
 
-A method yields what it needs (`Recall`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
+A method yields what it needs (`Recall`, `Support`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
 last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or batching.
 
     @method("shout", paper="…")
@@ -31,6 +31,14 @@ class Recall:
     """Look a query up in the memory and ask the gate. Gives `Hits`."""
 
     query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Look up the `k` Demonstrations nearest to a text. Gives a list of them, nearest first; no gate is asked."""
+
+    query: str
+    k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class Ready:
     instead_of: Final | None = None
 
 
-Effect = Recall | Generate | Score | Decode
+Effect = Recall | Support | Generate | Score | Decode
 Steps = Generator[Effect, Any, Final | Ready]
 
 
