@@ -126,8 +126,7 @@ class TrainedLookUp(LookUp):
         ]
 
     def save(self, folder: str | Path, **card: Any) -> Path:
-        """Write it into a folder, which is made; `as_gate` and `FeedbackGate.load` take the folder. card: kept beside
-        it."""
+        """Write it into a folder, which is made, with what else a card shall say; `as_gate` takes the folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         packed = BytesIO()

@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="torch") from missing
 
-SIZE, EPOCHS, BATCH, RATE = 256, 12, 64, 2e-3
+SIZE, EPOCHS, BATCH, RATE = 256, 30, 64, 2e-3
 Pair = tuple[str, str, bool]
 """Two questions, and whether they mean the same."""
 
@@ -60,7 +60,7 @@ def train_look_up(pairs: Sequence[Pair], embedder: Embedder, *, epochs: int = EP
             one, other = (torch.tanh(vectors[ends[batch, side]] @ weight.T + bias) for side in (0, 1))
             loss = (cosine_similarity(one, other) - labels[batch]).square().mean()
             steps.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             steps.step()
     return TrainedLookUp(weight.detach().numpy(), bias.detach().numpy(), embedder.id, cut_off=CUT_OFF)
 
@@ -73,7 +73,8 @@ def agreement(look_up: TrainedLookUp, pairs: Sequence[Pair], embedder: Embedder)
         pairs: Pairs it did not learn from.
         embedder: The one it learned with.
     """
-    sides = [look_up.project(embedder.embed([pair[side] for pair in pairs])) for side in (0, 1)]
-    said = np.einsum("nd,nd->n", *sides) > look_up.cut_off
+    one = look_up.project(embedder.embed([pair[0] for pair in pairs]))
+    other = look_up.project(embedder.embed([pair[1] for pair in pairs]))
+    said = np.einsum("nd,nd->n", one, other) > look_up.cut_off
     same = np.array([pair[2] for pair in pairs])
     return {"recall": float(said[same].mean()), "false": float(said[~same].mean())}
