@@ -3,10 +3,10 @@
     python bench/memprompt.py train question_similarity.jsonl bench/out/look_up
     python bench/memprompt.py stream qa_all.jsonl --prompt prompt_lexical_qa.txt --look-up bench/out/look_up
 
-As published, the model stands behind the task's few-shot prompt, which shows questions with and without clarifications;
-no memory is that prompt alone. Without --prompt it gets the bare question, and `memprompt` shows clarifications in its own
-frame, whose examples are of other tasks. An answer is right when it says what kind of thing it gives. The user says "when I
-ask …, I want …" of the very question, through `EditableLLM.feedback`.
+As published, the model stands behind the task's few-shot prompt, which shows questions with and without
+clarifications; no memory is that prompt alone. Without --prompt it gets the bare question, and `memprompt` shows
+clarifications in its own frame, whose examples are of other tasks. An answer is right when it says what kind of thing
+it gives. The user says "when I ask …, I want …" of the very question, through `EditableLLM.feedback`.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def contenders(llm: LLM, options: argparse.Namespace) -> Iterator[tuple[str, Edi
 
 def play(options: argparse.Namespace) -> None:
     stream = stream_of(options.data, options.limit, options.seed)
-    print(f"{Path(options.data).stem}, {len(stream)} questions, p = {options.p}, {options.llm}, prompt: {options.prompt is not None}")
+    prompt = Path(options.prompt).name if options.prompt else "none"
+    print(f"{Path(options.data).name}, {len(stream)} questions, p = {options.p}, {options.llm}, prompt: {prompt}")
     print("| | all | last quarter | quarters | clarified | of it misled | tokens in |")
     print("|---|---|---|---|---:|---:|---:|")
     llm = as_llm(options.llm)
@@ -167,7 +168,10 @@ def play(options: argparse.Namespace) -> None:
         quarters = " → ".join(f"{100 * sum(part) / len(part):.0f}" for part in parts)
         whole, last = (Share(sum(part), len(part)) for part in (played.right, parts[-1]))
         tokens = sum(played.tokens) / len(stream)
-        print(f"| {name} | {whole} | {last} | {quarters} | {played.clarified} | {played.misled} | {tokens:.0f} |", flush=True)
+        print(
+            f"| {name} | {whole} | {last} | {quarters} | {played.clarified} | {played.misled} | {tokens:.0f} |",
+            flush=True,
+        )
 
 
 def train(options: argparse.Namespace) -> None:

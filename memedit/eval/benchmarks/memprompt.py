@@ -4,7 +4,7 @@ A reply is right when it says what kind of thing it gives ("the antonym for …"
 the recorded word is one of many that would do, and a question that is repeated is recorded with several.
 
 The question files are read, and of the task files, which hold words and the number of a template, the one of the word
-scrambles, whose templates are `SCRAMBLES`; the others do not say which language they are of, and their questions are in the
+scrambles, whose templates are `SCRAMBLES`. The others do not say which language they are of; their questions are in the
 question files. Some scrambled words were cut short where they hold symbols; they are taken as published.
 """
 
@@ -59,7 +59,7 @@ def scramble(record: Record, place: Place) -> Case:
         raise ValueError(f"its template {template} is none of the word scrambles; see the question files for others")
     given, wanted = record["meta"]["word1"], record["meta"]["word2"]
     answer = f"{LEADS[kind][1].format(given)} is {wanted}"
-    return memprompt(record | {"ques": SCRAMBLES[template].format(f"< {given} >"), "ans": answer}, place)
+    return memprompt({**record, "ques": SCRAMBLES[template].format(f"< {given} >"), "ans": answer}, place)
 
 
 def memprompt(record: Record, place: Place) -> Case:
