@@ -226,5 +226,6 @@ def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> 
 def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
     job.trace.untouched = isinstance(end, Final) and end.request.untouched
     job.trace.notes += end.notes
-    understanding = end.understanding if isinstance(end, Ready) else None
+    said = end.understanding
+    understanding = said(reply.text) if callable(said) else said
     return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)

@@ -10,6 +10,7 @@ from typing import Any
 from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
+from memedit.feedback import as_feedback
 from memedit.gate import Focus, Gate, Hits, as_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
@@ -199,6 +200,24 @@ class EditableLLM:
     def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
         """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
+
+    def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
+        """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).
+
+        Args:
+            about: The Answer that missed what was meant, or what was asked (as for `invoke`). With None the text has to
+                say it: “when I ask *situation*, I want *clarification*”.
+            text: What is meant.
+            namespace: Where it is kept; the answer's own, or else the object's, when left out.
+            how: As for `EditMemory.add` (author, reason, …).
+
+        Raises:
+            RequestRejected: Nothing says of which requests it is meant.
+            EditRejected: The text is empty, too long or deceptive.
+        """
+        if namespace is None and isinstance(about, Answer):
+            namespace = about.trace.namespace
+        return self.edit(as_feedback(about, text), namespace=namespace, **how)
 
     def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
         """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""

@@ -76,12 +76,14 @@ class Final:
         citations: The edits the answer rests on.
         model: Which of the models answers.
         notes: What the method decided, in words, for the trace.
+        understanding: Finds in the reply's text what the model says it was asked for.
     """
 
     request: Request
     citations: tuple[AnyEdit, ...] = ()
     model: str = "base"
     notes: tuple[str, ...] = ()
+    understanding: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,11 @@ def completion(request: Request, edits: Sequence[AnyEdit], query: str) -> Reques
 
 def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
     """The request with the edits as notes: in its system message, or before the text where it is one plain string."""
-    notes = "\n".join([NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE])
+    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE]))
+
+
+def with_notes(request: Request, notes: str) -> Request:
+    """The request with a text in its system message, or before the text where it is one plain string."""
     if request.form == "raw":
         return request.raw(f"{notes}\n\n{request.text}")
     if request.form == "text":
