@@ -1,7 +1,8 @@
 """What a method is: a generator of effects, registered with one decorator. The whole extension contract.
 
-A method yields what it needs (`Recall`, `Support`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
-last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or batching.
+A method yields what it needs (`Recall`, `Support`, `Generate`, `Score`, `Decode`), receives the result, and returns
+`Final` (a last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or
+batching.
 
     @method("shout", paper="…")
     def shout(*, mark: str = "!") -> Run:

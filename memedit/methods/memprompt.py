@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from memedit.edits import Feedback
 from memedit.methods.base import Final, Run, Steps, Task, method
 from memedit.methods.clarifying import appended, completion, noted, understanding
-from memedit.methods.frames import context
-from memedit.methods.in_context import SHORT, in_context
+from memedit.methods.frames import SHORT, context
+from memedit.methods.in_context import in_context
 
 Frame = Literal["auto", "completion", "notes", "appended"]
 
