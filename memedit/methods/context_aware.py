@@ -23,6 +23,8 @@ def context_aware(*, alpha: float = 0.5, max_edits: int = 1) -> Run:
     def run(task: Task) -> Steps:
         edits, query, kind = task.hits.edits[:max_edits], task.hits.query, task.models["base"].kind
         call = Final(shown(task.request, edits, query, kind=kind), edits)
+        if not task.request.only_text_back:
+            return call
         reply = yield Decode([call.request, shown(task.request, (), query, kind=kind)], stronger)
         return Ready(reply, edits, instead_of=call)
 

@@ -40,7 +40,7 @@ def serac(*, mixing: Mixing = "hard", max_edits: int = 1) -> Run:
         name = NAME if NAME in task.models else "base"
         edits = task.hits.edits[:max_edits]
         call = Final(shown(task.request, edits, task.hits.query, kind=task.models[name].kind), edits, name)
-        if mixing == "hard" or name != "base":
+        if mixing == "hard" or name != "base" or not task.request.only_text_back:
             return call
         reply = yield Decode([call.request, task.request], mixture(task.hits.passed[0].probability))
         return Ready(reply, edits, instead_of=call)
