@@ -1,7 +1,7 @@
-"""What a conditional sentence says: “If the service was slow, then the label is negative” has a condition and a consequence.
+"""What a conditional sentence says: “If the service was slow, then the label is negative” has two parts.
 
-Language patches (Murty et al. 2022, arXiv:2211.03318) are written so. Their own code cuts at the first comma, which breaks
-conditions that hold commas; here quotes, brackets and nested ifs are passed over.
+Language patches (Murty et al. 2022, arXiv:2211.03318) are written so. Their own code cuts at the first comma, which
+breaks conditions that hold commas; here quotes, brackets and nested ifs are passed over.
 """
 
 from __future__ import annotations
@@ -21,23 +21,29 @@ PROTECTED = re.compile(r'"[^"]*"|“[^”]*”|«[^»]*»|‘[^’]*’|`[^`]*`|
 COMMA = re.compile(r"\s*[,;:]\s+")
 
 NOUNS = (
-    "label sentiment answer class category topic intent verdict rating output prediction result tag type genre priority "
-    "tone polarity stance emotion relation reply response score"
+    "label sentiment answer class category topic intent verdict rating output prediction result tag type genre "
+    "priority tone polarity stance emotion relation reply response score"
 ).split()
 NOUN = rf"(?:\w+ )?(?:{'|'.join(NOUNS)})"
 STATES = re.compile(
     rf"\s*(?:the |its |this |that )?{NOUN}(?: of \w+ \w+)? "
-    r"(?:is|=|was|becomes|remains|should be|must be|has to be|will be|shall be|ought to be)\s*(?:always |clearly )?(?P<label>.+)",
+    r"(?:is|=|was|becomes|remains|should be|must be|has to be|will be|shall be|ought to be)\s*"
+    r"(?:always |clearly )?(?P<label>.+)",
     re.I,
 )
 CLASSIFIES = re.compile(
     r"\s*(?:please )?(?:classify|label|mark|tag|treat|count|rate|predict|answer|output|say|choose|return)\s+"
-    r"(?:(?:(?:the|this|that|these) \w+|it|this|that|them)\s+(?=as |with |to be ))?(?:(?:as|with|to be)\s+)?(?P<label>.+)",
+    r"(?:(?:(?:the|this|that|these) \w+|it|this|that|them)\s+(?=as |with |to be ))?"
+    r"(?:(?:as|with|to be)\s+)?(?P<label>.+)",
     re.I,
 )
-BEGINS = re.compile(rf"(?:the |its |this |that )?{NOUN}\b|(?:please )?(?:classify|label|mark|tag|treat|answer|say|reply)\b", re.I)
+BEGINS = re.compile(
+    rf"(?:the |its |this |that )?{NOUN}\b|(?:please )?(?:classify|label|mark|tag|treat|answer|say|reply)\b", re.I
+)
 CLAUSE = re.compile(r"\b(?:is|are|was|were|be|means|has|have|should|must|will|shall|can|counts|reads)\b", re.I)
-GOES_ON = re.compile(r"(?:and|or|but|not|nor|which|who|whose|where|that|with|without|even|though|although|because|so)\b", re.I)
+GOES_ON = re.compile(
+    r"(?:and|or|but|not|nor|which|who|whose|where|that|with|without|even|though|although|because|so)\b", re.I
+)
 
 
 def split_conditional(text: str) -> tuple[str, str] | None:

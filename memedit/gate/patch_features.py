@@ -95,7 +95,8 @@ def rows(read: Read, conditions: Sequence[Condition], similar: Sequence[float], 
 
 
 def locate(text: str, said: str) -> tuple[int, int] | None:
-    """Where the clause of the text stands that fits a condition best, by words alone; None where none says a word of it.
+    """Where the clause of the text stands that fits a condition best, by words alone; None where none says a word of
+    it.
 
     It gives (start, end) in characters.
     """

@@ -1,7 +1,7 @@
 """Reading texts and conditions for the patch gate: clauses, what each says, and what it denies.
 
-A condition (“the food is described as wug”) is a property of a text, and in most texts of one clause of it. So a text is
-cut into clauses, and what counts is whether one clause says what the condition says, of the same thing.
+A condition (“the food is described as wug”) is a property of a text, and in most texts of one clause of it. So a text
+is cut into clauses, and what counts is whether one clause says what the condition says, of the same thing.
 """
 
 from __future__ import annotations
@@ -13,36 +13,40 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from memedit.conditional import PROTECTED
-from memedit.text import FUNCTION_WORDS, bare, words
+from memedit.text import FUNCTION_WORDS, words
 
 CUT = re.compile(
     r"[.!?;:\n]+\s*|\s[—–-]+\s|,\s+(?:and |but |yet |so |or )?|"
-    r"\s+(?:but|although|(?<!\beven )though|even though|even if|while|whereas|yet|however|because|since|despite|except that)\s+|"
+    r"\s+(?:but|although|(?<!\beven )though|even though|even if|while|whereas|yet|however|because|since|despite|"
+    r"except that)\s+|"
     r"\s+and\s+(?=(?:the|it|they|we|i|my|our|their|its|his|her|this|that|there)\b)",
     re.I,
 )
-LEAD = re.compile(r"^(?:and|but|although|though|even though|even if|while|whereas|yet|however|because|since|despite)\s+", re.I)
+LEAD = re.compile(
+    r"^(?:and|but|although|though|even though|even if|while|whereas|yet|however|because|since|despite)\s+", re.I
+)
 VERB = re.compile(
-    r"\b(?:is|are|was|were|be|been|has|have|had|do|does|did|will|would|can|could|should|may|seems?|seemed|looks?|looked|felt|"
-    r"feels?|tastes?|tasted|n't|\w+ed|\w+s)\b",
+    r"\b(?:is|are|was|were|be|been|has|have|had|do|does|did|will|would|can|could|should|may|seems?|seemed|looks?|looked|"
+    r"felt|feels?|tastes?|tasted|n't|\w+ed|\w+s)\b",
     re.I,
 )
 DENIES = frozenset(
-    "not no never none nothing nobody neither nor without hardly barely scarcely lacks lacked lacking cannot isnt arent wasnt "
-    "werent dont doesnt didnt wont wouldnt cant couldnt hasnt havent hadnt aint".split()
+    "not no never none nothing nobody neither nor without hardly barely scarcely lacks lacked lacking cannot isnt "
+    "arent wasnt werent dont doesnt didnt wont wouldnt cant couldnt hasnt havent hadnt aint".split()
 )
 FRAME = re.compile(
-    r"^(?:the |this |that |a |an |some)?(?:review(?:er)?|text|author|writer|customer|user|message|email|e-mail|sentence|"
-    r"comment|post|guest|passage|tweet|someone|one|ticket|article|input|question|request)s?\s+"
+    r"^(?:the |this |that |a |an |some)?(?:review(?:er)?|text|author|writer|customer|user|message|email|e-mail|"
+    r"sentence|comment|post|guest|passage|tweet|someone|one|ticket|article|input|question|request)s?\s+"
     r"(?:clearly |explicitly |also )?(?:says?|states?|mentions?|claims?|complains?|writes?|finds?|calls?|describes?|"
     r"contains?|includes?|uses?|has|have|thinks?|feels?|reports?|notes?|talks? about|speaks? of|is about|asks?)\s+"
-    r"(?:that |about |of |for )?(?:(?:the )?(?:phrases? or words?|words? or phrases?|words?|phrases?|terms?|expressions?)"
+    r"(?:that |about |of |for )?(?:(?:the )?(?:phrases? or words?|words? or phrases?|words?|phrases?|terms?|"
+    r"expressions?)"
     r"(?: like| such as)?\s+)?",
     re.I,
 )
 DESCRIBED = frozenset(
-    "described called said found considered spoken mentioned talked referred being been seems very really quite rather too so "
-    "surprisingly extremely truly like words word phrase phrases contains mentions as".split()
+    "described called said found considered spoken mentioned talked referred being been seems very really quite "
+    "rather too so surprisingly extremely truly like words word phrase phrases contains mentions as".split()
 )
 
 

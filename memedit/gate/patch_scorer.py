@@ -207,13 +207,12 @@ def _unpack(where: str, card: Any, packed: bytes) -> PatchScorer:
 
 
 def _members(held: Mapping[str, Vectors], name: str) -> tuple[tuple[tuple[Vectors, Vectors], ...], ...]:
-    found = []
+    found: list[tuple[tuple[Vectors, Vectors], ...]] = []
     while f"{name}.{len(found)}.0.weight" in held:
-        layers, stem = [], f"{name}.{len(found)}"
+        layers: list[tuple[Vectors, Vectors]] = []
+        stem = f"{name}.{len(found)}"
         while f"{stem}.{len(layers)}.weight" in held:
             at = len(layers)
             layers.append((held[f"{stem}.{at}.weight"], held[f"{stem}.{at}.bias"]))
         found.append(tuple(layers))
     return tuple(found)
-
-

@@ -1,9 +1,9 @@
 """Reading data for the patch gate and the interpreter: labelled pairs of one's own, or the published files.
 
-A row of one's own: `text`, `condition`, `applies` (true or false), for the gate; `text`, `consequence`, `label`, for the
-interpreter; a row may have all. The published files (Murty et al. 2022) have `instance`, `explanation` and `label`: which
-conditions apply, and which sentiment a text has where a consequence holds. They list no condition that does not apply;
-such ones are made here by pairing each text with conditions of other texts (section 3.2 there).
+A row of one's own: `text`, `condition`, `applies` (true or false), for the gate; `text`, `consequence`, `label`, for
+the interpreter; a row may have all. The published files (Murty et al. 2022) have `instance`, `explanation` and
+`label`: which conditions apply, and which sentiment a text has where a consequence holds. They list no condition that
+does not apply; such ones are made here by pairing each text with conditions of other texts (section 3.2 there).
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ DESCRIBED = " is described as "
 SENTIMENTS = ("negative", "positive")
 NEGATIVES = 6  # conditions that do not apply, a text of the published files
 SPOKEN = (
-    re.compile(r"\bthe (?P<noun>\w+)(?: at the restaurant)? was (?:really |surprisingly | ?quite )*(?P<said>(?:not )?[\w ]+)", re.I),
+    re.compile(
+        r"\bthe (?P<noun>\w+)(?: at the restaurant)? was (?:really |surprisingly | ?quite )*"
+        r"(?P<said>(?:not )?[\w ]+)",
+        re.I,
+    ),
     re.compile(r"\brestaurant ha[sd] (?:really |surprisingly | ?quite )*(?P<said>[\w ]+?) (?P<noun>\w+)$", re.I),
-)  # fmt: skip
+)
 ASPECTS = {"waiter": "service"}
 
 

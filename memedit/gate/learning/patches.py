@@ -97,8 +97,8 @@ def train_gate(
     truth = np.array([pair.applies for pair in pairs], dtype=np.float32)
     if len(groups) < folds or truth.all() or not truth.any():
         raise RunRejected(
-            f"{len(pairs)} pairs of {len(groups)} groups, in {int(truth.sum())} of which the condition applies, are too "
-            f"few for {folds} folds.",
+            f"{len(pairs)} pairs of {len(groups)} groups, in {int(truth.sum())} of which the condition applies, are "
+            f"too few for {folds} folds.",
             do="give more data, with pairs that apply and pairs that do not, or lower folds",
         )
     tell = progress or (lambda _text: None)
@@ -154,11 +154,15 @@ def fit(features: Vectors, truth: Vectors, *, seed: int) -> Network:
     members = []
     for member in range(MEMBERS):
         generator = torch.Generator().manual_seed(1_000 * seed + member)
-        layers = [_layer(inputs.shape[1], HIDDEN, generator), _layer(HIDDEN, HIDDEN, generator), _layer(HIDDEN, 1, generator)]
+        layers = [
+            _layer(inputs.shape[1], HIDDEN, generator),
+            _layer(HIDDEN, HIDDEN, generator),
+            _layer(HIDDEN, 1, generator),
+        ]
         given = [one for layer in layers for one in layer]
         optimiser = torch.optim.AdamW(given, lr=RATE, weight_decay=DECAY)
         for _ in range(EPOCHS):
-            for batch in torch.randperm(len(inputs), generator=generator).split(BATCH):
+            for batch in torch.randperm(len(inputs), generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
                 hidden = inputs[batch]
                 for weight, bias in layers[:-1]:
                     hidden = torch.relu(hidden @ weight.T + bias)
