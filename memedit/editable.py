@@ -194,7 +194,7 @@ class EditableLLM:
 
         namespace: Whose edits; a list names one for each text.
         """
-        where = namespace or self.namespace
+        where = self.namespace if namespace is None else namespace
         return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
 
     def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:

@@ -173,7 +173,7 @@ def test_training_learns_what_the_features_tell(tmp_path: Path) -> None:
     assert trained.unseen["plain"].f1 > 0.85
     assert trained.scorer.embedder == "hash:256"
     assert len(said) == 3
-    assert load(trained.scorer.save(tmp_path)).card["scores"] if "scores" in trained.scorer.card else True
+    assert load(trained.scorer.with_(card={"seed": 7}).save(tmp_path)).card["seed"] == 7
     memory = EditMemory(embedder=HashEmbedder())  # the network with vectors is in charge now
     memory.add(Patch("If the service was slow, then the label is negative"))
     (verdict,) = PatchGate(trained.scorer).decide(memory.recall("The waiter was slow"))
@@ -185,7 +185,8 @@ def test_features_are_the_same_as_when_deciding() -> None:
     memory = EditMemory(embedder=HashEmbedder())
     memory.add(Patch(condition=pair.condition, consequence="x"))
     scorer = shipped().with_(embedder="hash:256")
-    (verdict,) = scorer.judge(*(lambda found: (found, found.candidates))(memory.recall(pair.text)))
+    recalled = memory.recall(pair.text)
+    (verdict,) = scorer.judge(recalled, recalled.candidates)
     assert np.allclose(list(verdict.numbers.values()), features_of([pair], HashEmbedder())[0], atol=1e-5)
 
 
@@ -218,7 +219,14 @@ def test_reading_ones_own_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['{"text": ""}', '{"text": "a"}', '{"text": "a", "applies": 1, "condition": "b"}', "[]", "nonsense", '{"instance": "a"}'],
+    [
+        '{"text": ""}',
+        '{"text": "a"}',
+        '{"text": "a", "applies": 1, "condition": "b"}',
+        "[]",
+        "nonsense",
+        '{"instance": "a"}',
+    ],
 )
 def test_faulty_rows_are_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "own.jsonl"

@@ -30,6 +30,7 @@ VERB = re.compile(
     r"felt|feels?|tastes?|tasted|n't|\w+ed|\w+s)\b",
     re.I,
 )
+SUBJECT = re.compile(r"(?:i|we|you|he|she|it|they|there|this|that|the|my|our|your|his|her|its|their)\b", re.I)
 DENIES = frozenset(
     "not no never none nothing nobody neither nor without hardly barely scarcely lacks lacked lacking cannot isnt "
     "arent wasnt werent dont doesnt didnt wont wouldnt cant couldnt hasnt havent hadnt aint".split()
@@ -95,8 +96,11 @@ def clauses(text: str) -> tuple[Clause, ...]:
     for begin, end in pieces:
         if not text[begin:end].strip():
             continue
-        bare_list = joined and not VERB.search(text[begin:end]) and text[joined[-1][1] : begin].lstrip().startswith(",")
-        if bare_list:  # “cold, bland and dry”: one clause goes on
+        piece = text[begin:end]
+        bare_list = not VERB.search(piece) and not SUBJECT.match(piece)
+        if (
+            joined and bare_list and text[joined[-1][1] : begin].lstrip().startswith(",")
+        ):  # “cold, bland and dry”: one clause goes on
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((begin, end))
