@@ -37,6 +37,7 @@ bench: .venv/.dev
 	$(BIN)/python bench/dialogues.py
 	$(BIN)/python bench/lockstep.py --threads 2
 	test -z "$$MEMEDIT_DATA" || { $(BIN)/python bench/baselines.py run bench/out/baselines && $(BIN)/python bench/baselines.py show bench/out/baselines; }
+	test -z "$$MEMEDIT_DATA" || $(BIN)/python bench/embedders.py
 	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without

@@ -9,8 +9,9 @@ from typing import Any
 
 from memedit.classify import classify
 from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, EditLike, Fact
+from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
+from memedit.feedback import as_feedback
 from memedit.gate import Focus, Gate, Hits, as_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
@@ -76,7 +77,7 @@ class EditableLLM:
         self.models: dict[str, LLM] = {"base": self.llm} | {
             name: as_llm(model) for name, model in (models or {}).items()
         }
-        self._driver = Driver(self.models, self.recall)
+        self._driver = Driver(self.models, self.recall, self.support)
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
@@ -236,6 +237,24 @@ class EditableLLM:
         """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
 
+    def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
+        """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).
+
+        Args:
+            about: The Answer that missed what was meant, or what was asked (as for `invoke`). With None the text has to
+                say it: “when I ask *situation*, I want *clarification*”.
+            text: What is meant.
+            namespace: Where it is kept; the answer's own, or else the object's, when left out.
+            how: As for `EditMemory.add` (author, reason, …).
+
+        Raises:
+            RequestRejected: Nothing says of which requests it is meant.
+            EditRejected: The text is empty, too long or deceptive.
+        """
+        if namespace is None and isinstance(about, Answer):
+            namespace = about.trace.namespace
+        return self.edit(as_feedback(about, text), namespace=namespace, **how)
+
     def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
         """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
         return list(self.memory.add_many(edits, namespace=namespace or self.namespace, **how))
@@ -276,10 +295,11 @@ class EditableLLM:
     def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
         """The same steps with the last call scored; what it gives is put into `found`."""
         end = yield from steps
-        if isinstance(end, Final):
-            plain = end.request.form == "raw" or self.models[end.model].kind == "base"
-            behind = [_behind(text, plain=plain, as_given=end.request.untouched) for text in texts]
-            found += yield Score(end.request, behind, end.model)
+        call = end if isinstance(end, Final) else end.instead_of
+        if call is not None:
+            plain = call.request.form == "raw" or self.models[call.model].kind == "base"
+            behind = [_behind(text, plain=plain, as_given=call.request.untouched) for text in texts]
+            found += yield Score(call.request, behind, call.model)
         return Ready(Reply(""), end.citations)
 
     def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
@@ -290,6 +310,11 @@ class EditableLLM:
         return [
             Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found
         ]
+
+    def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
+        """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""
+        found = self.memory.recall(query, k=k, namespace=namespace, kinds=("demonstration",))
+        return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
 
     def _current(self, recalled: Recalled) -> Recalled:
         """What of it holds in the world now."""

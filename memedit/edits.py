@@ -28,7 +28,7 @@ from pydantic import (
 
 from memedit.conditional import split_conditional
 from memedit.errors import EditRejected
-from memedit.naming import asking_part, guess_subjects, without_subject
+from memedit.naming import asking_part, guess_subjects, split_statement, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import deceptive_character, is_blank, one_line, same_key, storable, tidy
 
@@ -236,6 +236,14 @@ class Fact(Edit):
     @cached_property
     def key_text(self) -> str:
         return self.cloze or asking_part(self.statement)
+
+    @property
+    def answer(self) -> str | None:
+        """What it answers: the object; of a plain statement, what follows the part that asks, where there is one."""
+        if self.object is not None:
+            return self.object
+        parts = split_statement(self.statement)
+        return parts[1] if parts and self.key_text == parts[0] else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

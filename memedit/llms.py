@@ -19,6 +19,7 @@ from memedit.messages import Reply, Request
 from memedit.plugins import plugin, plugin_for, schemes
 
 Kind = Literal["base", "instruct", "chat"]
+CHARACTERS = 4  # of a token of English, about
 Mixer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
 
@@ -97,6 +98,10 @@ class LLM(ABC):
             CapabilityMissing: The model gives no log-probabilities.
         """
         raise self._cannot(Capability.LOGPROBS)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text takes; where no tokenizer is at hand, a guess of four characters each."""
+        return -(-len(text) // CHARACTERS)
 
     def require(self, capability: Capability, *, by: str) -> None:
         """Raise `CapabilityMissing` unless the model has this capability."""

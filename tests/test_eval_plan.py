@@ -225,10 +225,12 @@ def test_an_out_of_scope_probe_that_is_the_question_of_another_edit(relation: st
 
 
 @pytest.mark.parametrize("kind", [Kind.NEIGHBOURHOOD, Kind.SAME_SUBJECT, Kind.PASSAGE, Kind.LOCALITY])
-def test_only_another_case_answers_an_out_of_scope_probe(kind: Kind) -> None:
-    own = case("a", "Ann Lee", "Oslo", outside("Ann Lee lives in", kind=kind))
-    assert aside(own) == {}
-    assert set(aside(own, case("b", "Ann Lee", "Oslo"))) == {("a", "outside")}
+def test_what_asks_the_edits_own_relation_is_not_out_of_scope(kind: Kind) -> None:
+    """zsRE's “The constellation of Messier 23 is”, with the edit “Of which constellation is Messier 23 a part?”."""
+    for prompt in ("Ann Lee lives in", "The name of the place in which Ann Lee lives is the place"):
+        own = case("a", "Ann Lee", "Oslo", outside(prompt, kind=kind))
+        assert set(aside(own)) == ({("a", "outside")} if prompt == "Ann Lee lives in" else set())
+    assert aside(case("a", "Ann Lee", "Oslo", outside("Ann Lee was born in", kind=kind))) == {}
 
 
 def test_the_own_edit_answers_a_neighbour_that_names_its_subject_and_relation() -> None:

@@ -16,7 +16,7 @@ from memedit.gate.features import FEATURES, TEXT, text_features
 from memedit.gate.learning.everyday import everyday, kinds
 from memedit.gate.learning.evidence import Trained, train
 from memedit.gate.learning.grouping import fold, relation_groups
-from memedit.gate.learning.rows import embed, rows, texts_of
+from memedit.gate.learning.rows import Parted, embed, rows, texts_of
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.reading import know, read, type_of
 from memedit.gate.scorer import Network
@@ -78,7 +78,8 @@ def test_rows_hold_what_the_memory_proposes() -> None:
     texts = list(dict.fromkeys(texts_of(some)))
     held = embed(some, dict(zip(texts, embedder.embed(texts), strict=True)))
     head = scorer.shipped().head
-    made = rows(held, range(len(questions)), [head], head, np.zeros(300, dtype=np.int64), memory=None, rng=None)  # type: ignore[arg-type]
+    parted = [Parted([head], np.zeros(300, dtype=np.int64))]
+    made = rows(held, range(len(questions)), parted, head, memory=None, rng=None)  # type: ignore[arg-type]
     memory = EditMemory(embedder=embedder)
     list(memory.add_many(edits))
     for row, text in zip(made, held.texts, strict=True):
@@ -115,7 +116,7 @@ def trained(small: ScopeSet) -> Trained:
 
 
 def test_training_judges_every_question_out_of_fold(trained: Trained, small: ScopeSet) -> None:
-    assert len(trained.judged) == len(small.questions)
+    assert len(trained.judged) == len(trained.judged_seen) == len(small.questions)
     right = [
         float(judged.probabilities[at, 0])
         for judged in trained.judged
@@ -152,7 +153,9 @@ def test_a_gate_folder_is_loaded_again(trained: Trained, tmp_path: Path) -> None
     memory.add(CEO)
     asked = memory.recall("Who is the CEO of Acme Robotics?")
     before, after = EvidenceGate(trained.scorer).decide(asked), gate.decide(asked)
-    assert [one.probability for one in before] == pytest.approx([one.probability for one in after])
+    assert [one.probability for one in before] == pytest.approx(
+        [one.probability for one in after], abs=1e-3
+    )  # the file holds half precision
 
 
 def _damaged(folder: Path, how: str) -> None:

@@ -13,7 +13,17 @@ import pytest
 import memedit
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "langchain_core", "openai", "sqlalchemy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "chromadb",
+    "langchain_core",
+    "openai",
+    "onnxruntime",
+    "model2vec",
+    "sqlalchemy",
+)
 
 
 def test_import_is_fast_and_light() -> None:

@@ -135,6 +135,9 @@ class LocalLLM(LLM):
                 mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
         return Reply(_cut(self._text(written), options["stop"])[0], usage={"output": len(written)})
 
+    def count_tokens(self, text: str) -> int:
+        return len(self._plain(text))
+
     def encode(self, request: Request) -> list[int]:
         """The tokens that are sent for a request."""
         if request.form == "raw" or self.kind == "base":

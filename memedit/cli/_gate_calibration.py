@@ -16,6 +16,7 @@ from memedit.cli._print import Piece, busy, say, short, show_json, table
 from memedit.text import one_line
 
 if TYPE_CHECKING:
+    from memedit.embedders import Embedder
     from memedit.eval.gate_data import GateData
     from memedit.eval.gates import GateScores
     from memedit.gate import Gate, Role
@@ -35,7 +36,7 @@ def calibrate_gate(session: Session, known: GateData, source: str | None, out: P
 
     gate = as_gate(source)
     embedder = _gate.embedder_of(session)
-    _check(gate, source, embedder.id)
+    _check(gate, source, embedder)
     judged = _gate.judge_all(gate, known.sets, embedder)
     limits = Limits(given["max_false_fires"] / 100, given["max_false_bridges"] / 100)
     at = _gate.thresholds_of(gate)
@@ -88,7 +89,7 @@ def calibrate_radii(session: Session, source: str | None, given: Mapping[str, An
         say("No radius has to change." if all(one.radius is not None for one in found) else "No radius was changed.")
 
 
-def _check(gate: Gate, source: str | None, embedder_id: str) -> None:
+def _check(gate: Gate, source: str | None, embedder: Embedder) -> None:
     """Refuse a gate that has no folder to keep thresholds in, or whose folder could not serve this embedder."""
     from memedit.errors import GateUnusable
     from memedit.gate.evidence_gate import EvidenceGate
@@ -98,9 +99,9 @@ def _check(gate: Gate, source: str | None, embedder_id: str) -> None:
             f"The gate `{source or gate.name}` has no folder that holds its thresholds.",
             do="give --gate the folder of a trained gate, or leave it out for the one that comes with memedit",
         )
-    if isinstance(gate, EvidenceGate) and gate.weights.embedder != embedder_id:
+    if isinstance(gate, EvidenceGate) and gate.weights.embedder != embedder.space:
         raise GateUnusable(
-            f"The gate's weights belong to the embedder `{gate.weights.embedder}`, not to `{embedder_id}`.",
+            f"The gate's weights belong to the embedder `{gate.weights.embedder}`, not to `{embedder.id}`.",
             do="train one with this embedder (`memedit gate train --embedder …`)",
         )
 

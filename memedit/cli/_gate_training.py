@@ -68,6 +68,10 @@ class Remembering(Embedder):
         self._known: dict[str, Vectors] = {}
         self.id = embedder.id
 
+    @property
+    def space(self) -> str:
+        return self._embedder.space
+
     def _embed(self, texts: list[str]) -> ArrayLike:
         if lacking := [text for text in dict.fromkeys(texts) if text not in self._known]:
             self._known |= dict(zip(lacking, self._embedder.embed(lacking), strict=True))

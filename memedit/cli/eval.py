@@ -70,7 +70,9 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--judge", metavar="SPEC", help="A model that judges what no metric can.")
 @click.option("--judge-option", multiple=True, metavar="NAME=VALUE", help="Of the judge's loader: base_url=URL, …")
 @click.option("--ask-again", is_flag=True, help="Send untouched requests again, instead of taking over answers.")
-@click.option("--embedder", metavar="SPEC", help="bundled, st:ID_OR_FOLDER or openai:MODEL.")
+@click.option(
+    "--embedder", metavar="SPEC", help="bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled."
+)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, metavar="N",
               help="Probes asked together, and written together.")  # fmt: skip
 @click.option("--out", type=FILE, metavar="DIR", help="The run's folder. [default: eval-runs/BENCHMARK-TIME]")

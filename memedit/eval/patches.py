@@ -94,7 +94,7 @@ def score_gate(scorer: PatchScorer, pairs: Sequence[Pair], embedder: Embedder) -
     truth = np.array([pair.applies for pair in pairs], dtype=np.float32)
     limit = np.log(scorer.threshold / (1 - scorer.threshold))
     found = {"plain": score(scorer.plain.odds(features[:, : len(WORDS)]) >= limit, truth)}
-    if embedder.id == scorer.embedder:
+    if embedder.space == scorer.embedder:
         found["network"] = score(scorer.network.odds(features) >= limit, truth)
     return found
 

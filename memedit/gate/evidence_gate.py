@@ -143,11 +143,11 @@ class EvidenceGate(Gate):
         return Verdict(found.edit, probability, probability >= self.thresholds[role], evidence, role)
 
     def _model(self, embedder: Embedder) -> tuple[Head, Network]:
-        if embedder.id == self.weights.embedder:
+        if embedder.space == self.weights.embedder:
             return self.weights.head, self.weights.network
         if self._or_shipped:
             shipped = scorer.shipped()
-            if embedder.id == shipped.embedder:
+            if embedder.space == shipped.embedder:
                 return shipped.head, shipped.network
             return _headless(embedder), shipped.headless
         raise GateUnusable(

@@ -118,7 +118,7 @@ class PatchScorer:
         said = [condition(one.edit.key_text) for one in found]
         embedder = recalled.embedder
         known, network = None, self.plain
-        if embedder is not None and embedder.id == self.embedder:
+        if embedder is not None and embedder.space == self.embedder:
             known, network = vectored(read, said, embedder, self._cache), self.network
         features = rows(read, said, [one.similarity for one in found], known)
         probabilities = 1 / (1 + np.exp(-network.odds(features).astype(np.float64)))

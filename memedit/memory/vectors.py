@@ -27,6 +27,10 @@ class CheckedEmbedder(Embedder):
         self._ledger = ledger
         self._dimension: int | None = None
 
+    @property
+    def space(self) -> str:
+        return self.inner.space
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         try:
             vectors = self.inner.embed([storable(text) for text in texts])

@@ -1,7 +1,8 @@
 """What a method is: a generator of effects, registered with one decorator. The whole extension contract.
 
-A method yields what it needs (`Recall`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
-last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or batching.
+A method yields what it needs (`Recall`, `Support`, `Generate`, `Score`, `Decode`), receives the result, and returns
+`Final` (a last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or
+batching.
 
     @method("shout", paper="…")
     def shout(*, mark: str = "!") -> Run:
@@ -31,6 +32,14 @@ class Recall:
     """Look a query up in the memory and ask the gate. Gives `Hits`."""
 
     query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Look up the `k` Demonstrations nearest to a text. Gives a list of them, nearest first; no gate is asked."""
+
+    query: str
+    k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,14 @@ class Final:
         citations: The edits the answer rests on.
         model: Which of the models answers.
         notes: What the method decided, in words, for the trace.
+        understanding: Finds in the reply's text what the model says it was asked for.
     """
 
     request: Request
     citations: tuple[AnyEdit, ...] = ()
     model: str = "base"
     notes: tuple[str, ...] = ()
+    understanding: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +96,17 @@ class Ready:
         citations: The edits it rests on.
         notes: What the method decided, in words, for the trace.
         understanding: What the model says it was asked for.
+        instead_of: The call that it saves; where answers are scored, this call is.
     """
 
     reply: Reply
     citations: tuple[AnyEdit, ...] = ()
     notes: tuple[str, ...] = ()
     understanding: str | None = None
+    instead_of: Final | None = None
 
 
-Effect = Recall | Generate | Score | Decode
+Effect = Recall | Support | Generate | Score | Decode
 Steps = Generator[Effect, Any, Final | Ready]
 
 
@@ -176,8 +189,8 @@ def find_method(name: str | Method, **config: Any) -> Method:
     """
     if isinstance(name, Method):
         return name
-    make = plugin("methods", "in_context" if name == "auto" else name)
+    make = plugin("methods", name)
     if make is None:
         known = ", ".join(sorted(plugins("methods")))
-        raise UnknownMethod(f"No method `{name}`.", do=f"use one of auto, {known}")
+        raise UnknownMethod(f"No method `{name}`.", do=f"use one of {known}")
     return make(**config)  # type: ignore[no-any-return]

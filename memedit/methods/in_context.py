@@ -5,14 +5,16 @@ Unlike the published baselines the edit is retrieved and gated, never handed ove
 
 from __future__ import annotations
 
-from memedit.methods.base import Final, Run, Steps, Task, method
-from memedit.methods.frames import completion, context
+from memedit.messages import Reply
+from memedit.methods.base import Final, Ready, Run, Steps, Task, method
+from memedit.methods.frames import SHORT, completion, context
+from memedit.methods.objects import object_answer
 
-SHORT = 600  # characters; a longer request holds more than a question, and is sent whole
+SAID = "the object of the edit answers by itself"
 
 
 @method("in_context", paper="Zhang et al. 2024, arXiv:2401.01286 (ICE)")
-def in_context(*, max_edits: int = 5) -> Run:
+def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
     """Give the edits in scope to the model as reference data, in the frame that suits its kind.
 
     A small local model (`base`, `instruct`) is shown the most probable edit in a few-shot completion, where it follows
@@ -21,6 +23,8 @@ def in_context(*, max_edits: int = 5) -> Run:
 
     Args:
         max_edits: How many edits are given at most, most probable first.
+        objects: Whether, with a small local model, the edit's object is the answer where a cloze or a short question
+            asks for nothing else. No model is called then.
     """
 
     def run(task: Task) -> Steps:
@@ -28,7 +32,9 @@ def in_context(*, max_edits: int = 5) -> Run:
         short = request.only_text_back and len(request.text) <= SHORT
         answers = tuple(verdict.edit for verdict in task.hits.direct[:1])
         if task.models["base"].kind != "chat" and short and answers and answers[0].kind == "fact":
-            return Final(completion(request, answers, task.hits.query), answers)
+            call = Final(completion(request, answers, task.hits.query), answers)
+            said = object_answer(request, task.hits) if objects else None
+            return call if said is None else Ready(Reply(said, finish_reason="stop"), answers, (SAID,), instead_of=call)
         edits = task.hits.edits[:max_edits]
         return Final(context(request, edits), edits)
         yield  # a method is a generator, also when one call is all it needs

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from memedit.embedders.sentence_transformers import BUNDLED_PACKAGE
+from memedit.embedders.folders import BUNDLED_PACKAGE
 from memedit.errors import EmbedderError, MissingExtra, RunRejected
 from memedit.gate.cross_encoder import CARD, FORMAT, KIND, CrossEncoderGate, Setting, Shown, shown
 from memedit.gate.learning.calibration import best_threshold, fit_calibration, need_both

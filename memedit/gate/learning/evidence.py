@@ -70,7 +70,7 @@ def train(
 
     Args:
         sets: What to learn from; those that are `only_training` are not measured.
-        embedder: Makes the vectors the gate will see; its id is kept with the weights.
+        embedder: Makes the vectors the gate will see; its space is kept with the weights.
         folds: Parts of each cross-fitting, at least 2.
         seed: Of every draw; the same data and seed give the same weights on one machine.
         thresholds: Kept with the weights.
@@ -105,7 +105,7 @@ def train(
         fit_head(known.pairs, known.others, contrasts, seed=seed),
         fit_network(table, WITH_HEAD, seed=seed).at(temperature),
         fit_network(table, (HEADLESS,), seed=seed).at(without_head),
-        embedder.id,
+        embedder.space,
         dict(thresholds),
         dict(card or {}),
     )

@@ -28,7 +28,8 @@ except ModuleNotFoundError as missing:
 SIZE = 96
 SUBJECT_SIZE = 64
 TEMPERATURE = 0.07
-STEPS = 1_600
+STEPS = 1_600  # at most; fewer where there are few pairs
+FEWEST_STEPS = 150
 BATCH = 512
 HARD = 2.0  # weight of telling questions about one subject apart
 CAP = 600  # pairs of one relation an epoch, so that frequent ones do not decide alone
@@ -85,8 +86,9 @@ def _fit_asked(pairs: Matched, others: Matched, seed: int) -> tuple[Vectors, Vec
         ],
         lr=3e-3,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=STEPS, pct_start=0.1)
-    for _ in range(STEPS):
+    steps = min(STEPS, max(FEWEST_STEPS, len(questions) // 10))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.1)
+    for _ in range(steps):
         drawn = torch.multinomial(often, BATCH, replacement=True, generator=generator)
         asked, sought = (normalize(side[drawn] @ weight.T, dim=1) for side in (questions, relations))
         fits, right = (asked * sought).sum(1), torch.ones(len(drawn))

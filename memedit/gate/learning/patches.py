@@ -119,7 +119,7 @@ def train_gate(
         networks[name] = Network(fitted.mean, fitted.scale, fitted.members, float(temperature))
         scores[name] = score(odds >= np.log(threshold / (1 - threshold)) * temperature, truth)
     weights = np.array(interpreter, dtype=np.float32)
-    scorer = PatchScorer(networks["network"], networks["plain"], embedder.id, threshold, weights)
+    scorer = PatchScorer(networks["network"], networks["plain"], embedder.space, threshold, weights)
     return TrainedPatches(scorer, scores, len(groups))
 
 
