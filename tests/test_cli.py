@@ -22,7 +22,9 @@ from memedit.testing import FakeLLM, HashEmbedder
 
 Run = Callable[..., Result]
 SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney")
-COMMANDS = [name for name in WHERE if name not in ("demo", "eval", "gate", "report")]  # these have options of their own
+COMMANDS = [
+    name for name in WHERE if name not in ("demo", "eval", "gate", "patches", "report")
+]  # these have options of their own
 
 
 def answer(prompt: str) -> str:
