@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memedit.edits import Demonstration
 from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, join
 from memedit.messages import Answer, Reply
-from memedit.methods.base import Decode, Effect, Final, Generate, Ready, Recall, Score, Steps
+from memedit.methods.base import Decode, Effect, Final, Generate, Ready, Recall, Score, Steps, Support
 from memedit.trace import Call, CallKind, Trace
 
 
@@ -30,10 +31,12 @@ class Driver:
     Args:
         models: The models that effects may name.
         recall: Looks queries of a namespace up, and asks the gate.
+        support: Looks up the Demonstrations of a namespace nearest to a text.
     """
 
     models: Mapping[str, LLM]
     recall: Callable[[str, Sequence[str]], list[Hits]]
+    support: Callable[[str, str, int], list[Demonstration]]
 
     def run(self, jobs: Sequence[Job]) -> list[Answer]:
         """The answers, the jobs' effects carried out in lockstep so that they form batches."""
@@ -83,7 +86,7 @@ class Driver:
     def first_call(self, job: Job) -> Final | Ready | Effect:
         """Carry out look-ups only: the first model call the job would make."""
         effect = _advance(job, None)
-        while isinstance(effect, Recall):
+        while isinstance(effect, (Recall, Support)):
             effect = _advance(job, self.perform([(job, effect)])[0])
         return effect
 
@@ -140,6 +143,8 @@ class Driver:
             began = time.perf_counter()
             if kind is Recall:
                 outcome: list[Any] = self.recall(target, [effect.query for effect in effects])  # type: ignore[union-attr]
+            elif kind is Support:
+                outcome = [self.support(target, effect.query, effect.k) for effect in effects]  # type: ignore[union-attr]
             else:
                 outcome = self._ask(self.models[target], effects)
             self._settle(batch, places, outcome, results, time.perf_counter() - began)
@@ -154,6 +159,11 @@ class Driver:
             if kind is Recall:
                 queries = [effect.query for effect in effects]  # type: ignore[union-attr]
                 outcome: list[Any] = await asyncio.to_thread(self.recall, target, queries)
+            elif kind is Support:
+                outcome = [
+                    await asyncio.to_thread(self.support, target, effect.query, effect.k)  # type: ignore[union-attr]
+                    for effect in effects
+                ]
             elif kind in (Generate, Final):
                 requests = [effect.request for effect in effects]  # type: ignore[union-attr]
                 outcome = await self.models[target].agenerate(requests)
@@ -182,6 +192,8 @@ class Driver:
             if isinstance(effect, Recall):
                 job.trace.lookups.append(result)
                 job.trace.lookup_seconds += seconds / len(places)
+            elif isinstance(effect, Support):
+                job.trace.lookup_seconds += seconds / len(places)
             else:
                 request = effect.requests[0] if isinstance(effect, Decode) else effect.request
                 kind: CallKind = type(effect).__name__.lower()  # type: ignore[assignment]
@@ -193,7 +205,7 @@ def _groups(batch: Sequence[tuple[Job, Effect | Final]]) -> dict[tuple[type, str
     """Places in the batch by kind of effect and target: a model, or for look-ups the namespace."""
     groups: dict[tuple[type, str], list[int]] = {}
     for place, (job, effect) in enumerate(batch):
-        target = job.trace.namespace if isinstance(effect, Recall) else effect.model
+        target = job.trace.namespace if isinstance(effect, (Recall, Support)) else effect.model
         groups.setdefault((type(effect), target), []).append(place)
     return groups
 
@@ -214,5 +226,6 @@ def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> 
 def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
     job.trace.untouched = isinstance(end, Final) and end.request.untouched
     job.trace.notes += end.notes
-    understanding = end.understanding if isinstance(end, Ready) else None
+    said = end.understanding
+    understanding = said(reply.text) if callable(said) else said
     return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)

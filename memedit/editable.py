@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from memedit.classify import classify
 from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, EditLike, Fact
+from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
+from memedit.feedback import as_feedback
 from memedit.gate import Focus, Gate, Hits, as_gate, focus
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
-from memedit.trace import Scored, Trace
+from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
 
 
@@ -75,7 +77,7 @@ class EditableLLM:
         self.models: dict[str, LLM] = {"base": self.llm} | {
             name: as_llm(model) for name, model in (models or {}).items()
         }
-        self._driver = Driver(self.models, self.recall)
+        self._driver = Driver(self.models, self.recall, self.support)
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,41 @@ class EditableLLM:
             for row, answer in zip(found, answers, strict=True)
         ]
 
+    def classify(
+        self, text: str, labels: Sequence[str], *, namespace: str | None = None, prompt: str | None = None,
+        **options: Any,
+    ) -> Classified:  # fmt: skip
+        """Which label a text has, with the patches in scope of the text applied (Murty et al. 2022).
+
+        With log-probabilities, p(label) = g · p_patch(label) + (1 - g) · p_base(label), g being the probability that
+        the condition of the most applicable patch holds; patches the gate does not let through change nothing at all.
+        p_base has what the model thinks of the labels behind no text taken off. Without, the model chooses among the
+        labels, and a label that a patch states is taken as it is.
+
+        Args:
+            text: What is classified. The gate looks at it alone, not at the prompt.
+            labels: Two or more.
+            namespace: Whose edits; the object's own when left out.
+            prompt: How the model is asked: `{text}` once, `{labels}` where wanted, ending where the label stands.
+            options: Passed on to a model without log-probabilities.
+
+        Raises:
+            RequestRejected: Text, labels or prompt cannot be used.
+            ProviderError: The model names none of the labels, asked twice.
+        """
+        return self.classify_many([text], labels, namespace=namespace, prompt=prompt, **options)[0]
+
+    def classify_many(
+        self, texts: Iterable[str], labels: Sequence[str], *, namespace: str | Sequence[str] | None = None,
+        prompt: str | None = None, **options: Any,
+    ) -> list[Classified]:  # fmt: skip
+        """As `classify`, for many texts, their look-ups and model calls made in batches.
+
+        namespace: Whose edits; a list names one for each text.
+        """
+        where = self.namespace if namespace is None else namespace
+        return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
+
     def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
 
@@ -200,6 +237,24 @@ class EditableLLM:
         """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
 
+    def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
+        """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).
+
+        Args:
+            about: The Answer that missed what was meant, or what was asked (as for `invoke`). With None the text has to
+                say it: “when I ask *situation*, I want *clarification*”.
+            text: What is meant.
+            namespace: Where it is kept; the answer's own, or else the object's, when left out.
+            how: As for `EditMemory.add` (author, reason, …).
+
+        Raises:
+            RequestRejected: Nothing says of which requests it is meant.
+            EditRejected: The text is empty, too long or deceptive.
+        """
+        if namespace is None and isinstance(about, Answer):
+            namespace = about.trace.namespace
+        return self.edit(as_feedback(about, text), namespace=namespace, **how)
+
     def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
         """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
         return list(self.memory.add_many(edits, namespace=namespace or self.namespace, **how))
@@ -231,7 +286,7 @@ class EditableLLM:
         return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
 
     def _steps(self, request: Request) -> Steps:
-        query = focus(request.turns).query
+        query = _last_text(request) if self.method.whole_text else focus(request.turns).query
         hits = (yield Recall(query)) if query else Hits("")
         if not hits:
             return Final(request)
@@ -255,6 +310,11 @@ class EditableLLM:
         return [
             Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found
         ]
+
+    def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
+        """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""
+        found = self.memory.recall(query, k=k, namespace=namespace, kinds=("demonstration",))
+        return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
 
     def _current(self, recalled: Recalled) -> Recalled:
         """What of it holds in the world now."""
@@ -312,6 +372,11 @@ def _behind(text: str, *, plain: bool, as_given: bool) -> str:
     if not plain:
         return text.lstrip()
     return text if as_given else f" {text.lstrip()}"
+
+
+def _last_text(request: Request) -> str:
+    """The text of the user's last message; empty where there is none."""
+    return next((text for role, text in reversed(request.turns) if role == "user"), "")
 
 
 def _holds(edit: Any, now: datetime) -> bool:

@@ -220,6 +220,15 @@ def test_memprompt_reports_what_is_malformed(told: Any) -> None:
     ]
 
 
+def test_memprompt_words_the_scrambles(told: Any) -> None:
+    good = {"meta": {"word1": "onicam", "word2": "monica"}, "type": "cyc", "template_id": "cyc2"}
+    reading = told(MEMPROMPT, good, good | {"template_id": "sent2"}, good | {"type": "rev"})
+    (case,) = reading.cases
+    assert case.probes[0].prompt == "Find the right word given this revolved word: < onicam > ?"
+    assert case.probes[0].answers == ("uncycled version",)
+    assert ["none of the word scrambles" in one.why for one in reading.malformed] == [True, True]
+
+
 def review(text: str, said: str, label: int) -> dict[str, Any]:
     return {"instance": text, "explanation": said, "label": label}
 

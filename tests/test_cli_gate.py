@@ -655,7 +655,9 @@ def test_from_edits_to_a_gate_of_ones_own(tmp_path: Path, monkeypatch: pytest.Mo
         assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
         return json.loads(result.stdout)
 
-    trained = memedit("train", "--data", "edits.jsonl", "--no-everyday", "--generate", "8", "--out", "mine")
+    trained = memedit(
+        "train", "--data", "edits.jsonl", "--no-everyday", "--generate", "8", "--folds", "2", "--out", "mine"
+    )
     seen, new = (trained["scores"][name] for name in ("in distribution", "on relations never trained on"))
     assert seen["pairs"][0]["auroc"] > 0.9
     assert 0.5 < new["pairs"][0]["auroc"] <= 1

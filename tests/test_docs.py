@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SAYS = {"02_feedback.py": "understood as: the synonym"}  # what the others say: Carol Diaz
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -30,7 +31,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
         [sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path, timeout=300, env=environment
     )
     assert done.returncode == 0, done.stderr
-    assert "Carol Diaz" in done.stdout
+    assert SAYS.get(example.name, "Carol Diaz") in done.stdout
 
 
 def test_every_file_the_readme_links_to_is_there() -> None:

@@ -37,6 +37,16 @@ class SmallLLM(FakeLLM):
         return Reply(("left", "right")[int(np.argmax(mixed))])
 
 
+class EchoingLLM(FakeLLM):
+    """A fake that can also decode: it answers with the first of the contexts."""
+
+    capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
+
+    def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
+        mixer(np.log(np.full((len(requests), 2), 0.5, dtype=np.float32)))
+        return self.generate(requests[:1])[0]
+
+
 def editable(llm: LLM | Callable[..., Any] | None = None, **options: Any) -> EditableLLM:
     return EditableLLM(llm or FakeLLM(), EditMemory(embedder=HashEmbedder()), gate=NamedGate(), **options)
 
@@ -44,7 +54,7 @@ def editable(llm: LLM | Callable[..., Any] | None = None, **options: Any) -> Edi
 @pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
     def test_changes_what_is_in_scope_and_nothing_else(self, name: str) -> None:
-        llm = editable(method=name)
+        llm = editable(EchoingLLM(), method=name)
         alone = [reply.text for reply in llm.ask_base([IN_SCOPE, OUT_OF_SCOPE])]
         llm.edit(EDIT)
         inside, outside = llm.batch([IN_SCOPE, OUT_OF_SCOPE])
@@ -55,20 +65,20 @@ class TestEveryMethod:
         assert outside.trace.untouched
 
     def test_undo(self, name: str) -> None:
-        llm = editable(method=name)
+        llm = editable(EchoingLLM(), method=name)
         before = llm.invoke(IN_SCOPE).text
         llm.edit(EDIT)
         llm.undo()
         assert llm.invoke(IN_SCOPE).text == before
 
     def test_empty_memory_is_the_model_alone(self, name: str) -> None:
-        base = FakeLLM()
+        base = EchoingLLM()
         answer = editable(base, method=name).invoke(IN_SCOPE, temperature=0.5)
         assert answer.citations == ()
         assert base.requests == [as_request(IN_SCOPE, {"temperature": 0.5})]
 
     def test_stream_says_the_same(self, name: str) -> None:
-        llm = editable(method=name)
+        llm = editable(EchoingLLM(), method=name)
         llm.edit(EDIT)
         stream = llm.stream(IN_SCOPE)
         assert "".join(stream) == llm.invoke(IN_SCOPE).text
@@ -76,7 +86,7 @@ class TestEveryMethod:
         assert stream.answer.edited
 
     async def test_async_says_the_same(self, name: str) -> None:
-        llm = editable(method=name)
+        llm = editable(EchoingLLM(), method=name)
         llm.edit(EDIT)
         assert (await llm.ainvoke(IN_SCOPE)).text == llm.invoke(IN_SCOPE).text
         assert [answer.text for answer in await llm.abatch([IN_SCOPE, OUT_OF_SCOPE])] == [
@@ -85,7 +95,7 @@ class TestEveryMethod:
         assert "".join([piece async for piece in llm.astream(IN_SCOPE)]) == llm.invoke(IN_SCOPE).text
 
     def test_keeps_options_and_tools(self, name: str) -> None:
-        base = FakeLLM()
+        base = EchoingLLM()
         llm = editable(base, method=name)
         llm.edit(EDIT)
         tools = [{"type": "function", "function": {"name": "look_up"}}]

@@ -1,18 +1,22 @@
-"""What a run compares: the registered methods, and four baselines that every claim has to beat.
+"""What a run compares: the registered methods, and the baselines that every claim has to beat.
 
-A baseline differs from memedit only in what it recalls; how an edit is shown to the model is the same for all.
+A baseline differs from memedit only in what it recalls; it shows edits to the model as `in_context` does, and the
+growing prompt as `memprompt` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from memedit.editable import EditableLLM
 from memedit.errors import MissingExtra, UnknownMethod
 from memedit.gate import Hits, Verdict
+from memedit.gate.feedback import FeedbackGate
 from memedit.llms import LLM
 from memedit.memory import EditMemory
+from memedit.methods.memprompt import memprompt
 from memedit.plugins import plugins
 
 UNEDITED, ORACLE = "unedited", "in_context_oracle"
@@ -94,7 +98,44 @@ class Bm25(EditableLLM):
         return retriever
 
 
-BASELINES: dict[str, type[EditableLLM]] = {UNEDITED: Unedited, ORACLE: Oracle, "bm25": Bm25, "dense_top1": DenseTop1}
+class GrowingPrompt(EditableLLM):
+    """All edits of the namespace, the newest that a prompt has room for, without look-up (MemPrompt's growing prompt).
+
+    They are shown as `memprompt` shows clarifications.
+
+    Args:
+        room: Characters of edits; the publication's prompt has room for 2,048 tokens, of which the task's own part is
+            taken off.
+    """
+
+    def __init__(self, *args: Any, room: int = 6_000, **options: Any) -> None:
+        super().__init__(*args, **{"method": memprompt(max_clarifications=None), **options})
+        self.room = room
+
+    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+        edits = sorted(self.memory.edits(namespace=namespace), key=lambda edit: edit.created_at, reverse=True)
+        lengths = accumulate(len(edit.text) for edit in edits)
+        newest = [edit for edit, length in zip(edits, lengths, strict=True) if length <= self.room]
+        verdicts = tuple(Verdict(edit, 1.0, passed=True) for edit in reversed(newest))
+        revision = self.memory.revision(namespace=namespace)
+        return [Hits(query, verdicts, revision, "all") for query in queries]
+
+
+class MemPromptAsPublished(EditableLLM):
+    """`memprompt` with the publication's own look-up in place of the gate: edit distance."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"method": memprompt(), "gate": FeedbackGate(), **options})
+
+
+BASELINES: dict[str, type[EditableLLM]] = {
+    UNEDITED: Unedited,
+    ORACLE: Oracle,
+    "bm25": Bm25,
+    "dense_top1": DenseTop1,
+    "growing_prompt": GrowingPrompt,
+    "memprompt_edit_distance": MemPromptAsPublished,
+}
 
 
 def known_contenders() -> list[str]:

@@ -102,7 +102,7 @@ class Scorer:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {
-            f"head.{name}": np.asarray(getattr(self.head, name), dtype=np.float16) for name in HEAD
+            f"head.{name}": one.astype(np.float16) for name in HEAD if (one := getattr(self.head, name)) is not None
         }
         for name, network in (("network", self.network), ("headless", self.headless)):
             arrays |= {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
@@ -196,7 +196,7 @@ def _unpack(where: str, card: Any, packed: bytes) -> Scorer:
         )
         for name in ("network", "headless")
     ]
-    head = Head(*(held[f"head.{name}"].astype(np.float32) for name in HEAD))
+    head = Head(**{name: held[f"head.{name}"].astype(np.float32) for name in HEAD if f"head.{name}" in held})
     return Scorer(head, networks[0], networks[1], card["embedder"], card["thresholds"], card)
 
 

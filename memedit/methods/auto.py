@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from memedit.methods.agreement import agreed, within
 from memedit.methods.base import Run, Steps, Task, method
-from memedit.methods.in_context import in_context
+from memedit.methods.memprompt import memprompt
 
 
 @method("auto", paper="memedit")
@@ -19,13 +19,13 @@ def auto(*, max_edits: int = 5, budget: int = 512) -> Run:
         max_edits: How many edits are shown at most.
         budget: Tokens that their texts may take together.
     """
-    facts = in_context(max_edits=max_edits)
+    shown = memprompt(max_edits=max_edits)  # which shows as in_context does where no feedback is in scope
 
     def run(task: Task) -> Steps:
         kept, older = agreed(task.hits.passed)
         kept, over = within(kept, budget, task.models["base"].count_tokens)
         chosen = replace(task, hits=replace(task.hits, verdicts=tuple(kept)))
-        end = yield from facts.run(chosen)
+        end = yield from shown.run(chosen)
         return replace(end, notes=older + over + end.notes)
 
     return run

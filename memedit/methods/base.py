@@ -1,7 +1,8 @@
 """What a method is: a generator of effects, registered with one decorator. The whole extension contract.
 
-A method yields what it needs (`Recall`, `Generate`, `Score`, `Decode`), receives the result, and returns `Final` (a
-last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or batching.
+A method yields what it needs (`Recall`, `Support`, `Generate`, `Score`, `Decode`), receives the result, and returns
+`Final` (a last call, which can be streamed) or `Ready` (an answer it has). It knows nothing of async, threads or
+batching.
 
     @method("shout", paper="…")
     def shout(*, mark: str = "!") -> Run:
@@ -31,6 +32,14 @@ class Recall:
     """Look a query up in the memory and ask the gate. Gives `Hits`."""
 
     query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Look up the `k` Demonstrations nearest to a text. Gives a list of them, nearest first; no gate is asked."""
+
+    query: str
+    k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,14 @@ class Final:
         citations: The edits the answer rests on.
         model: Which of the models answers.
         notes: What the method decided, in words, for the trace.
+        understanding: Finds in the reply's text what the model says it was asked for.
     """
 
     request: Request
     citations: tuple[AnyEdit, ...] = ()
     model: str = "base"
     notes: tuple[str, ...] = ()
+    understanding: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ class Ready:
     instead_of: Final | None = None
 
 
-Effect = Recall | Generate | Score | Decode
+Effect = Recall | Support | Generate | Score | Decode
 Steps = Generator[Effect, Any, Final | Ready]
 
 
@@ -127,6 +138,8 @@ class Method:
         paper: What it follows.
         needs: The capability the base model must have.
         config: The arguments it was made with.
+        whole_text: Whether the whole of the user's last message is looked up, because its edits speak of properties of
+            the text; otherwise the part that asks.
     """
 
     name: str
@@ -134,13 +147,17 @@ class Method:
     paper: str
     needs: Capability = Capability.TEXT
     config: Mapping[str, Any] = field(default_factory=dict)
+    whole_text: bool = False
 
 
 Factory = Callable[..., Run]
 
 
-def method(name: str, *, paper: str, needs: str = "text") -> Callable[[Factory], Callable[..., Method]]:
-    """Make a method of a factory, whose keyword arguments are the method's configuration.
+def method(
+    name: str, *, paper: str, needs: str = "text", whole_text: bool = False
+) -> Callable[[Factory], Callable[..., Method]]:
+    """Make a method of a factory, whose keyword arguments are the method's configuration; `needs` and `whole_text` as
+    for `Method`.
 
     To be found by name it also needs an entry point in the group `memedit.methods`.
     """
@@ -156,7 +173,7 @@ def method(name: str, *, paper: str, needs: str = "text") -> Callable[[Factory],
                 inspect.signature(factory).bind(**config)
             except TypeError as error:
                 raise UnknownMethod(f"Method `{name}`: {error}.", do=f"it takes {inspect.signature(factory)}") from None
-            return Method(name, factory(**config), paper, Capability(needs), config)
+            return Method(name, factory(**config), paper, Capability(needs), config, whole_text)
 
         make.__doc__, make.__name__, make.__wrapped__ = factory.__doc__, name, factory  # type: ignore[attr-defined]
         return make

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import AnyEdit
+from memedit.llms import Kind
 from memedit.messages import Message, Request
 from memedit.text import as_data, words
 
+SHORT = 600  # characters; a longer request holds more than a question
 OPEN, CLOSE = "<reference_notes>", "</reference_notes>"
 TAG = re.compile(r"</?(\w+)>")
 NOTES = (
@@ -63,7 +65,23 @@ def completion(request: Request, edits: Sequence[AnyEdit], query: str) -> Reques
 
 def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
     """The request with the edits as notes: in its system message, or before the text where it is one plain string."""
-    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE]))
+    return noted(request, [edit.text for edit in edits])
+
+
+def noted(request: Request, lines: Sequence[str]) -> Request:
+    """As `context`, with lines that say what the edits come to."""
+    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(line)}" for line in lines), CLOSE]))
+
+
+def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind) -> Request:
+    """The edits in the frame that suits a kind of model: a completion for a small one's short question, else notes.
+
+    Without edits it is what the model would be asked in the same frame, or the request itself.
+    """
+    short = request.only_text_back and len(request.text) <= SHORT
+    if kind != "chat" and short and all(edit.kind == "fact" for edit in edits):
+        return completion(request, edits, query or request.text)
+    return context(request, edits) if edits else request
 
 
 def with_notes(request: Request, notes: str) -> Request:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from memedit.messages import Reply
 from memedit.methods.base import Final, Ready, Run, Steps, Task, method
-from memedit.methods.frames import completion, context
-from memedit.methods.objects import SHORT, object_answer
+from memedit.methods.frames import SHORT, completion, context
+from memedit.methods.objects import object_answer
 
 SAID = "the object of the edit answers by itself"
 

@@ -11,8 +11,8 @@ import re
 from memedit.edits import Fact
 from memedit.gate.port import Hits
 from memedit.messages import Request
+from memedit.methods.frames import SHORT
 
-SHORT = 600  # characters; a longer request holds more than a question
 AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
 )
