@@ -329,6 +329,15 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
         for one in ROWS
     ]
+    rows += [
+        {
+            "text": f"{one.text}, but we left",
+            "consequence": one.consequence,
+            "label": one.label,
+            "condition": one.condition,
+        }
+        for one in ROWS
+    ]
     rows += [{"text": OTHER, "condition": one.condition, "applies": False} for one in ROWS]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(json.dumps(row) for row in rows))
