@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SAYS = {"02_feedback.py": "understood as: the synonym"}  # what the others say: Carol Diaz
+SAYS = {
+    "03_patches_sentiment.py": "undone",
+    "02_feedback.py": "understood as: the synonym",
+}  # what the others say: Carol Diaz
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

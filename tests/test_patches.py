@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from memedit import EditableLLM, EditMemory, Fact, Patch
 from memedit.cli import main
-from memedit.errors import CapabilityMissing, ProviderError, RequestRejected, UnknownMethod
+from memedit.errors import CapabilityMissing, ProviderError, RequestRejected, RunRejected, UnknownMethod
 from memedit.eval.patches import fit_interpreter, score_gate, score_labels, slices
 from memedit.gate.learning.patch_data import Told
 from memedit.gate.learning.patch_templates import made
@@ -21,7 +21,7 @@ from memedit.gate.patch_gate import PatchGate
 from memedit.gate.patch_scorer import shipped
 from memedit.llms import Capability, Likelihood
 from memedit.messages import Request
-from memedit.methods.interpreter import Labels, fit_weights, mixed, normal, rewritten, weigh
+from memedit.methods.interpreter import Labels, fit_weights, mixed, normal, rewritten, views, weigh
 from memedit.methods.patches import patches
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -265,6 +265,8 @@ def test_the_clause_is_replaced() -> None:
     text = "The ambience was poor but the food was really wug."
     assert rewritten(text, "food is described as wug", "food is good") == "The ambience was poor but food is good."
     assert rewritten("The food was wug, we left", "the food was wug", "food is good") == "Food is good, we left"
+    assert views(text, "food is described as wug", "food is good")[1] == "Food is good."
+    assert views(WUG, "food is described as wug", "food is good") == ("Food is good.",)
     assert rewritten("So it is.", "rain falls", "food is good") == "So it is. Food is good."
 
 
@@ -285,8 +287,11 @@ ROWS = [
 
 
 def test_measuring_and_fitting() -> None:
-    weights, accuracy = fit_interpreter(ROWS, Feeling(), prompts=("Text: {text}",))
+    longer = [Told(f"{one.text}, but we left", one.consequence, one.label, one.condition) for one in ROWS]
+    weights, accuracy = fit_interpreter([*ROWS, *longer], Feeling(), prompts=("Text: {text}",))
     assert accuracy == 1.0
+    with pytest.raises(RunRejected, match="more than one clause"):
+        fit_interpreter(ROWS, Feeling())
     assert len(weights) == 3
     data = slices(ROWS, limit=20)
     assert set(data.edits) == {"good", "bad"}
@@ -298,7 +303,7 @@ def test_measuring_and_fitting() -> None:
     assert found["elsewhere"].gain == 0
     assert set(score_gate(shipped(), made(5), HashEmbedder())) == {"plain"}
     with pytest.raises(CapabilityMissing):
-        fit_interpreter(ROWS, FakeLLM())
+        fit_interpreter(longer, FakeLLM())
 
 
 # ---- the command line --------------------------------------------------------------------------------------------
@@ -321,6 +326,15 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "applies": True,
             "consequence": one.consequence,
             "label": one.label,
+        }
+        for one in ROWS
+    ]
+    rows += [
+        {
+            "text": f"{one.text}, but we left",
+            "consequence": one.consequence,
+            "label": one.label,
+            "condition": one.condition,
         }
         for one in ROWS
     ]

@@ -174,23 +174,29 @@ def fit_interpreter(
 ) -> tuple[tuple[float, ...], float]:  # fmt: skip
     """The weights of the interpreter's views for a model, and the accuracy with them on the texts they were fitted on.
 
+    Texts of one clause are left out: of them the consequence alone is judged.
+
     Raises:
+        RunRejected: No text has more than one clause.
         CapabilityMissing: The model gives no log-probabilities.
     """
+    rows = [one for one in told if len(views(one.text, one.condition or one.consequence, one.consequence)) > 1]
+    if not rows:
+        raise RunRejected("No text has more than one clause.", do="give texts that say more than a condition speaks of")
     seen: list[list[Row]] = []
     truth: list[int] = []
     for place, prompt in enumerate(prompts):
-        labels = Labels(told[0].labels, prompt)
+        labels = Labels(rows[0].labels, prompt)
         prior = label_prior(llm, labels)
-        for at, one in enumerate(told):
+        for at, one in enumerate(rows):
             texts = (one.text, *views(one.text, one.condition or one.consequence, one.consequence))
             scored = llm.score([labels.raw(text) for text in texts], [labels.continuations()] * len(texts))
             seen.append([normal([likelihood.logprob for likelihood in row], prior) for row in scored])
             truth.append(labels.names.index(one.label))
             if progress:
-                progress(place * len(told) + at + 1, len(told) * len(prompts))
+                progress(place * len(rows) + at + 1, len(rows) * len(prompts))
     weights = fit_weights(seen, truth)
-    chosen = [int(np.argmax(np.tensordot(weights, np.stack(rows), 1))) for rows in seen]
+    chosen = [int(np.argmax(np.tensordot(weights, np.stack(one), 1))) for one in seen]
     return weights, float(np.mean(np.array(chosen) == np.array(truth)))
 
 

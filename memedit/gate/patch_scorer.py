@@ -30,8 +30,8 @@ FORMAT = 1
 CARD, ARRAYS = "gate.json", "weights.npz"
 SHOWN = 4  # features that are put into words
 VIEWS = ("text", "rewritten", "consequence")
-"""What the interpreter weighs: the log-probabilities of the labels behind the text, behind the text with the clause
-replaced by the consequence, and behind the consequence alone."""
+"""What the interpreter weighs, where a text says more than the condition speaks of: the log-probabilities of the labels
+behind the text, behind the text with the clause replaced by the consequence, and behind the consequence alone."""
 RESERVED = frozenset({"kind", "format", "embedder", "features", "threshold", "temperature", "weights", "interpreter"})
 RETRAIN = "train it again (`memedit patches train`), or leave it out to use what comes with memedit"
 

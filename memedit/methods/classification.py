@@ -20,7 +20,7 @@ from memedit.llms import Likelihood
 from memedit.messages import Reply, Request, as_request
 from memedit.methods.base import Generate, Ready, Score, Steps
 from memedit.methods.frames import context, noted
-from memedit.methods.interpreter import Labels, Row, mixed, normal, views, weigh
+from memedit.methods.interpreter import Labels, Row, mixed, normal, told_by, views
 from memedit.text import one_line
 
 ONLY = "Answer with exactly one of these labels, and nothing else: "
@@ -65,10 +65,10 @@ def score_labels(text: str, labels: Labels, hits: Hits, reading: Reading, prior:
         if label is not None:
             said.append((one.probability, np.array([float(name == label) for name in labels.names])))
         else:
-            seen = [base]
+            seen = []
             for view in views(text, one.edit.condition, one.edit.consequence):
                 seen.append(normal(_sums((yield Score(labels.raw(view), labels.continuations()))), prior))
-            said.append((one.probability, weigh(seen, reading.weights)))
+            said.append((one.probability, told_by(base, seen, reading.weights)))
         notes.append(_note(one, label, dict(zip(labels.names, said[-1][1].tolist(), strict=True))))
         if reading.combine == "most":
             break

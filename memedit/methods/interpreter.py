@@ -1,8 +1,8 @@
 """The interpreter of language patches: p(label | text, consequence) (Murty et al. 2022, equation 2).
 
 A consequence that states a label outright (*override*) makes it certain. One that tells what the text means (*feature*,
-“food is good”) is put in the place of the clause its condition speaks of, and the wrapped model judges the text so
-rewritten; three views of it are weighed, with weights that were learned.
+“food is good”) is put in the place of the clause its condition speaks of. Where that is the whole text, the wrapped
+model judges the consequence; where more is said, three views are weighed, with weights that were learned.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from memedit.errors import RequestRejected
 from memedit.gate.patch_features import locate
+from memedit.gate.patch_reading import clauses
 from memedit.messages import Message, Request
 from memedit.text import as_data, one_line, same_key
 
@@ -96,10 +97,21 @@ def rewritten(text: str, condition: str, consequence: str) -> str:
     return f"{text[:start]}{said[0].upper() if opens else said[0]}{said[1:]}{text[end:]}"
 
 
-def views(text: str, condition: str, consequence: str) -> tuple[str, str]:
-    """The texts to be judged beside the text itself, in the order of `patch_scorer.VIEWS`."""
+def views(text: str, condition: str, consequence: str) -> tuple[str, ...]:
+    """The texts to be judged beside the text itself, in the order of `patch_scorer.VIEWS`.
+
+    Only the consequence where the text says nothing else than what the condition speaks of.
+    """
     said = as_data(consequence)
-    return rewritten(text, condition, consequence), f"{said[0].upper()}{said[1:]}."
+    alone = f"{said[0].upper()}{said[1:]}."
+    if len(clauses(text)) == 1 and locate(text, condition) is not None:
+        return (alone,)
+    return rewritten(text, condition, consequence), alone
+
+
+def told_by(base: Row, seen: Sequence[Row], weights: Sequence[float]) -> Row:
+    """p(label | text, consequence) from what the model says of the text and of its `views`. (labels,) each."""
+    return np.exp(seen[0]) if len(seen) == 1 else weigh([base, *seen], weights)
 
 
 def normal(logprobs: Sequence[float], prior: Row | None) -> Row:
