@@ -1,7 +1,7 @@
 # make demo    the bundled model, edited, asked and undone (a few minutes)
 # make test    all tests
 # make check   formatting, types, import layers
-# make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (15 minutes)
+# make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
 # make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
 PYTHON ?= python3
 BIN := .venv/bin

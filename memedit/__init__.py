@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memedit.llms import LLM, as_llm
     from memedit.memory import Candidate, Change, EditMemory, Receipt, Snapshot
     from memedit.messages import Answer, Message, Reply, Request
-    from memedit.trace import Trace
+    from memedit.trace import Classified, Trace
     from memedit.verify import Verification
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ _HOMES = {
     "memedit.llms": ("LLM", "as_llm"),
     "memedit.memory": ("Candidate", "Change", "EditMemory", "Receipt", "Snapshot"),
     "memedit.messages": ("Answer", "Message", "Reply", "Request"),
-    "memedit.trace": ("Trace",),
+    "memedit.trace": ("Classified", "Trace"),
     "memedit.verify": ("Verification",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -43,6 +43,7 @@ __all__ = [
     "AnswerStream",
     "Candidate",
     "Change",
+    "Classified",
     "Demonstration",
     "Edit",
     "EditMemory",

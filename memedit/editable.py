@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from memedit.classify import classify
 from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
@@ -16,7 +17,7 @@ from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
-from memedit.trace import Scored, Trace
+from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
 
 
@@ -162,6 +163,41 @@ class EditableLLM:
             for row, answer in zip(found, answers, strict=True)
         ]
 
+    def classify(
+        self, text: str, labels: Sequence[str], *, namespace: str | None = None, prompt: str | None = None,
+        **options: Any,
+    ) -> Classified:  # fmt: skip
+        """Which label a text has, with the patches in scope of the text applied (Murty et al. 2022).
+
+        With log-probabilities, p(label) = g · p_patch(label) + (1 - g) · p_base(label), g being the probability that
+        the condition of the most applicable patch holds; patches the gate does not let through change nothing at all.
+        p_base has what the model thinks of the labels behind no text taken off. Without, the model chooses among the
+        labels, and a label that a patch states is taken as it is.
+
+        Args:
+            text: What is classified. The gate looks at it alone, not at the prompt.
+            labels: Two or more.
+            namespace: Whose edits; the object's own when left out.
+            prompt: How the model is asked: `{text}` once, `{labels}` where wanted, ending where the label stands.
+            options: Passed on to a model without log-probabilities.
+
+        Raises:
+            RequestRejected: Text, labels or prompt cannot be used.
+            ProviderError: The model names none of the labels, asked twice.
+        """
+        return self.classify_many([text], labels, namespace=namespace, prompt=prompt, **options)[0]
+
+    def classify_many(
+        self, texts: Iterable[str], labels: Sequence[str], *, namespace: str | Sequence[str] | None = None,
+        prompt: str | None = None, **options: Any,
+    ) -> list[Classified]:  # fmt: skip
+        """As `classify`, for many texts, their look-ups and model calls made in batches.
+
+        namespace: Whose edits; a list names one for each text.
+        """
+        where = self.namespace if namespace is None else namespace
+        return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
+
     def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
 
@@ -250,7 +286,7 @@ class EditableLLM:
         return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
 
     def _steps(self, request: Request) -> Steps:
-        query = focus(request.turns).query
+        query = _last_text(request) if self.method.whole_text else focus(request.turns).query
         hits = (yield Recall(query)) if query else Hits("")
         if not hits:
             return Final(request)
@@ -336,6 +372,11 @@ def _behind(text: str, *, plain: bool, as_given: bool) -> str:
     if not plain:
         return text.lstrip()
     return text if as_given else f" {text.lstrip()}"
+
+
+def _last_text(request: Request) -> str:
+    """The text of the user's last message; empty where there is none."""
+    return next((text for role, text in reversed(request.turns) if role == "user"), "")
 
 
 def _holds(edit: Any, now: datetime) -> bool:

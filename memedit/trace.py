@@ -128,3 +128,28 @@ class Scored:
     likelihoods: tuple[Likelihood, ...] | None
     trace: Trace = field(repr=False)
     citations: tuple[AnyEdit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What `EditableLLM.classify` says of a text.
+
+    Args:
+        label: The label.
+        probabilities: Of all labels, summing to 1; None where the model gives text alone.
+        trace: As of an Answer; its notes tell what each patch said.
+        citations: The edits that were used, most applicable first; empty when the label is the model's own.
+    """
+
+    label: str
+    probabilities: Mapping[str, float] | None
+    trace: Trace = field(repr=False)
+    citations: tuple[AnyEdit, ...] = ()
+
+    @property
+    def edited(self) -> bool:
+        """Whether an edit was in scope."""
+        return bool(self.citations)
+
+    def __str__(self) -> str:
+        return self.label

@@ -109,7 +109,7 @@ def test_an_edit_changes_what_is_in_scope_and_nothing_else(tmp_path: Path) -> No
     assert said[0].metadata == {
         "memedit": {
             "edited": True, "citations": [{"id": edit.id, "kind": "fact", "text": edit.text}],
-            "namespace": "default", "revision": 1, "method": "in_context",
+            "namespace": "default", "revision": 1, "method": "auto",
         }
     }  # fmt: skip
     assert [(output.metadata or {})["memedit"]["edited"] for output in said] == [True, False, False]

@@ -319,5 +319,5 @@ def test_by_name_on_the_command_line(
     written = json.loads(report.read_text())
     assert written["results"]["capitals_choice"]["acc,none"] == 1.0
     assert written["config"]["memedit"] | {"version": ""} == {
-        "version": "", "model": "SmolLM2-135M-Instruct", "namespace": "default", "revision": 1, "method": "in_context",
+        "version": "", "model": "SmolLM2-135M-Instruct", "namespace": "default", "revision": 1, "method": "auto",
     }  # fmt: skip

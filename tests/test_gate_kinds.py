@@ -93,12 +93,13 @@ class Scorer(LLM):
 
 
 @pytest.mark.parametrize("gate", [EmbeddingGate(), AskingGate(FakeLLM())], ids=lambda gate: gate.name)
-def test_other_kinds_of_edit_are_judged_by_likeness(gate: Gate) -> None:
+def test_feedback_is_judged_by_likeness_and_patches_by_their_gate(gate: Gate) -> None:
     near = Feedback(situation="when I ask for a date", clarification="ISO 8601", id="near")
     far = Patch(condition="the service was slow", consequence="the label is negative", id="far")
     request = recalled("Give me the date", (near, 0.9), (far, 0.2))
     verdicts = gate.decide(request)
-    assert verdicts == [likeness(found) for found in request.candidates]
+    assert verdicts[0] == likeness(request.candidates[0])
+    assert "clause says" in verdicts[1].numbers
     assert [verdict.passed for verdict in verdicts] == [True, False]
     assert "its situation" in verdicts[0].reasons[0]
 

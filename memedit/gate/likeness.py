@@ -1,7 +1,7 @@
-"""Likeness: how Feedback and Patches are judged, whatever gate judges the Facts.
+"""How Feedback and Patches are judged, whatever gate judges the Facts: by likeness, and by the learned patch gate.
 
 A situation (MemPrompt, Madaan et al. 2022) and a condition (language patches, Murty et al. 2022) are no statements
-about a subject; what counts is how like the input is to them.
+about a subject. What counts for a situation is how like the input is to it; for a condition, whether the text says so.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from memedit.edits import Fact
+from memedit.gate import patch_scorer
 from memedit.gate.port import Verdict
 from memedit.memory import Candidate, Recalled
 
-ALIKE = {"feedback": 0.70, "patch": 0.45}
-"""Cosine at which a situation, or a condition, applies with probability 0.5. A condition is a property of a text, which
-lies less near to it than a question does to its like."""
+ALIKE = {"feedback": 0.70}
+"""Cosine at which a situation applies with probability 0.5."""
 STEEPNESS = 20.0  # how fast the probability rises with the cosine around that
 
 
@@ -25,11 +25,10 @@ class Likeness:
     """How like the input is to what an edit is kept under (cosine)."""
 
     similarity: float
-    kind: str
 
     def reasons(self) -> tuple[str, ...]:
         """In words."""
-        return (f"similarity {self.similarity:.2f} to its {'situation' if self.kind == 'feedback' else 'condition'}",)
+        return (f"similarity {self.similarity:.2f} to its situation",)
 
     def numbers(self) -> dict[str, float]:
         """By name."""
@@ -37,10 +36,10 @@ class Likeness:
 
 
 def likeness(candidate: Candidate) -> Verdict:
-    """The verdict on Feedback or a Patch."""
+    """The verdict on Feedback."""
     kind = candidate.edit.kind
     probability = 1 / (1 + math.exp(-STEEPNESS * (candidate.similarity - ALIKE[kind])))
-    return Verdict(candidate.edit, probability, probability >= 0.5, Likeness(candidate.similarity, kind))
+    return Verdict(candidate.edit, probability, probability >= 0.5, Likeness(candidate.similarity))
 
 
 def facts(recalled: Recalled) -> list[Candidate]:
@@ -49,6 +48,8 @@ def facts(recalled: Recalled) -> list[Candidate]:
 
 
 def with_the_others(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The verdicts on its Facts and, by likeness, on its other kinds of edit; most probable first."""
-    others = (likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE)
+    """The verdicts on its Facts and on its other kinds of edit; most probable first."""
+    others = [likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE]
+    if patches := [found for found in recalled.candidates if found.edit.kind == "patch"]:
+        others += patch_scorer.shipped().judge(recalled, patches)
     return sorted([*verdicts, *others], key=lambda verdict: -verdict.probability)

@@ -15,6 +15,9 @@ from memedit.embedders.port import dots
 from memedit.index import Index
 from memedit.memory.view import View, Views
 
+SCANNED = 1_024
+"""Patches of a namespace that are all candidates, however far they lie: a condition is a property of the text, which
+need not be near to it. Of more, the nearest."""
 MOST_NAMED = 256  # edits of named subjects whose similarity is looked at
 
 
@@ -69,6 +72,7 @@ def candidates(
     now: datetime,
 ) -> tuple[Candidate, ...]:
     """For each kind the `k` nearest edits in force, and as many again of those that the query names; nearest first.
+    Patches are scanned: all of them are candidates, up to `SCANNED`.
 
     The caller holds the view's lock. vector (dimension,).
     """
@@ -76,7 +80,8 @@ def candidates(
     for kind in kinds:
         if index := view.indexes.get(kind):
             named = view.mentions.find(query_words, MOST_NAMED) if kind == "fact" else []
-            found += _of_kind(views, view, index, vector, named, k, now)
+            most = max(k, min(view.counts[kind], SCANNED)) if kind == "patch" and k else k
+            found += _of_kind(views, view, index, vector, named, most, now)
     return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
 
 

@@ -138,6 +138,8 @@ class Method:
         paper: What it follows.
         needs: The capability the base model must have.
         config: The arguments it was made with.
+        whole_text: Whether the whole of the user's last message is looked up, because its edits speak of properties of
+            the text; otherwise the part that asks.
     """
 
     name: str
@@ -145,13 +147,17 @@ class Method:
     paper: str
     needs: Capability = Capability.TEXT
     config: Mapping[str, Any] = field(default_factory=dict)
+    whole_text: bool = False
 
 
 Factory = Callable[..., Run]
 
 
-def method(name: str, *, paper: str, needs: str = "text") -> Callable[[Factory], Callable[..., Method]]:
-    """Make a method of a factory, whose keyword arguments are the method's configuration.
+def method(
+    name: str, *, paper: str, needs: str = "text", whole_text: bool = False
+) -> Callable[[Factory], Callable[..., Method]]:
+    """Make a method of a factory, whose keyword arguments are the method's configuration; `needs` and `whole_text` as
+    for `Method`.
 
     To be found by name it also needs an entry point in the group `memedit.methods`.
     """
@@ -167,7 +173,7 @@ def method(name: str, *, paper: str, needs: str = "text") -> Callable[[Factory],
                 inspect.signature(factory).bind(**config)
             except TypeError as error:
                 raise UnknownMethod(f"Method `{name}`: {error}.", do=f"it takes {inspect.signature(factory)}") from None
-            return Method(name, factory(**config), paper, Capability(needs), config)
+            return Method(name, factory(**config), paper, Capability(needs), config, whole_text)
 
         make.__doc__, make.__name__, make.__wrapped__ = factory.__doc__, name, factory  # type: ignore[attr-defined]
         return make

@@ -77,7 +77,12 @@ def completion(
 
 def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
     """The request with the edits as notes: in its system message, or before the text where it is one plain string."""
-    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE]))
+    return noted(request, [edit.text for edit in edits])
+
+
+def noted(request: Request, lines: Sequence[str]) -> Request:
+    """As `context`, with lines that say what the edits come to."""
+    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(line)}" for line in lines), CLOSE]))
 
 
 def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind) -> Request:
