@@ -85,7 +85,8 @@ def main() -> None:
     right = {focus((("user", probe.prompt),)).query: edit for edit, probe in asked}
     memory, llm = EditMemory(embedder=default_embedder()), as_llm(options.llm, dtype=options.dtype)
     list(memory.add_many(shots))
-    print(f"{options.cases} cases, {len(asked)} prompts, {len(shots)} demonstrations of {len(cases) - options.cases} others")
+    others = len(cases) - options.cases
+    print(f"{options.cases} cases, {len(asked)} prompts; {len(shots)} demonstrations of {others} other cases")
     print("| method | edit prompts, new object | begins with it | paraphrases, new object | begins with it "
           "| neighbours, new object (wrong) | tokens in | s a prompt |")  # fmt: skip
     print("|---|---|---|---|---|---|---:|---:|", flush=True)

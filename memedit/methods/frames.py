@@ -92,7 +92,8 @@ def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind)
     """
     short = request.only_text_back and len(request.text) <= SHORT
     if kind != "chat" and short and all(edit.kind == "fact" for edit in edits):
-        return completion(request, edits, query or request.text)
+        examples = () if kind == "counterfactual" else EXAMPLES
+        return completion(request, edits, query or request.text, examples=examples)
     return context(request, edits) if edits else request
 
 
