@@ -14,11 +14,13 @@ class Contexts:
         model: A causal language model.
         ids: Left-padded tokens, (contexts, longest).
         mask: 1 where a token stands, of the same shape.
+        cache: Keys and values of a beginning that all contexts share and `ids` leave out, for as many contexts.
+        begun: Tokens of that beginning.
     """
 
-    def __init__(self, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
-        self._model, self._ids, self._mask = model, ids, mask
-        self._cache: Any = None
+    def __init__(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> None:
+        self._model, self._ids, self._cache = model, ids, cache
+        self._mask = torch.cat([torch.ones(len(mask), begun, dtype=mask.dtype), mask], dim=1)
 
     def step(self) -> torch.Tensor:
         """Log-probabilities of the next token, (contexts, vocabulary)."""

@@ -117,8 +117,12 @@ class LocalLLM(LLM):
         return [[next(found) for _ in texts] for texts in continuations]
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
-        contexts = Contexts(self.model, *self._padded([self.encode(request) for request in requests]))
-        return self._decoded([self], [contexts], requests[0], mixer)
+        rows = [self.encode(request) for request in requests]
+        with self._lock:
+            prefix = self._prefix.shared(rows)
+            cache = self._prefix.cache(prefix, rows=len(rows)) if prefix else None
+        ids, mask = self._padded([row[len(prefix) :] for row in rows])
+        return self._decoded([self], [Contexts(self.model, ids, mask, cache, len(prefix))], requests[0], mixer)
 
     def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
         models = [self, *(one for one in others if isinstance(one, LocalLLM) and one.vocabulary == self.vocabulary)]
