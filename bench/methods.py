@@ -2,6 +2,12 @@
 
     python bench/methods.py --cases 40 --threads 1
 
+With a counterfactual model that was trained on the cases that are not asked:
+
+    tail -n 110 memedit/data/counterfact_150.jsonl > bench/out/others.jsonl
+    memedit serac train --data counterfact=bench/out/others.jsonl --steps 60 --every 20 --out bench/out/counterfactual
+    python bench/methods.py --counterfactual bench/out/counterfactual --only serac
+
 The right edit is given for every prompt, also for neighbours, which it does not concern (no gate stands before the
 method), so that nothing but the method is measured. The demonstrations of `ike` are made of the bundled CounterFact
 cases that are not asked.
@@ -16,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from memedit import EditableLLM, EditMemory
+from memedit.adapters.counterfactual import load
 from memedit.edits import AnyEdit
 from memedit.embedders import default_embedder
 from memedit.eval.benchmarks.counterfact import bundled_cases
@@ -29,6 +36,7 @@ from memedit.methods import Method
 from memedit.methods.context_aware import context_aware
 from memedit.methods.ike import ike
 from memedit.methods.in_context import in_context
+from memedit.methods.serac import serac
 from memedit.text import says, words
 
 MAX_TOKENS, BATCH = 20, 16
@@ -61,6 +69,7 @@ def methods() -> Iterator[tuple[str, Method]]:
         yield f"context_aware, α = {alpha}", context_aware(alpha=alpha)
     for k in (8, 16, 32):
         yield f"ike in the reference frame, k = {k}", ike(k=k, budget=4_096, frame="reference")
+    yield "serac", serac()
 
 
 def probes_of(case: Case, each: int) -> Iterator[Probe]:
@@ -76,6 +85,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--llm", default="bundled")
+    parser.add_argument("--counterfactual", help="the folder of a counterfactual model; `serac` is measured with it")
     parser.add_argument("--only", help="methods whose name holds one of these, split by commas")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -93,7 +103,10 @@ def main() -> None:
     for name, method in methods():
         if options.only and not any(part in name for part in options.only.split(",")):
             continue
-        editable = Handed(llm, memory, gate=Nothing(), method=method)
+        if name == "serac" and not options.counterfactual:
+            continue  # without one it is `in_context`
+        models = {"counterfactual": load(options.counterfactual)} if name == "serac" else {}
+        editable = Handed(llm, memory, gate=Nothing(), method=method, models=models)
         editable.right = right
         print(row(name, editable, asked), flush=True)
 
@@ -110,8 +123,8 @@ def row(name: str, editable: EditableLLM, asked: Sequence[tuple[AnyEdit, Probe]]
             new = edit.object  # type: ignore[union-attr]
             held[probe.kind].append(says(answer.text, (new,)))
             begun[probe.kind].append(words(answer.text)[: len(words(new))] == words(new))
-            sent = answer.trace.calls[-1].request
-            tokens += len(editable.llm.encode(sent))  # type: ignore[attr-defined]
+            call = answer.trace.calls[-1]
+            tokens += len(editable.models[call.model].encode(call.request))  # type: ignore[attr-defined]
     seconds = (time.perf_counter() - began) / len(asked)
     shares = []
     for kind in KINDS:

@@ -262,6 +262,9 @@ def _begin(folder: Path, made_of: str, *, resume: bool) -> tuple[_Course, dict[s
 
 def _keep(llm: local.LocalLLM, folder: Path) -> None:
     """The best weights so far, as the folder of a model."""
+    if getattr(llm.model, "hf_quantizer", None) is not None:  # a GGUF file, which was dequantised when it was read
+        llm.model.hf_quantizer = None
+        llm.model.config.quantization_config = None
     llm.model.save_pretrained(str(folder))
     llm.tokenizer.save_pretrained(str(folder))
 
