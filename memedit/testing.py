@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from memedit.embedders.port import Embedder
 from memedit.gate import Gate, Verdict
-from memedit.llms import LLM, Capability
+from memedit.llms import LLM, Capability, Kind
 from memedit.memory import Recalled
 from memedit.messages import Reply, Request
 from memedit.text import words
@@ -57,7 +57,7 @@ class FakeLLM(LLM):
     """
 
     name = "fake"
-    kind = "chat"
+    kind: Kind = "chat"
     capabilities = frozenset({Capability.TEXT})
 
     def __init__(self, answer: Callable[[str], str] = lambda prompt: f"echo: {prompt}") -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 FUNCTION_WORDS = frozenset(
     """a an the of in on at to for from by with as and or but if than then that this these those it
@@ -22,8 +23,18 @@ WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W_{UNSPACED}]|[{MARKS}])+")
 POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")  # 🏴 of England, Wales, …
 NUMBER_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # Cf, yet seen
+UNSEEN = re.compile(f"[{JOINERS}{DIRECTION_MARKS}\ufe00-\ufe0f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
-CONTROL = re.compile(r"<\|?(?=[\w/|])|\[(?=/?(?:INST|SYS|SEP|CLS|BOS|EOS)\b)")
+CONTROL = re.compile(
+    r"<\|(?=\S)"  # <|im_start|>, <||…
+    r"|<(?=[^\W\d]|/|\d\w*>)"  # <s>, </tag>, <<SYS>>, <0x0A>; not p<0.05, <=, <-
+    r"|\[\|(?=[^\W\d])"  # [|user|]
+    r"|\[(?=/?(?:(?i:INST|SYS)|SEP|CLS|BOS|EOS|PAD|UNK|[gs]?MASK|IMG|AUDIO|PREFIX|MIDDLE|SUFFIX|THINK|ARGS"
+    r"|[A-Z]+(?:_[A-Z]+)+|control_\d+|unused\d+)\])"  # [/INST], [TOOL_CALLS]
+    r"|\](?=~!?b[\[\]])|\[(?=e~\[)"  # ]~b], [e~[
+    r"|>>(?=[A-Z]+<<)"  # >>ANSWER<<
+)
+"""Behind what a blank keeps a delimiter or a chat control token of a known model family from being spelled."""
 
 
 def tidy(text: str) -> str:
@@ -37,16 +48,10 @@ def deceptive_character(text: str) -> str | None:
     Newline and tab are fine. So are the joiners behind letters of scripts that join, or behind emoji, variation
     selectors behind a visible character, and the tag characters of flag emoji.
     """
-    if text.isascii() and text.isprintable():
+    found = next(_hidden(text), None)
+    if found is None:
         return None
-    before, flags_end = "", 0
-    for position, char in enumerate(text):
-        if flag := FLAG.match(text, position):
-            flags_end = flag.end()
-        if position >= flags_end and not _is_fine(char, before):
-            return f"{unicodedata.name(char, 'control character')} (U+{ord(char):04X}) at position {position}"
-        before = char
-    return None
+    return f"{unicodedata.name(text[found], 'control character')} (U+{ord(text[found]):04X}) at position {found}"
 
 
 def is_blank(text: str) -> bool:
@@ -60,8 +65,41 @@ def storable(text: str) -> str:
 
 
 def as_data(text: str) -> str:
-    """Text for a prompt, on one line, in which no delimiter, chat control token or role can be spelled out."""
-    return CONTROL.sub(lambda found: f"{found[0]} ", " ".join(text.split()))
+    """Text for a prompt, on one line, in which no delimiter, chat control token or role can be spelled out.
+
+    Blanks are put between, and characters that no edit may hold are left out; nothing else changes. Look-alikes that
+    Unicode holds compatible (`＜` with `<`) count as what they look like, and marks that are not seen as not there.
+    """
+    flat = " ".join(text.split())
+    if hidden := set(_hidden(flat)):
+        flat = " ".join("".join(char for position, char in enumerate(flat) if position not in hidden).split())
+    if flat.isascii():
+        cuts = [found.end() for found in CONTROL.finditer(flat)]
+    else:
+        seen = {position: _compatible(char) for position, char in enumerate(flat) if not UNSEEN.match(char)}
+        positions = list(seen)
+        cuts = [positions[found.end()] for found in CONTROL.finditer("".join(seen.values()))]
+    return " ".join(flat[start:end] for start, end in pairwise([0, *cuts, len(flat)]))
+
+
+def _hidden(text: str) -> Iterator[int]:
+    """Where characters stand that may not stand there."""
+    if text.isascii() and text.isprintable():
+        return
+    before, flags_end = "", 0
+    for position, char in enumerate(text):
+        if flag := FLAG.match(text, position):
+            flags_end = flag.end()
+        if position < flags_end or _is_fine(char, before):
+            before = char
+        else:
+            yield position
+
+
+def _compatible(char: str) -> str:
+    """The character in its compatible form, where that is one character too."""
+    form = unicodedata.normalize("NFKC", char)
+    return form if len(form) == 1 else char
 
 
 def _is_fine(char: str, before: str) -> bool:

@@ -660,7 +660,7 @@ def test_from_edits_to_a_gate_of_ones_own(tmp_path: Path, monkeypatch: pytest.Mo
     )
     seen, new = (trained["scores"][name] for name in ("in distribution", "on relations never trained on"))
     assert seen["pairs"][0]["auroc"] > 0.9
-    assert 0.5 < new["pairs"][0]["auroc"] <= 1
+    assert new["pairs"][0]["auroc"] < seen["pairs"][0]["auroc"]  # three relations tell little of a fourth
     assert sum(group["questions"] for group in new["groups"] if group["group"] == "all") == 80
     card = json.loads(Path("mine/gate.json").read_text())
     assert card["kind"] == "evidence"

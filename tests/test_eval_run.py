@@ -49,7 +49,7 @@ CHUNK = 10
 class ScoringLLM(FakeLLM):
     """A fake with log-probabilities. Answer and likelihoods depend on all of a request and on nothing else."""
 
-    kind = "instruct"
+    kind = "chat"  # so that the model is asked whatever an edit holds
     capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
 
     def __init__(self, answer: Callable[[str], str] = lambda prompt: f"{zlib.crc32(prompt.encode())} {prompt[-60:]}"):

@@ -150,7 +150,7 @@ def contender(name: str) -> Callable[[LLM, EditMemory], EditableLLM]:
         UnknownMethod: There is none of this name.
     """
     if name in BASELINES:
-        return BASELINES[name]
+        return lambda llm, memory: BASELINES[name](llm, memory, method="in_context")
     if name not in known_contenders():
         raise UnknownMethod(f"No method or baseline `{name:.60}`.", do=f"use one of {', '.join(known_contenders())}")
     return lambda llm, memory: EditableLLM(llm, memory, method=name)

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from memedit.edits import AnyEdit, Demonstration, Fact
 from memedit.messages import Request
 from memedit.methods.base import Final, Run, Steps, Support, Task, method
-from memedit.methods.frames import CLOSE, OPEN, SHORT, completion, context, with_notes
+from memedit.methods.frames import CLOSE, NOTES, OPEN, SHORT, completion, with_notes
 from memedit.text import as_data, says
 
 Frame = Literal["published", "reference"]
@@ -114,10 +114,9 @@ def _referenced(request: Request, shots: Sequence[Demonstration], edits: Sequenc
 
 
 def _notes(request: Request, shots: Sequence[Demonstration], edits: Sequence[AnyEdit]) -> Request:
-    shown = context(request, edits)
-    if not shots:
-        return shown
-    return with_notes(shown, "\n".join([SHOTS, OPEN, *(_shot(one) for one in reversed(shots)), CLOSE]))
+    examples = [SHOTS, OPEN, *(_shot(one) for one in reversed(shots)), CLOSE] if shots else []
+    facts = [NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE]
+    return with_notes(request, "\n".join([*examples, *facts]))
 
 
 def _shot(one: Demonstration) -> str:
