@@ -69,7 +69,7 @@ def methods() -> Iterator[tuple[str, Method]]:
         yield f"ike, k = {k}", ike(k=k, budget=2_048)
     for alpha in (0.5, 1.0):
         yield f"context_aware, α = {alpha}", context_aware(alpha=alpha)
-    for k in (8, 16, 32):
+    for k in (8, 16):
         yield f"ike in the reference frame, k = {k}", ike(k=k, budget=4_096, frame="reference")
     yield "serac", serac()
 
