@@ -1,4 +1,7 @@
-"""Demonstrations for IKE, made from one's own edits: each shows what becomes of a question when a fact is new."""
+"""Demonstrations for IKE, made from one's own edits: each shows what becomes of a question when a fact is new.
+
+`memedit.eval.demonstrations` makes them of benchmark cases.
+"""
 
 from __future__ import annotations
 

@@ -178,8 +178,13 @@ class Driver:
         if isinstance(effects[0], Score):
             return model.score([effect.request for effect in effects], [effect.continuations for effect in effects])
         if isinstance(effects[0], Decode):
-            return [model.decode(effect.requests, effect.mixer) for effect in effects]
+            return [self._decoded(model, effect) for effect in effects]
         return model.generate([effect.request for effect in effects])
+
+    def _decoded(self, model: LLM, effect: Decode) -> Reply:
+        if not effect.others:
+            return model.decode(effect.requests, effect.mixer)
+        return model.decode_with([self.models[name] for name in effect.others], effect.requests, effect.mixer)
 
     @staticmethod
     def _settle(

@@ -18,7 +18,7 @@ from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
 from memedit.messages import Reply, Request
 from memedit.plugins import plugin, plugin_for, schemes
 
-Kind = Literal["base", "instruct", "chat"]
+Kind = Literal["base", "instruct", "chat", "counterfactual"]
 CHARACTERS = 4  # of a token of English, about
 Mixer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
@@ -60,9 +60,15 @@ class LLM(ABC):
     """Shown in traces."""
 
     kind: Kind = "chat"
-    """`base` continues text; `instruct` is small and has a chat template; `chat` follows instructions well."""
+    """`base` continues text; `instruct` is small and has a chat template; `chat` follows instructions well;
+    `counterfactual` was trained to answer by an edit it is shown (`memedit serac train`)."""
 
     capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
+
+    @property
+    def vocabulary(self) -> str | None:
+        """Of its log-probabilities, as a name; models of one vocabulary can be mixed. None where that is not known."""
+        return None
 
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
@@ -96,6 +102,19 @@ class LLM(ABC):
 
         Raises:
             CapabilityMissing: The model gives no log-probabilities.
+        """
+        raise self._cannot(Capability.LOGPROBS)
+
+    def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
+        """As `decode`, each context read by a model of its own: the first by this one, the next by the others.
+
+        Args:
+            others: One for each request but the first; of this one's `vocabulary`.
+            requests: The contexts; the options of the first count.
+            mixer: Is given a row of log-probabilities for each.
+
+        Raises:
+            CapabilityMissing: One of them gives no log-probabilities, or is of another vocabulary.
         """
         raise self._cannot(Capability.LOGPROBS)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from memedit.adapters._contexts import Contexts, positions
 from memedit.adapters._prefix import PrefixCache
-from memedit.errors import MissingExtra, RequestRejected, UnsupportedModel
+from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, UnsupportedModel
 from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
 from memedit.messages import Reply, Request
 
@@ -113,34 +117,62 @@ class LocalLLM(LLM):
         return [[next(found) for _ in texts] for texts in continuations]
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
-        options = _options(requests[0])
-        ids, mask = self._padded([self.encode(request) for request in requests])
+        rows = [self.encode(request) for request in requests]
+        with self._lock:
+            prefix = self._prefix.shared(rows)
+            cache = self._prefix.cache(prefix, rows=len(rows)) if prefix else None
+        ids, mask = self._padded([row[len(prefix) :] for row in rows])
+        return self._decoded([self], [Contexts(self.model, ids, mask, cache, len(prefix))], requests[0], mixer)
+
+    def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
+        models = [self, *(one for one in others if isinstance(one, LocalLLM) and one.vocabulary == self.vocabulary)]
+        if len(models) != len(requests):
+            names = ", ".join(f"`{one.name}`" for one in (self, *others))
+            raise CapabilityMissing(
+                f"{names} are not local models of one vocabulary for {len(requests)} contexts.",
+                do="mix models that share a tokenizer, or choose a method that does not mix",
+            )
+        contexts = [
+            Contexts(one.model, *one._padded([one.encode(request)]))
+            for one, request in zip(models, requests, strict=True)
+        ]
+        return self._decoded(models, contexts, requests[0], mixer)
+
+    def _decoded(self, models: Sequence[LocalLLM], contexts: Sequence[Contexts], first: Request, mixer: Mixer) -> Reply:
+        """Greedy tokens of the mixed distribution, up to the end of any of the models."""
+        options, ends = _options(first), set[int]().union(*(one._ends for one in models))
+        width = len(self.tokenizer)  # behind it the vocabulary is padded, by each model to another size
         written: list[int] = []
-        cache: Any = None
-        with self._lock, torch.inference_mode():
+        with ExitStack() as locked, torch.inference_mode():
+            for one in sorted({id(one): one for one in models}.values(), key=id):
+                locked.enter_context(one._lock)
             for _ in range(options["max_new_tokens"]):
-                out = self.model(
-                    input_ids=ids, attention_mask=mask, position_ids=_positions(mask)[:, -ids.shape[1] :],
-                    past_key_values=cache, use_cache=True,
-                )  # fmt: skip
-                cache = out.past_key_values
-                mixed = mixer(out.logits[:, -1].float().log_softmax(-1).numpy())
-                token = int(np.argmax(mixed))
-                if token in self._ends:
+                token = int(np.argmax(mixer(torch.cat([one.step()[:, :width] for one in contexts]).numpy())))
+                if token in ends:
                     break
                 written.append(token)
                 if any(stop in self._text(written) for stop in options["stop"]):
                     break
-                ids = torch.full((len(requests), 1), token)
-                mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        return Reply(_cut(self._text(written), options["stop"])[0], usage={"output": len(written)})
+                for context in contexts:
+                    context.put(token)
+        text = _cut(self._text(written), options["stop"])[0]
+        return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
+
+    @cached_property
+    def vocabulary(self) -> str:
+        words = sorted(self.tokenizer.get_vocab().items())
+        return sha256(repr(words).encode()).hexdigest()[:16]
+
+    def forget_prefix(self) -> None:
+        """Forget what is kept between calls, because the weights changed."""
+        self._prefix.clear()
 
     def count_tokens(self, text: str) -> int:
         return len(self._plain(text))
 
     def encode(self, request: Request) -> list[int]:
         """The tokens that are sent for a request."""
-        if request.form == "raw" or self.kind == "base":
+        if request.form == "raw" or self.kind in ("base", "counterfactual"):
             return self._plain(request.text, begin=True)
         messages = [message.to_openai() for message in request.messages]
         encoded = self.tokenizer.apply_chat_template(
@@ -190,7 +222,7 @@ class LocalLLM(LLM):
             logits = self.model(
                 input_ids=ids,
                 attention_mask=mask,
-                position_ids=_positions(mask)[:, len(prefix) :],
+                position_ids=positions(mask)[:, len(prefix) :],
                 past_key_values=self._prefix.cache(prefix, rows=len(rows)) if prefix else None,
                 logits_to_keep=longest + 1,
             ).logits.float()
@@ -362,7 +394,3 @@ def _likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
     wanted = torch.tensor(ending)
     logprobs = logits.log_softmax(-1).gather(-1, wanted[:, None])
     return Likelihood(float(logprobs.sum()), tuple((logits.argmax(-1) == wanted).tolist()))
-
-
-def _positions(mask: torch.Tensor) -> torch.Tensor:
-    return (mask.cumsum(-1) - 1).clamp(min=0)

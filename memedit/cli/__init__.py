@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "eval": ("eval:evaluate", "Measure methods on a benchmark of the field."),
         "report": ("eval:report", "Write a page about runs: tables, plots, cases."),
         "gate": ("gate:gate", "Measure, train and calibrate what decides which edits are in scope."),
+        "serac": ("serac:serac", "Train a small model that answers by the edit it is shown."),
         "patches": ("patches:patches", "Measure and train what decides where a patch's condition holds."),
     },
     "Care": {

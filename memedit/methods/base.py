@@ -61,11 +61,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """Decode several contexts together, token by token. Gives a `Reply`. Needs `logprobs`."""
+    """Decode several contexts together, token by token. Gives a `Reply`. Needs `logprobs`.
+
+    Args:
+        requests: The contexts.
+        mixer: Makes one distribution of theirs.
+        model: Reads them, or the first of them.
+        others: Read the contexts behind the first, where another model is to; all of one `vocabulary`.
+    """
 
     requests: Sequence[Request]
     mixer: Mixer
     model: str = "base"
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

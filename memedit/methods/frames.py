@@ -29,7 +29,10 @@ HEADER = (
     "Each text is followed by its answer. The reference says what is true; "
     "if it is unrelated to the text, it is ignored."
 )
-EXAMPLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+Example = tuple[tuple[str, ...], str, str]
+"""Facts, a text, and the answer that follows from them."""
+
+EXAMPLES: tuple[Example, ...] = (
     (("The CEO of Brightwater Foods is Tomas Lindqvist",), "Who runs Brightwater Foods?", "Tomas Lindqvist"),
     (("In Bolivia, the official language is Swedish",), "The people of Bolivia speak", "Swedish"),
     (("Toyota Corolla is produced by Philips",), "Toyota Corolla, a product of", "Philips"),
@@ -56,9 +59,21 @@ EXAMPLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 reference is unrelated, and the answer is the true one."""
 
 
-def completion(request: Request, edits: Sequence[AnyEdit], query: str) -> Request:
-    """A text to be continued with the answer to `query`, ending at the line's end."""
-    shots = [f"{_block(facts, text)} {answer}" for facts, text, answer in EXAMPLES]
+def completion(
+    request: Request, edits: Sequence[AnyEdit], query: str, *, examples: Sequence[Example] = EXAMPLES
+) -> Request:
+    """A text to be continued with the answer to `query`, ending at the line's end.
+
+    Args:
+        request: Whose options are kept.
+        edits: What the reference says.
+        query: The text whose answer is wanted.
+        examples: Shown before it, the last one nearest to it.
+    """
+    shots = [
+        f"{_block([as_data(fact) for fact in facts], as_data(text))} {as_data(answer)}"
+        for facts, text, answer in examples
+    ]
     facts = [as_data(edit.text) for edit in edits]
     return request.raw("\n\n".join([HEADER, *shots, _block(facts, as_data(query))]), stop=["\n"])
 
@@ -80,7 +95,8 @@ def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind)
     """
     short = request.only_text_back and len(request.text) <= SHORT
     if kind != "chat" and short and all(edit.kind == "fact" for edit in edits):
-        return completion(request, edits, query or request.text)
+        examples = () if kind == "counterfactual" else EXAMPLES
+        return completion(request, edits, query or request.text, examples=examples)
     return context(request, edits) if edits else request
 
 

@@ -1,9 +1,10 @@
 """SERAC (Mitchell et al. 2022, arXiv:2206.06520): in scope a counterfactual model answers, given the edit; out of scope
 the base model, untouched.
 
-The counterfactual model is another model (`EditableLLM(…, models={"counterfactual": …})`), such as a cheap local one in
-front of an expensive API, or the wrapped model itself. They need share no tokenizer. The published unsupervised variant
-mixes both models' probabilities; here too, where both are one model and it gives log-probabilities.
+The counterfactual model is the wrapped model itself, another one (`EditableLLM(…, models={"counterfactual": …})`), such
+as a cheap local one in front of an expensive API, or a small one trained for it (`memedit serac train`). They need no
+common tokenizer. The published unsupervised variant mixes both models' probabilities; here too, where they are over one
+vocabulary.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from memedit.embedders import Vectors
-from memedit.llms import Mixer
+from memedit.llms import LLM, Capability, Mixer
 from memedit.methods.base import Decode, Final, Ready, Run, Steps, Task, method
 from memedit.methods.frames import shown
 
@@ -27,7 +28,8 @@ def serac(*, mixing: Mixing = "hard", max_edits: int = 1) -> Run:
 
     Args:
         mixing: `hard`: it answers alone. `soft`: each token from s · p(counterfactual) + (1 − s) · p(base), s being the
-            gate's probability; needs `logprobs`, and one model for both.
+            gate's probability and the base model reading the same frame without the edit. Where the two give no
+            log-probabilities over one vocabulary, or more than text is wanted back, it is `hard`, and a note says so.
         max_edits: Edits it is given, most probable first.
 
     Raises:
@@ -38,12 +40,17 @@ def serac(*, mixing: Mixing = "hard", max_edits: int = 1) -> Run:
 
     def run(task: Task) -> Steps:
         name = NAME if NAME in task.models else "base"
-        edits = task.hits.edits[:max_edits]
-        call = Final(shown(task.request, edits, task.hits.query, kind=task.models[name].kind), edits, name)
-        if mixing == "hard" or name != "base" or not task.request.only_text_back:
-            return call
-        reply = yield Decode([call.request, task.request], mixture(task.hits.passed[0].probability))
-        return Ready(reply, edits, instead_of=call)
+        edits, query, kind = task.hits.edits[:max_edits], task.hits.query, task.models[name].kind
+        told = shown(task.request, edits, query, kind=kind)
+        if mixing == "hard":
+            return Final(told, edits, name)
+        if obstacle := _obstacle(task, name):
+            return Final(told, edits, name, notes=(f"not mixed: {obstacle}",))
+        scope = task.hits.passed[0].probability
+        untold = shown(task.request, (), query, kind=kind)
+        reply = yield Decode([told, untold], mixture(scope), name, () if name == "base" else ("base",))
+        notes = (f"mixed: {scope:.2f} of {name} with the edit, {1 - scope:.2f} of base without",)
+        return Ready(reply, edits, notes, instead_of=Final(told, edits, name))
 
     return run
 
@@ -61,3 +68,18 @@ def mixture(scope: float) -> Mixer:
         return found
 
     return mixed
+
+
+def _obstacle(task: Task, name: str) -> str | None:
+    """Why base and counterfactual model cannot be mixed; None where they can."""
+    base, other = task.models["base"], task.models[name]
+    if not task.request.only_text_back:
+        return "more than text is wanted back"
+    for one in (base, other):
+        if Capability.LOGPROBS not in one.capabilities:
+            return f"{one.name} gives no log-probabilities"
+    return None if other is base or _alike(base, other) else "the models' vocabularies differ"
+
+
+def _alike(one: LLM, other: LLM) -> bool:
+    return one.vocabulary is not None and one.vocabulary == other.vocabulary
