@@ -17,8 +17,8 @@ from memedit.text import FUNCTION_WORDS, words
 
 CUT = re.compile(
     r"[.!?;:\n]+\s*|\s[—–-]+\s|,\s+(?:and |but |yet |so |or )?|"
-    r"\s+(?:but|although|(?<!\beven )though|even though|even if|while|whereas|yet|however|because|since|despite the fact that|despite|"
-    r"except that)\s+|"
+    r"\s+(?:but|although|(?<!\beven )though|even though|even if|while|whereas|yet|however|because|since|"
+    r"despite the fact that|despite|except that)\s+|"
     r"\s+and\s+(?=(?:the|it|they|we|i|my|our|their|its|his|her|this|that|there)\b)",
     re.I,
 )
