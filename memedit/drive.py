@@ -88,6 +88,8 @@ class Driver:
         effect = _advance(job, None)
         while isinstance(effect, (Recall, Support)):
             effect = _advance(job, self.perform([(job, effect)])[0])
+        if isinstance(effect, (Final, Ready)):
+            _end(job, effect)
         return effect
 
     def _until_end(self, job: Job) -> Final | Ready:
@@ -228,9 +230,14 @@ def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> 
     return _answer(job, end, reply)
 
 
-def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
+def _end(job: Job, end: Final | Ready) -> None:
     job.trace.untouched = isinstance(end, Final) and end.request.untouched
     job.trace.notes += end.notes
+    job.trace.hops += end.hops
+
+
+def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
+    _end(job, end)
     said = end.understanding
     understanding = said(reply.text) if callable(said) else said
     return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)

@@ -288,7 +288,7 @@ class EditableLLM:
     def _steps(self, request: Request) -> Steps:
         query = _last_text(request) if self.method.whole_text else focus(request.turns).query
         hits = (yield Recall(query)) if query else Hits("")
-        if not hits:
+        if not hits and not (self.method.always and query):
             return Final(request)
         return (yield from self.method.run(Task(request, hits, self.models)))
 

@@ -36,6 +36,36 @@ class Call:
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step on the way to an answer that lies several facts away.
+
+    Args:
+        question: What was asked.
+        answer: What came of it.
+        by: Who says so: `edit`, or the name of a model.
+        edit: The edit that says so, if one does.
+        probability: That it is in scope of the question; None where a model answered.
+    """
+
+    question: str
+    answer: str
+    by: str
+    edit: AnyEdit | None = None
+    probability: float | None = None
+
+    def __str__(self) -> str:
+        said = f"edit {self.edit.id[:8]}, {self.probability:.2f}" if self.edit and self.probability else self.by
+        return f"{one_line(self.question, 70)} → {one_line(self.answer, 50)}  ({said})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hop as JSON values."""
+        return {
+            "question": self.question, "answer": self.answer, "by": self.by,
+            "edit": self.edit.id if self.edit else None, "probability": self.probability,
+        }  # fmt: skip
+
+
 @dataclass(slots=True)
 class Trace:
     """What was looked up, what the gate said, which calls were made; filled while the answer is made.
@@ -46,6 +76,7 @@ class Trace:
         lookups: Each look-up with the gate's verdicts.
         calls: Each call of a model, in order.
         notes: What the method decided, in words.
+        hops: The way to an answer that lies several facts away.
         lookup_seconds: How long looking up and gating took; of a batch, this request's share.
         untouched: Whether the request went to the model exactly as the caller gave it.
     """
@@ -55,6 +86,7 @@ class Trace:
     lookups: list[Hits] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    hops: list[Hop] = field(default_factory=list)
     lookup_seconds: float = 0.0
     untouched: bool = True
 
@@ -79,6 +111,8 @@ class Trace:
                 yield f"  {mark} {verdict.probability:.2f}  {said}  ({why})"
         for call in self.calls:
             yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
+        for place, hop in enumerate(self.hops, 1):
+            yield f"hop {place}: {hop}"
         yield from self.notes
         yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"
 
@@ -90,6 +124,7 @@ class Trace:
             "revision": self.revision,
             "untouched": self.untouched,
             "notes": list(self.notes),
+            "hops": [hop.to_dict() for hop in self.hops],
             "lookups": [
                 {
                     "query": hits.query,

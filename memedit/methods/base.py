@@ -25,6 +25,7 @@ from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, Mixer
 from memedit.messages import Reply, Request
 from memedit.plugins import plugin, plugins
+from memedit.trace import Hop
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Final:
         citations: The edits the answer rests on.
         model: Which of the models answers.
         notes: What the method decided, in words, for the trace.
+        hops: The way to the answer, where it lies several facts away.
         understanding: Finds in the reply's text what the model says it was asked for.
     """
 
@@ -92,6 +94,7 @@ class Final:
     citations: tuple[AnyEdit, ...] = ()
     model: str = "base"
     notes: tuple[str, ...] = ()
+    hops: tuple[Hop, ...] = ()
     understanding: Callable[[str], str | None] | None = None
 
 
@@ -103,6 +106,7 @@ class Ready:
         reply: The answer.
         citations: The edits it rests on.
         notes: What the method decided, in words, for the trace.
+        hops: The way to the answer, where it lies several facts away.
         understanding: What the model says it was asked for.
         instead_of: The call that it saves; where answers are scored, this call is.
     """
@@ -110,6 +114,7 @@ class Ready:
     reply: Reply
     citations: tuple[AnyEdit, ...] = ()
     notes: tuple[str, ...] = ()
+    hops: tuple[Hop, ...] = ()
     understanding: str | None = None
     instead_of: Final | None = None
 
@@ -124,7 +129,7 @@ class Task:
 
     Args:
         request: The caller's request.
-        hits: The edits in scope of it; at least one.
+        hits: The edits in scope of it; at least one, except for a method that is `always` run.
         models: The models it may name in its effects; `base` is the wrapped one.
     """
 
@@ -148,6 +153,7 @@ class Method:
         config: The arguments it was made with.
         whole_text: Whether the whole of the user's last message is looked up, because its edits speak of properties of
             the text; otherwise the part that asks.
+        always: Whether it is run also where no edit is in scope of the request itself.
     """
 
     name: str
@@ -156,16 +162,17 @@ class Method:
     needs: Capability = Capability.TEXT
     config: Mapping[str, Any] = field(default_factory=dict)
     whole_text: bool = False
+    always: bool = False
 
 
 Factory = Callable[..., Run]
 
 
 def method(
-    name: str, *, paper: str, needs: str = "text", whole_text: bool = False
+    name: str, *, paper: str, needs: str = "text", whole_text: bool = False, always: bool = False
 ) -> Callable[[Factory], Callable[..., Method]]:
-    """Make a method of a factory, whose keyword arguments are the method's configuration; `needs` and `whole_text` as
-    for `Method`.
+    """Make a method of a factory, whose keyword arguments are the method's configuration; `needs`, `whole_text`
+    and `always` as for `Method`.
 
     To be found by name it also needs an entry point in the group `memedit.methods`.
     """
@@ -181,7 +188,7 @@ def method(
                 inspect.signature(factory).bind(**config)
             except TypeError as error:
                 raise UnknownMethod(f"Method `{name}`: {error}.", do=f"it takes {inspect.signature(factory)}") from None
-            return Method(name, factory(**config), paper, Capability(needs), config, whole_text)
+            return Method(name, factory(**config), paper, Capability(needs), config, whole_text, always)
 
         make.__doc__, make.__name__, make.__wrapped__ = factory.__doc__, name, factory  # type: ignore[attr-defined]
         return make

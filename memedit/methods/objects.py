@@ -27,7 +27,7 @@ MORE = re.compile(
 def object_answer(request: Request, hits: Hits) -> str | None:
     """The answer that the most probable edit holds, where the request asks for nothing but that; else None."""
     edit = hits.direct[0].edit if hits.direct else None
-    if not isinstance(edit, Fact) or edit.answer is None or not _plain(request):
+    if not isinstance(edit, Fact) or edit.answer is None or not is_plain(request):
         return None
     query = hits.query.strip().casefold()
     if MORE.search(query):
@@ -37,7 +37,7 @@ def object_answer(request: Request, hits: Hits) -> str | None:
     return edit.answer if asks else None
 
 
-def _plain(request: Request) -> bool:
+def is_plain(request: Request) -> bool:
     """Whether it is a short text, after which a short text is wanted: no system message, no options, no list."""
     told = any(message.role in ("system", "developer") for message in request.messages)
     return request.only_text_back and not told and len(request.text) <= SHORT

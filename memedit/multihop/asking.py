@@ -1,0 +1,43 @@
+"""The short question by which a model gives what no edit does, and the answer in what it says."""
+
+from __future__ import annotations
+
+import re
+
+from memedit.messages import Message, Request
+from memedit.text import as_data
+
+EXAMPLES = (
+    ("the longest river of Egypt", "Nile"),
+    ("Which company makes the Walkman?", "Sony"),
+    ("the architect of the Sagrada Família", "Antoni Gaudí"),
+    ("the country where the marathon runner Eliud Kipchoge was born", "Kenya"),
+    ("In which state is Miami?", "Florida"),
+)
+ONLY_A_NAME = "Answer with the name alone, without a sentence. If you do not know it, answer: unknown."
+TOKENS = 24
+UNKNOWN = re.compile(r"(?i)\W*(?:unknown|i (?:do not|don't) know|not known|n/?a|none|i'm not|i am not|sorry)\b")
+LONGEST = 120
+
+
+def ask(request: Request, question: str, kind: str) -> Request:
+    """A request for nothing but a name.
+
+    Args:
+        request: The caller's, whose options it keeps, but for the length.
+        question: A question, or a description: “the author of Misery”.
+        kind: Of the model.
+    """
+    short = Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form)
+    if kind != "chat":
+        shots = "\n".join(f"{said}: {answer}" for said, answer in EXAMPLES)
+        return short.raw(f"{shots}\n{as_data(question).rstrip('.:')}:", stop=["\n"])
+    return short.with_messages([Message("system", ONLY_A_NAME), Message("user", as_data(question))])
+
+
+def answer_in(text: str) -> str | None:
+    """The name in a model's answer; None where it does not know one."""
+    line = next((line for line in text.strip().splitlines() if line.strip()), "").strip(" \t.\"“”'*")
+    if not line or len(line) > LONGEST or UNKNOWN.match(line):
+        return None
+    return line

@@ -1,0 +1,257 @@
+"""A question read as hops by its grammar alone, from the name it holds outwards. No model is asked.
+
+“Who is the head of state of the country where Ellie Kemper holds citizenship?” names Ellie Kemper; around her stands
+“the country where {} holds citizenship”, around that “the head of state of {}”. Each step takes the nearest phrase in
+which the slot stands, and puts the slot in its place:
+
+    possessive    {}'s NOUN                       →  the NOUN of {}
+    noun          the NOUN of {}                  →  the NOUN of {}
+    participle    the NOUN played by {}           →  the NOUN played by {}
+    subject       the NOUN that founded {}        →  the NOUN that founded {}
+    clause        the NOUN where {} was born      →  the NOUN where {} was born
+
+What is left, if it asks anything, is the last hop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from memedit.multihop import grammar as g
+from memedit.relations import shipped_relations
+
+SLOT = "{}"
+MOST_WORDS = 120  # a longer question is not read
+QUOTES = re.compile(r",?[\"“”]|‘|’(?!s\b)")
+WORD = re.compile(r"\{\}|[\w.&’'/-]*\w|[^\w\s]")
+Words = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A phrase that was read: its hop (None where it asks nothing), and the words with the slot in its place."""
+
+    hop: str | None
+    words: Words
+
+
+def read_hops(question: str, name: str) -> tuple[str, ...]:
+    """The hops of a question about `name`, first one first, each with `{}` for what the hop before it found.
+
+    A plain question gives one hop, itself. Empty where the name is not in it, or it asks nothing.
+    """
+    place = question.find(name)
+    around = (question[:place], question[place + len(name) :])
+    words = _marked(WORD.findall(f" {SLOT} ".join(QUOTES.sub("", part) for part in around)))
+    if not name or place < 0 or len(words) > MOST_WORDS:
+        return ()
+    hops: list[str] = []
+    while step := next(filter(None, (rule(words) for rule in RULES)), None):
+        hops += [step.hop] if step.hop else []
+        words = step.words
+    if not _asks_nothing(words, hops):
+        hops.append(_text(words))
+    return tuple(hops)
+
+
+def is_optional(hop: str, before: str) -> bool:
+    """Whether a last hop may only say of what kind the thing before it is.
+
+    “Which country is {}?” behind an origin, “In which city is {} located?” behind a capital.
+    """
+    asked = re.match(r"(?:(in|at|on)? ?(?:which|what) (\w+)|(where)) (?:is|was|are|were) (?:the )?\{\}", hop.casefold())
+    if not asked or not (asked[1] or asked[3]):
+        return bool(asked) and hop.casefold().rstrip(" ?.").endswith(SLOT)
+    return (asked[2] or "place") in g.KINDS_OF_PLACE and bool(set(re.findall(r"\w+", before.casefold())) & g.PLACES)
+
+
+def asked_kind(question: str) -> str | None:
+    """The kind of thing a question asks for, where it is the name of a relation, too: “Which continent …”."""
+    asked = re.search(r"\b(?:which|what) (\w+)", question.casefold())
+    return asked[1] if asked and asked[1] in _kinds() else None
+
+
+def _possessive(words: Words) -> Step | None:
+    at = words.index(SLOT)
+    if words[at + 1 : at + 2] not in (["'s"], ["'"]):
+        return None
+    end = at + 2
+    while end < len(words) and not g.ends_a_phrase(words[end]):
+        end += 1
+    if words[end : end + 1] == ["of"] and end + 1 < len(words) and not g.ends_a_phrase(words[end + 1]):
+        end += 2  # 's country of citizenship
+    if end - at > 3 and _is_last_verb(words, at, end):  # Where did {}'s founder work?
+        end -= 1
+    noun = words[at + 2 : end]
+    owner = next((place for place, word in enumerate(noun) if word.endswith(("'s", "’s"))), None)
+    if owner is not None:  # {}'s broadcaster's country
+        noun, rest = [*noun[:owner], noun[owner][:-2]], ["'s", *words[at + 3 + owner :]]
+    else:
+        rest = words[end:]
+    if not noun:
+        return None
+    return Step(_text(["the", *noun, "of", SLOT]), [*_without_article(words[:at]), SLOT, *rest])
+
+
+def _noun(words: Words) -> Step | None:
+    at = words.index(SLOT)
+    tie = at - 1 if at and words[at - 1].casefold() != "the" else at - 2
+    if tie < 1 or words[tie].casefold() not in g.BEHIND_A_NOUN:
+        return None
+    start = _phrase(words, tie)
+    if start is None:
+        return None
+    noun = words[start:tie]
+    asks = not set(word.casefold() for word in noun) <= g.NAMES_OF_A_THING | g.DETERMINERS
+    return Step(_text([*noun, words[tie], SLOT]) if asks else None, [*words[:start], SLOT, *words[at + 1 :]])
+
+
+def _participle(words: Words) -> Step | None:
+    at = words.index(SLOT)
+    left = len(_without_article(words[:at]))
+    if left < 3 or words[left - 1].casefold() not in g.PREPOSITIONS:
+        return None
+    verb = words[left - 2].casefold()
+    if not (verb.endswith("ed") or verb in g.PARTICIPLES):
+        return None
+    start = _phrase(words, left - 2)
+    if start is None:
+        return None
+    hop = None if g.SAME.fullmatch(" ".join(words[left - 2 : left]).casefold()) else _text([*words[start:left], SLOT])
+    return Step(hop, [*words[:start], SLOT, *words[at + 1 :]])
+
+
+def _subject(words: Words) -> Step | None:
+    """Of a clause whose subject is asked for: the NOUN that VERB … {}."""
+    at = words.index(SLOT)
+    left = len(_without_article(words[:at]))
+    opens = next((place for place in range(left - 1, 0, -1) if words[place].casefold() in g.RELATIVES), None)
+    if opens is None or opens + 1 >= left or any(word.casefold() in g.ASKING for word in words[opens + 1 : left]):
+        return None
+    start = _phrase(words, opens)
+    verb = words[opens + 1 : left]
+    if start is None or not any(g.is_verb(word) for word in verb):
+        return None
+    hop = None if g.SAME.fullmatch(" ".join(verb).casefold()) else _text([*words[start:left], SLOT])
+    return Step(hop, [*words[:start], SLOT, *words[at + 1 :]])
+
+
+def _clause(words: Words) -> Step | None:
+    """Of a clause that says something of it: the NOUN (in) where {} VERB …, the NOUN {} VERB …."""
+    at = words.index(SLOT)
+    opens = len(_without_article(words[:at]))
+    marked = opens > 1 and words[opens - 1].casefold() in g.RELATIVES
+    end = opens - marked
+    while marked and end > 1 and words[end - 1].casefold() in g.PREPOSITIONS:
+        end -= 1
+    start = _phrase(words, end)
+    if start is None or (not marked and opens < at):
+        return None
+    said, rest = _parted(words[at + 1 :], words[:start])
+    inside = start > 0 and words[start - 1].casefold() in g.RELATIVES
+    if not marked and (inside or not said):  # the sports team {}
+        return Step(None, [*words[:start], SLOT, *words[at + 1 :]])
+    if not said:
+        return None
+    is_there = words[end - 1].casefold() in g.KINDS_OF_PLACE and set(map(str.casefold, said)) <= g.IS_THERE
+    hop = None if is_there else _text([*words[start:opens], SLOT, *said])
+    return Step(hop, [*words[:start], SLOT, *rest])
+
+
+RULES: tuple[Callable[[Words], Step | None], ...] = (_possessive, _noun, _participle, _subject, _clause)
+
+
+def _phrase(words: Words, end: int) -> int | None:
+    """Where the noun phrase with a determiner that ends before `end` begins; None where none does.
+
+    “the head of state” is one: behind its “of” no other phrase begins.
+    """
+    at = end
+    while at > 0:
+        word = words[at - 1]
+        small = word.casefold()
+        if small in g.DETERMINERS:
+            return at - 1 if at < end else None
+        if small == "of" and at < end and at > 1 and not g.ends_a_phrase(words[at - 2]):
+            at -= 1
+        elif g.ends_a_phrase(word):
+            break
+        else:
+            at -= 1
+    return 0 if at == 0 and end > 0 else None
+
+
+def _parted(behind: Words, before: Words) -> tuple[Words, Words]:
+    """What stands behind the slot, as the clause's own part and what belongs to the question around it."""
+    end = [word for word in behind if word in "?.!"][:1]
+    said = [word for word in behind if word not in "?.!"]
+    small = [word.casefold() for word in said]
+    if not before or (len(before) == 1 and before[0].casefold() in g.PREPOSITIONS):
+        # The country {} belongs to has which capital?
+        for place in range(1, len(said) - 1):
+            if small[place] in g.AUXILIARIES | {"serves"} and small[place + 1] in g.ASKING | {"the", "located"}:
+                return said[:place], [*said[place:], *end]
+    if _waits_for_a_verb([word.casefold() for word in before], said):
+        taken = 2 if len(said) > 1 and small[-1] in g.PREPOSITIONS and g.is_verb(small[-2]) else 1
+        return said[:-taken], [*said[-taken:], *end]
+    return said, end
+
+
+def _is_last_verb(words: Words, at: int, end: int) -> bool:
+    """Whether the word before `end` is the verb that a “did” before the slot waits for."""
+    waits = any(word in g.DO for word in words[:at]) and not any(g.is_verb(word) for word in words[end:])
+    return waits and not any(word[0].isalnum() for word in words[end:])
+
+
+def _waits_for_a_verb(before: Words, said: Words) -> bool:
+    """Whether the question around a phrase still lacks its verb: “From which country does the sport {} plays come?”.
+
+    Behind “is” it does so only where two verbs follow: “In which city is the company that {} owns based?”.
+    """
+    at = next((place for place in range(len(before) - 1, -1, -1) if before[place] in g.DO | g.BE), None)
+    if at is None or not said or any(g.is_verb(word) for word in before[at + 1 :]):
+        return False
+    if before[at] in g.DO:
+        return True
+    asks_what = at > 0 and before[at - 1] in ("who", "what", "which")
+    ends = g.is_verb(said[-1])
+    earlier = said[:-2] if len(said) > 1 and said[-2].casefold() in g.AUXILIARIES else said[:-1]
+    return not asks_what and ends and any(g.is_verb(word) for word in earlier)
+
+
+def _asks_nothing(words: Words, hops: Sequence[str]) -> bool:
+    """Whether what is left is “What is {}?”, “Which city serves as {}?” or the slot alone."""
+    left = " ".join(word.casefold() for word in words if word[0].isalnum() or word == SLOT)
+    left = re.sub(rf"\b(?:{'|'.join(g.SAID_BESIDE)})\b ?", "", left).strip()
+    asked = re.fullmatch(rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}", left)
+    kind = (asked[1] or "").split()[-1:] if asked else []
+    names_it = not kind or kind[0] in hops[-1].casefold() or kind[0] not in _kinds()
+    return bool(hops) and asked is not None and names_it
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    """Kinds of things that are names of relations as well: country, continent, sport, …"""
+    return frozenset(name for name in shipped_relations().keys if " " not in name)
+
+
+def _marked(words: Words) -> Words:
+    """The possessive mark behind the slot as one word."""
+    found: Words = []
+    for word in words:
+        if found[-2:-1] == [SLOT] and found[-1] in ("'", "’") and word == "s":
+            found[-1] = "'s"
+        else:
+            found.append("'" if word == "’" else word)
+    return found
+
+
+def _without_article(words: Words) -> Words:
+    return words[:-1] if words and words[-1].casefold() == "the" else words
+
+
+def _text(words: Words) -> str:
+    return re.sub(r" (?=[,.?!;:)]|'s\b)", "", " ".join(words))

@@ -1,0 +1,182 @@
+"""The walk along a question's hops: memory first, and a short question to a model where no edit answers.
+
+A hop's fact fits in subject *and* relation: the gate says that it answers the hop, and its subject is the thing the hop
+before it found, by name or alias. Where none does, an edit about that thing may lie between (the sport of a player is
+that of the position he plays): the hop is then asked of its object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memedit.edits import AnyEdit, Fact
+from memedit.gate.port import Hits, Verdict
+from memedit.methods.base import Effect, Generate, Recall
+from memedit.multihop.asking import answer_in, ask
+from memedit.multihop.reading import SLOT, asked_kind, is_optional
+from memedit.text import words
+from memedit.trace import Hop
+
+BETWEEN = 4  # facts about a thing that are tried as lying between, most probable first
+DEEPEST = 2  # of them, one behind another
+NAMES = 3  # of a thing, by which a hop is asked
+PROMISING = 0.02  # how probably an edit is in scope of a hop that names no thing, if it is about the same relation
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What a hop is about: its names, the first of which is written into the hop."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def found_by(cls, verdict: Verdict) -> Thing:
+        """The object of an edit."""
+        fact = verdict.edit
+        if not isinstance(fact, Fact) or fact.answer is None:
+            raise TypeError(f"{fact.kind} has no object")
+        return cls((fact.answer, *fact.object_aliases))
+
+    def is_named(self, fact: Fact) -> bool:
+        """Whether a fact is about it; articles, case and accents aside."""
+        own = {_bare(name) for name in self.names}
+        return any(_bare(name) in own for name in fact.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a walk may cost.
+
+    Args:
+        calls: Of models.
+        hops: Of a plan; a longer one is not walked.
+        seconds: In all; None for as long as it takes.
+    """
+
+    calls: int = 8
+    hops: int = 8
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """Where a walk stands.
+
+    Args:
+        thing: What the last hop found.
+        hops: Those made.
+        ended: Why it stopped before its end; None where it came to it.
+    """
+
+    thing: Thing
+    hops: list[Hop] = field(default_factory=list)
+    ended: str | None = None
+    calls: int = 0
+
+    @property
+    def edits(self) -> tuple[Fact, ...]:
+        """The edits it rests on, in order."""
+        return tuple(hop.edit for hop in self.hops if isinstance(hop.edit, Fact))
+
+    def take(self, question: str, verdict: Verdict) -> None:
+        """Go on to the object of an edit."""
+        self.thing = Thing.found_by(verdict)
+        self.hops.append(Hop(question, self.thing.names[0], "edit", verdict.edit, verdict.probability))
+
+
+Walking = Generator[Effect, Any, Walk]
+
+
+def walk(name: str, hops: Sequence[str], request: Any, kind: str, *, model: str | None, limits: Limits) -> Walking:
+    """Walk from a thing along hops, and once more where what was found is not of the kind that was asked for.
+
+    Args:
+        name: The thing that the question names.
+        hops: Each with `{}` for what the hop before it found.
+        request: The caller's, whose options the questions to the model keep.
+        kind: Of the model.
+        model: Answers what no edit does; None where only edits are to.
+        limits: What it may cost.
+
+    Returns:
+        How far it came.
+    """
+    made, began = Walk(Thing((name,))), time.perf_counter()
+    for place, hop in enumerate(hops):
+        optional = place == len(hops) - 1 and place > 0 and is_optional(hop, hops[place - 1])
+        found = yield from _in_memory(hop, made, deepest=0 if optional else DEEPEST)
+        if found or optional:
+            continue
+        if model is None or not (made.edits or (yield from _promising(hops[place + 1 :]))):
+            made.ended = "no edit answers"
+        elif made.calls >= limits.calls:
+            made.ended = f"{limits.calls} calls of the model are made"
+        elif limits.seconds is not None and time.perf_counter() - began > limits.seconds:
+            made.ended = f"{limits.seconds:g} s are over"
+        if made.ended:
+            break
+        assert model is not None
+        question = hop.replace(SLOT, made.thing.names[0])
+        made.calls += 1
+        answer = answer_in((yield Generate(ask(request, question, kind), model)).text)
+        if answer is None:
+            made.ended = f"{model} does not know: {question}"
+            break
+        made.hops.append(Hop(question, answer, model))
+        made.thing = Thing((answer,))
+    wanted = asked_kind(hops[-1]) if made.hops and not made.ended else None
+    if wanted and not is_of_kind(made.hops[-1].edit, wanted):
+        yield from _in_memory(f"the {wanted} of {SLOT}", made, deepest=0)
+    return made
+
+
+def is_of_kind(edit: AnyEdit | None, wanted: str) -> bool:
+    """Whether an edit says itself that its object is of a kind: “… is located in the continent of”."""
+    return isinstance(edit, Fact) and wanted in words(f"{edit.relation_text} {edit.relation or ''}")
+
+
+def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, bool]:
+    """Answer a hop by an edit, or by several of which all but the last lie between; whether that was possible."""
+    used = {edit.id for edit in made.edits}
+    trails: list[tuple[Verdict, ...]] = [()]
+    for depth in range(deepest + 1):
+        ends: list[tuple[Verdict, ...]] = []
+        further: list[tuple[Verdict, ...]] = []
+        for trail in trails:
+            thing = Thing.found_by(trail[-1]) if trail else made.thing
+            taken = used | {verdict.edit.id for verdict in trail}
+            for name in thing.names[:NAMES]:
+                hits: Hits = yield Recall(hop.replace(SLOT, name))
+                about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
+                if direct := [one for one in about if one.passed and one.role == "direct"]:
+                    ends += [(*trail, one) for one in direct]
+                    break
+                further += [(*trail, one) for one in about[:BETWEEN] if depth < deepest]
+        if ends:
+            for verdict in max(ends, key=lambda trail: trail[-1].probability):
+                made.take(hop.replace(SLOT, made.thing.names[0]), verdict)
+            return True
+        trails = further
+    return False
+
+
+def _promising(hops: Sequence[str]) -> Generator[Effect, Any, bool]:
+    """Whether an edit may answer one of these hops, whatever they will be about: else nothing is worth asking."""
+    for hop in hops:
+        hits: Hits = yield Recall(hop.replace(SLOT, "").strip())
+        if any(one.probability >= PROMISING for one in hits.verdicts):
+            return True
+    return False
+
+
+def _fits(verdict: Verdict, thing: Thing) -> bool:
+    fact = verdict.edit
+    return isinstance(fact, Fact) and fact.answer is not None and thing.is_named(fact)
+
+
+def _bare(name: str) -> tuple[str, ...]:
+    said = words(name)
+    return said[1:] if said[:1] in (("the",), ("a",), ("an",)) else said

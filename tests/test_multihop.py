@@ -1,0 +1,239 @@
+"""Multi-hop questions: how they are read, and the walk along their hops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from memedit import EditableLLM, EditMemory, Fact
+from memedit.gate import Hits, Verdict
+from memedit.memory import Recalled
+from memedit.methods.multihop import multihop
+from memedit.multihop.asking import answer_in
+from memedit.multihop.naming import name_in
+from memedit.multihop.reading import asked_kind, is_optional, read_hops
+from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+
+READ = [
+    ("Who is the CEO of Acme?", "Acme", ["the CEO of {}"]),
+    ("Where was Ann Lee born?", "Ann Lee", ["Where was {} born?"]),
+    (
+        "Which currency is used where Acme's headquarters are?",
+        "Acme",
+        ["the headquarters of {}", "Which currency is used where {} are?"],
+    ),
+    (
+        "Who is the head of state of the country where Ann Lee holds citizenship?",
+        "Ann Lee",
+        ["the country where {} holds citizenship", "the head of state of {}"],
+    ),
+    (
+        "What is the capital of the country of citizenship of the author of “Misery”?",
+        "Misery",
+        ["the author of {}", "the country of citizenship of {}", "the capital of {}"],
+    ),
+    (
+        "Where did the founder of Ann Lee's religion work?",
+        "Ann Lee",
+        ["the religion of {}", "the founder of {}", "Where did {} work?"],
+    ),
+    (
+        "Which city is the capital of the country that the company that made Falcon belongs to?",
+        "Falcon",
+        ["the company that made {}", "the country that {} belongs to", "the capital of {}"],
+    ),
+    (
+        "On what continent is the country where Ann Lee is a citizen located?",
+        "Ann Lee",
+        ["the country where {} is a citizen", "On what continent is {} located?"],
+    ),
+    ("Which country does the sports team Rovers come from?", "Rovers", ["Which country does {} come from?"]),
+    (
+        "The country to which Ann Lee belongs has which capital?",
+        "Ann Lee",
+        ["The country to which {} belongs", "{} has which capital?"],
+    ),
+    (
+        "In which city is the headquarters of Ann Lee's broadcaster's owner located?",
+        "Ann Lee",
+        ["the broadcaster of {}", "the owner of {}", "the headquarters of {}", "In which city is {} located?"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "name", "hops"), READ)
+def test_reading(question: str, name: str, hops: list[str]) -> None:
+    assert list(read_hops(question, name)) == hops
+
+
+def test_what_is_not_read() -> None:
+    assert read_hops("Who is the CEO?", "Acme") == ()
+    assert read_hops("Who is the CEO?", "") == ()
+    assert read_hops("word " * 200 + "Acme", "Acme") == ()
+
+
+@pytest.mark.parametrize(
+    "question", ["", "?", "Acme", "Acme's", "Acme's Acme of the", "of the where Acme", "the {} of Acme {}"]
+)
+def test_no_question_breaks_the_reading(question: str) -> None:
+    assert all("{}" in hop for hop in read_hops(question, "Acme"))
+
+
+def test_kinds() -> None:
+    assert asked_kind("On which continent is Oslo?") == "continent"
+    assert asked_kind("Which person is it?") is None
+    assert is_optional("Which country is {}?", "the origin of {}")
+    assert is_optional("In which city is {} located?", "the capital of {}")
+    assert not is_optional("In which city is {} located?", "the owner of {}")
+    assert not is_optional("Where was {} born?", "the owner of {}")
+
+
+def hits(query: str, *facts: Fact) -> Hits:
+    return Hits(query, tuple(Verdict(fact, 0.0, passed=False) for fact in facts))
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("Who owns the maker of “Falcon Heavy”?", "Falcon Heavy"),
+        ("Which country does the owner of acme come from?", "acme"),
+        ("Where does the CEO of Globex Corp live?", "Globex Corp"),
+        ("Where does Acme Hardware's CEO live?", "Acme Hardware"),
+        ("where is it?", None),
+    ],
+)
+def test_the_name_it_starts_from(query: str, name: str | None) -> None:
+    assert name_in(query, hits(query, Fact(subject="Acme", relation="CEO", object="Eve Moss"))) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" Oslo\n", "Oslo"),
+        ("“Oslo”.", "Oslo"),
+        ("unknown", None),
+        ("I don't know that.", None),
+        ("", None),
+        ("x" * 500, None),
+    ],
+)
+def test_the_answer_in_what_a_model_says(text: str, answer: str | None) -> None:
+    assert answer_in(text) == answer
+
+
+class Small(FakeLLM):
+    kind = "instruct"
+
+
+class Doubting(NamedGate):
+    """Lets through what the query names, and finds nothing quite impossible."""
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        return [replace(one, probability=max(one.probability, 0.1)) for one in super().decide(recalled)]
+
+
+def editable(llm: FakeLLM, *, models: dict[str, FakeLLM] | None = None, **options: Any) -> EditableLLM:
+    memory = EditMemory(embedder=HashEmbedder())
+    return EditableLLM(llm, memory, gate=Doubting(), method=multihop(**options), models=models)
+
+
+HEADQUARTERS = Fact(subject="Acme", relation="headquarters", object="Oslo", object_aliases=("Kristiania",))
+CURRENCY = Fact(subject="Kristiania", relation="currency", object="krone")
+QUESTION = "What is the currency of the headquarters of Acme?"
+
+
+def test_edits_alone_answer() -> None:
+    base = Small()
+    llm = editable(base)
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    answer = llm.invoke(QUESTION)
+    assert answer.text == "krone"
+    assert [edit.id for edit in answer.citations] == [HEADQUARTERS.id, CURRENCY.id]
+    assert [hop.answer for hop in answer.trace.hops] == ["Oslo", "krone"]
+    assert base.requests == []
+    assert "hop 1: the headquarters of Acme → Oslo" in str(llm.explain(QUESTION))
+    assert llm.llm is base
+
+
+def test_the_model_gives_what_no_edit_does() -> None:
+    base = Small(lambda prompt: " Oslo\n" if prompt.endswith("the headquarters of Globex:") else "?")
+    llm = editable(base)
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    answer = llm.invoke("What is the currency of the headquarters of Globex?")
+    assert answer.text == "krone"
+    assert [hop.by for hop in answer.trace.hops] == ["base", "edit"]
+    assert [hop["by"] for hop in answer.trace.to_dict()["hops"]] == ["base", "edit"]
+    assert len(base.requests) == 1
+
+
+def test_nothing_is_asked_where_no_later_hop_can_be_edited() -> None:
+    base = Small()
+    llm = EditableLLM(base, EditMemory(embedder=HashEmbedder()), gate=NamedGate(), method="multihop")
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    llm.invoke("What is the currency of the headquarters of Globex?")
+    assert len(base.requests) == 1
+
+
+def test_another_model_knows() -> None:
+    known = Small(lambda prompt: "Oslo")
+    llm = editable(Small(), models={"knowledge": known})
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    answer = llm.invoke("What is the currency of the headquarters of Globex?")
+    assert answer.text == "krone"
+    assert [hop.by for hop in answer.trace.hops] == ["knowledge", "edit"]
+    assert len(known.requests) == 1
+
+
+def test_where_no_edit_lies_on_the_way_the_request_is_untouched() -> None:
+    base = Small(lambda prompt: "unknown")
+    llm = editable(base)
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    answer = llm.invoke("What is the capital of the country of Globex?", temperature=0.5)
+    assert answer.trace.untouched
+    assert answer.citations == ()
+    assert base.requests[-1].options == {"temperature": 0.5}
+
+
+def test_a_chat_model_is_told_the_way() -> None:
+    llm = editable(FakeLLM())
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    answer = llm.invoke(QUESTION)
+    assert "krone" in answer.text
+    assert QUESTION in answer.text
+    assert len(answer.citations) == 2
+
+
+def test_loops_end() -> None:
+    llm = editable(Small(lambda prompt: "unknown"))
+    llm.edit(Fact(subject="Ann", relation="friend", object="Ben"))
+    llm.edit(Fact(subject="Ben", relation="friend", object="Ann"))
+    answer = llm.invoke("Who is the friend of the friend of the friend of the friend of Ann?")
+    assert answer.text
+
+
+def test_a_limit_of_calls_is_kept() -> None:
+    base = Small(lambda prompt: "Oslo")
+    llm = editable(base, max_calls=0)
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    answer = llm.invoke("What is the currency of the headquarters of Globex?")
+    assert answer.trace.untouched
+    assert any("0 calls" in note for note in answer.trace.notes)
+
+
+def test_tools_are_left_alone() -> None:
+    base = Small()
+    llm = editable(base)
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    answer = llm.invoke(QUESTION, tools=[{"type": "function"}])
+    assert answer.trace.hops == []
+    assert base.requests[-1].options["tools"]
+
+
+def test_lockstep_and_stream_say_the_same() -> None:
+    llm = editable(Small())
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    one, other = llm.batch([QUESTION, "What is the headquarters of Acme?"])
+    assert (one.text, other.text) == ("krone", "Oslo")
+    assert "".join(llm.stream(QUESTION)) == "krone"
