@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memedit.edits import Fact
 from memedit.errors import FileRejected
 from memedit.eval.benchmarks import Benchmark, all_benchmarks, find_benchmark, read
 from memedit.eval.benchmarks.base import Form, Place, Record
@@ -92,3 +93,10 @@ def test_of_two_cases_with_one_id_the_first_is_kept_and_the_other_counted(tmp_pa
 def test_every_benchmark_says_where_it_comes_from(benchmark: Benchmark) -> None:
     assert benchmark.published.startswith("https://")
     assert all((benchmark.title, benchmark.measures, benchmark.paper, benchmark.licence, benchmark.forms))
+
+
+def test_own_edits_lie_in_the_memory_without_probes(tmp_path: Path) -> None:
+    edit = Fact(subject="Oslo", relation="currency", object="krone")
+    (tmp_path / "known.jsonl").write_text(json.dumps(edit.to_dict()), encoding="utf-8")
+    reading = read(TOY, [tmp_path / "known.jsonl"])
+    assert [(case.edits[0].id, case.probes) for case in reading.cases] == [(edit.id, ())]

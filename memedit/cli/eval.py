@@ -48,7 +48,13 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.command("eval")
 @click.argument("benchmark", required=False)
 @click.option("--data", multiple=True, type=FILE, metavar="FILE", help="A file of the benchmark; may be repeated.")
-@click.option("--fill", multiple=True, type=FILE, metavar="FILE", help="A file whose edits only fill the memory.")
+@click.option(
+    "--fill",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="A file whose edits only fill the memory: of the benchmark, or as `memedit export` writes them.",
+)
 @click.option("--ids", type=FILE, metavar="FILE", help="A file of case ids; no others are asked.")
 @click.option("--llm", default="bundled", metavar="SPEC", show_default=True,
               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL.")  # fmt: skip

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from memedit.edits import as_edit
 from memedit.errors import FileRejected, MemeditError
 from memedit.eval.cases import Case
 from memedit.plugins import plugins
@@ -157,12 +158,14 @@ def all_benchmarks() -> list[Benchmark]:
 def read(benchmark: Benchmark, files: Sequence[str | Path]) -> Reading:
     """The cases of a benchmark's files: JSON lines, one JSON array, JSON columns, or text with a passage a line.
 
-    A record that cannot be read is listed in `malformed`, with the reason.
+    Edits as `memedit export` writes them are cases without probes: they only lie in the memory. A record that
+    cannot be read is listed in `malformed`, with the reason.
 
     Raises:
         FileRejected: A file cannot be read at all, or holds no record of this benchmark.
     """
     made: list[Any] = []
+    own: list[Case] = []
     malformed: list[Malformed] = []
     sources = []
     for file in map(Path, files):
@@ -171,7 +174,7 @@ def read(benchmark: Benchmark, files: Sequence[str | Path]) -> Reading:
         for number, record in _records(file, raw):
             try:
                 form = _form(benchmark, record)
-                made.append(form.read(record, Place(file.stem, number)))
+                (own if form is OWN else made).append(form.read(record, Place(file.stem, number)))
                 counts[form.name] = counts.get(form.name, 0) + 1
             except (KeyError, TypeError, ValueError, AttributeError, IndexError, MemeditError) as error:
                 malformed.append(Malformed(file.name, number, _why(error)))
@@ -183,7 +186,7 @@ def read(benchmark: Benchmark, files: Sequence[str | Path]) -> Reading:
                 "see `memedit eval --list`",
             )
         sources.append(Source(file.name, sha256(raw).hexdigest(), counts))
-    cases = list(benchmark.assemble(made)) if benchmark.assemble else made
+    cases = [*(benchmark.assemble(made) if benchmark.assemble else made), *own]
     by_id: dict[str, Case] = {}
     for case in cases:
         by_id.setdefault(case.id, case)
@@ -195,12 +198,19 @@ def digest(*parts: object) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _own(record: Record, place: Place) -> Case:
+    return Case(id=f"edit:{record['id']}", edits=(as_edit(record),))
+
+
+OWN = Form("edits of memedit", ("kind", "id", "created_at"), _own)
+
+
 def _form(benchmark: Benchmark, record: Any) -> Form:
     if isinstance(record, ValueError):
         raise record
     if not isinstance(record, Mapping):
         raise TypeError(f"a {type(record).__name__} stands where an object should")
-    for form in benchmark.forms:
+    for form in (*benchmark.forms, OWN):
         if form.fits(record):
             return form
     raise ValueError(f"its fields are {', '.join(list(record)[:8]) or 'none'}, which is no form of {benchmark.title}")

@@ -1,0 +1,103 @@
+"""Multi-hop questions of MQuAKE, all edits of the file in memory: `multihop` against MeLLo and against no plan at all.
+
+`python bench/multihop.py run FOLDER --cases 200` makes the runs (a killed one goes on where it stopped), with the
+published files below MEMEDIT_DATA; `python bench/multihop.py show FOLDER` prints the table.
+
+own      the model's own knowledge for what no edit answers
+given    the unedited hops are in the memory as well, from the records, so that planning and retrieval are judged apart
+         from what a small model happens to know
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from memedit.edits import Fact
+from memedit.eval import Score, load_run, score_run
+
+CF, HARD, IDS = "mquake_cf_3k.jsonl", "mquake_hard.jsonl", "mquake_2002_case_ids.json"
+SHOWN = (
+    ("multi-hop", "M-Acc"), ("multi-hop", "contains"), ("all", "M-Acc"), ("all", "H-Acc"), ("multi-hop", "H-Acc"),
+    ("hop", "contains"), ("all", "tokens in"), ("multi-hop", "tokens in"), ("multi-hop", "seconds"), ("all", "seconds"),
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "show"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cases", default="200")
+    parser.add_argument("--methods", default="multihop", help="with commas")
+    parser.add_argument("--parts", default="given,own")
+    parser.add_argument("--hard", action="store_true", help="MQuAKE-hard instead of MQuAKE-2002")
+    parser.add_argument("--in-memory", default="all", help="all, or groups of so many cases")
+    parser.add_argument("--llm", default="bundled")
+    options = parser.parse_args()
+    if options.what == "run":
+        run(options)
+    else:
+        for part in sorted(options.folder.glob("*/run.json")):
+            print(f"\n{part.parent.name}\n")
+            print("\n".join(table(score_run(load_run(part.parent)))))
+
+
+def run(options: argparse.Namespace) -> None:
+    data = Path(os.environ["MEMEDIT_DATA"]) / "mquake"
+    files = [str(data / HARD)] if options.hard else [str(data / CF), "--ids", str(data / IDS)]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    known = options.folder / "known.jsonl"
+    rows = [json.loads(line) for line in Path(files[0]).read_text(encoding="utf-8").splitlines()]
+    told = [json.dumps(fact.to_dict(), ensure_ascii=False) for fact in unedited(rows)]
+    known.write_text("\n".join(told) + "\n", encoding="utf-8")
+    for part in options.parts.split(","):
+        fill = ["--fill", str(known)] if part == "given" else []
+        how = ["--limit", options.cases, "--method", options.methods, "--no-likelihood", "--llm", options.llm]
+        memory = ["--edits-in-memory", options.in_memory, "--llm-option", "dtype=bfloat16"]
+        given = ["--data", *files, *fill, *how, *memory, "--out", str(options.folder / part), "--resume"]
+        subprocess.run([sys.executable, "-m", "memedit", "eval", "mquake", *given], check=True)
+
+
+def unedited(rows: Iterable[dict[str, Any]]) -> Iterator[Fact]:
+    """The hops of the edited chains that no edit of the file says, each once."""
+    rows = list(rows)
+    edited = {(one["subject"], one["relation_id"]) for row in rows for one in row["requested_rewrite"]}
+    for row in rows:
+        triples = zip(row["orig"]["new_triples"], row["orig"]["new_triples_labeled"], strict=True)
+        for (triple, (subject, _, _)), hop in zip(triples, row["new_single_hops"], strict=True):
+            if (subject, triple[1]) in edited:
+                continue
+            edited.add((subject, triple[1]))
+            prompt = hop["cloze"].replace(subject, "{}", 1)
+            said = {"prompt": prompt} if prompt.count("{}") == 1 else {"statement": f"{hop['cloze']} {hop['answer']}"}
+            yield Fact(subject=subject, relation=triple[1], object=hop["answer"], question=hop["question"], **said)
+
+
+def table(scores: list[Score]) -> list[str]:
+    """Figures down, methods across."""
+    methods = list(dict.fromkeys(score.method for score in scores))
+    known = {(score.kind, score.metric, score.method): score for score in scores}
+    lines = [f"| probe | metric | {' | '.join(methods)} |", f"|---|---|{'---|' * len(methods)}"]
+    for kind, metric in SHOWN:
+        row = [known.get((kind, metric, method)) for method in methods]
+        if any(row):
+            lines.append(f"| {kind} | {metric} | {' | '.join(map(cell, row))} |")
+    return lines
+
+
+def cell(score: Score | None) -> str:
+    if score is None or not score.n:
+        return "–"
+    if score.metric in ("seconds", "tokens in"):
+        return f"{score.value:.3g}"
+    return f"{100 * score.value:.1f} ({100 * score.low:.0f}–{100 * score.high:.0f}; n {score.n})"
+
+
+if __name__ == "__main__":
+    main()
