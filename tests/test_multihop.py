@@ -9,10 +9,12 @@ import pytest
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.gate import Hits, Verdict
+from memedit.gate.port import Role
 from memedit.memory import Recalled
 from memedit.methods.multihop import multihop
 from memedit.multihop.asking import answer_in
 from memedit.multihop.naming import name_in
+from memedit.multihop.planning import plan_in
 from memedit.multihop.reading import asked_kind, is_optional, read_hops
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -128,10 +130,11 @@ class Small(FakeLLM):
 
 
 class Doubting(NamedGate):
-    """Lets through what the query names, and finds nothing quite impossible."""
+    """Lets through what the query names, as lying on the way where it asks for several; finds nothing impossible."""
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
-        return [replace(one, probability=max(one.probability, 0.1)) for one in super().decide(recalled)]
+        role: Role = "bridge" if recalled.query.count(" of ") > 1 else "direct"
+        return [replace(one, probability=max(one.probability, 0.1), role=role) for one in super().decide(recalled)]
 
 
 def editable(llm: FakeLLM, *, models: dict[str, FakeLLM] | None = None, **options: Any) -> EditableLLM:
@@ -237,3 +240,36 @@ def test_lockstep_and_stream_say_the_same() -> None:
     one, other = llm.batch([QUESTION, "What is the headquarters of Acme?"])
     assert (one.text, other.text) == ("krone", "Oslo")
     assert "".join(llm.stream(QUESTION)) == "krone"
+
+
+def test_what_was_found_when_a_limit_is_reached_is_given_to_the_model() -> None:
+    llm = editable(Small(), max_calls=0)
+    llm.edit(HEADQUARTERS)
+    answer = llm.invoke("What is the currency of the country of the headquarters of Acme?")
+    assert [edit.id for edit in answer.citations] == [HEADQUARTERS.id]
+    assert "The headquarters of Acme is Oslo." in answer.text
+    assert any("0 calls" in note for note in answer.trace.notes)
+
+
+def test_a_planner_plans_what_the_grammar_does_not() -> None:
+    planner = Small(lambda prompt: " Acme\n1. the headquarters of #\n2. the currency of #\n")
+    llm = editable(Small(lambda prompt: "unknown"), models={"planner": planner})
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    answer = llm.invoke("Acme pays, where its headquarters stand, in what?")
+    assert answer.text == "krone"
+    assert "headquarters" in planner.requests[0].text
+
+
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [
+        ("Name: Acme\nthe owner of #", ("Acme", ("the owner of {}",))),
+        ("Acme\n- the capital of the country of #", ("Acme", ("the country of {}", "the capital of {}"))),
+        ("Globex\nthe owner of #", None),
+        ("Acme\nthe owner", None),
+        ("Acme", None),
+        ("", None),
+    ],
+)
+def test_a_plan_is_checked(text: str, plan: tuple[str, tuple[str, ...]] | None) -> None:
+    assert plan_in(text, "Who owns Acme?") == plan

@@ -8,58 +8,101 @@ edit answers. Where no edit lies on the way, the request is sent as it is.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from typing import Any
 
 from memedit.edits import Fact
+from memedit.gate.port import Hits
 from memedit.messages import Reply
-from memedit.methods.base import Final, Ready, Run, Steps, Task, method
+from memedit.methods.base import Effect, Final, Generate, Ready, Run, Steps, Task, method
 from memedit.methods.frames import context
 from memedit.methods.in_context import in_context
 from memedit.methods.objects import is_plain
 from memedit.multihop.naming import name_in
+from memedit.multihop.planning import ask_plan, plan_in
 from memedit.multihop.reading import asked_kind, read_hops
-from memedit.multihop.walk import Limits, Walk, is_of_kind, walk
+from memedit.multihop.walk import Limits, Walk, Walking, is_of_kind, walk
 
-KNOWLEDGE = "knowledge"
-NO_EDIT = "no edit lies on the way"
+KNOWLEDGE, PLANNER = "knowledge", "planner"
+Plan = tuple[str, tuple[str, ...]]
+"""The thing a question starts from, and its hops."""
+Leading = Generator[Effect, Any, tuple[Final | Ready | None, tuple[str, ...]]]
 
 
 @method("multihop", paper="after Zhong et al. 2023, arXiv:2305.14795 (MeLLo)", always=True)
-def multihop(*, max_hops: int = 8, max_calls: int = 8, seconds: float | None = None, max_edits: int = 5) -> Run:
+def multihop(
+    *, max_calls: int = 8, max_tokens: int | None = None, seconds: float | None = None, max_edits: int = 5
+) -> Run:
     """Take a question apart into hops, answer each by an edit or else by the model, and use the edits on the way.
 
     A question that one edit answers, or that holds but one hop, is answered as by `in_context`; no call of the model is
-    added. Hops that no edit answers are asked of the model `knowledge` where there is one, else of the wrapped one.
+    added. Hops that no edit answers are asked of the model `knowledge` where there is one, else of the wrapped one. A
+    model `planner`, where there is one, plans what the grammar does not bring to an answer.
 
     Args:
-        max_hops: A question with more is not taken apart.
         max_calls: Short questions to the model, at most.
-        seconds: How long a walk may take; it ends with what it has.
+        max_tokens: Of these questions and their answers.
+        seconds: How long a walk may take. Where one of the three is reached, the edits found so far are given to the
+            model, and a note in the trace says so.
         max_edits: As of `in_context`.
     """
     otherwise = in_context(max_edits=max_edits)
-    limits = Limits(calls=max_calls, hops=max_hops, seconds=seconds)
+    limits = Limits(max_calls, max_tokens, seconds)
 
     def run(task: Task) -> Steps:
-        query, hits = task.hits.query, task.hits
-        name = name_in(query, hits) if query and task.request.only_text_back else None
-        hops = read_hops(query, name) if name else ()
-        wanted = asked_kind(query) if hits.direct else None
-        plain = len(hops) == 1 and bool(hits.direct) and not (wanted and not is_of_kind(hits.direct[0].edit, wanted))
-        if name and 0 < len(hops) <= max_hops and not plain:
-            model = (KNOWLEDGE if KNOWLEDGE in task.models else "base") if len(hops) > 1 else None
-            kind = task.models[model or "base"].kind
-            made = yield from walk(name, hops, task.request, kind, model=model, limits=limits)
-            if made.edits and made.ended is None:
-                return _answer(task, made)
-            if len(hops) > 1:
-                end = (yield from otherwise.run(task)) if hits else Final(task.request)
-                return replace(end, notes=(*end.notes, f"{len(hops)} hops led nowhere: {made.ended or NO_EDIT}"))
-        if not hits:
-            return Final(task.request)
-        return (yield from otherwise.run(task))
+        end, notes = yield from led(task, limits)
+        if end is None:
+            end = (yield from otherwise.run(task)) if task.hits else Final(task.request)
+        return replace(end, notes=(*end.notes, *notes))
 
     return run
+
+
+def led(task: Task, limits: Limits) -> Leading:
+    """Where edits lead over several hops, and what is to be said of it.
+
+    None where the request is none of several hops, where no edit lies on the way, or where the way ends too soon and
+    an edit answers without it.
+    """
+    query, hits = task.hits.query, task.hits
+    if not (query and hits.verdicts and task.request.only_text_back):
+        return None, ()
+    plan = _read(query, hits)
+    made = (yield from _walked(plan, task, limits)) if plan else None
+    if PLANNER in task.models and (plan is None or len(plan[1]) > 1) and not (made and made.arrived):
+        sent = ask_plan(task.request, query, hits, task.models[PLANNER].kind)
+        thought = plan_in((yield Generate(sent, PLANNER)).text, query)
+        if thought and thought != plan:
+            further = yield from _walked(thought, task, limits)
+            made = further if further.arrived or made is None else made
+    if made is None or (plan and len(plan[1]) == 1 and not made.arrived):
+        return None, ()
+    if made.arrived:
+        return _answer(task, made), ()
+    note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
+    if not made.edits or hits.direct:
+        return None, (note,)
+    return Final(context(task.request, made.edits), made.edits, hops=tuple(made.hops)), (note,)
+
+
+def _read(query: str, hits: Hits) -> Plan | None:
+    """The plan that the question's grammar tells; None where it is plain: one hop that an edit answers."""
+    name = name_in(query, hits)
+    hops = read_hops(query, name) if name else ()
+    if not name or not hops:
+        return None
+    if len(hops) == 1 and hits.direct:
+        wanted = asked_kind(query)
+        if not wanted or is_of_kind(hits.direct[0].edit, wanted):
+            return None
+    return name, hops
+
+
+def _walked(plan: Plan, task: Task, limits: Limits) -> Walking:
+    name, hops = plan
+    model = (KNOWLEDGE if KNOWLEDGE in task.models else "base") if len(hops) > 1 else None
+    return (yield from walk(name, hops, task, model=model, limits=limits))
 
 
 def _answer(task: Task, made: Walk) -> Final | Ready:

@@ -223,10 +223,12 @@ def _waits_for_a_verb(before: Words, said: Words) -> bool:
 
 
 def _asks_nothing(words: Words, hops: Sequence[str]) -> bool:
-    """Whether what is left is “What is {}?”, “Which city serves as {}?” or the slot alone."""
+    """Whether what is left is “What is {}?”, “Which city serves as {}?”, “{} is”, or the slot alone."""
     left = " ".join(word.casefold() for word in words if word[0].isalnum() or word == SLOT)
     left = re.sub(rf"\b(?:{'|'.join(g.SAID_BESIDE)})\b ?", "", left).strip()
-    asked = re.fullmatch(rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}", left)
+    asked = re.fullmatch(
+        rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}(?: (?:is|are|was|were))?", left
+    )
     kind = (asked[1] or "").split()[-1:] if asked else []
     names_it = not kind or kind[0] in hops[-1].casefold() or kind[0] not in _kinds()
     return bool(hops) and asked is not None and names_it

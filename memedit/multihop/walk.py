@@ -14,7 +14,7 @@ from typing import Any
 
 from memedit.edits import AnyEdit, Fact
 from memedit.gate.port import Hits, Verdict
-from memedit.methods.base import Effect, Generate, Recall
+from memedit.methods.base import Effect, Generate, Recall, Task
 from memedit.multihop.asking import answer_in, ask
 from memedit.multihop.reading import SLOT, asked_kind, is_optional
 from memedit.text import words
@@ -52,13 +52,23 @@ class Limits:
 
     Args:
         calls: Of models.
-        hops: Of a plan; a longer one is not walked.
+        tokens: Of these calls, sent and received; None for as many as it takes.
         seconds: In all; None for as long as it takes.
     """
 
     calls: int = 8
-    hops: int = 8
+    tokens: int | None = None
     seconds: float | None = None
+
+    def reached(self, calls: int, tokens: int, seconds: float) -> str | None:
+        """Which of them is reached, in words; None while none is."""
+        if calls >= self.calls:
+            return f"{self.calls} calls of the model are made"
+        if self.tokens is not None and tokens >= self.tokens:
+            return f"{self.tokens} tokens are spent"
+        if self.seconds is not None and seconds >= self.seconds:
+            return f"{self.seconds:g} s are over"
+        return None
 
 
 @dataclass(slots=True)
@@ -75,6 +85,12 @@ class Walk:
     hops: list[Hop] = field(default_factory=list)
     ended: str | None = None
     calls: int = 0
+    tokens: int = 0
+
+    @property
+    def arrived(self) -> bool:
+        """Whether it came to its end, by an edit at least once."""
+        return self.ended is None and bool(self.edits)
 
     @property
     def edits(self) -> tuple[Fact, ...]:
@@ -90,14 +106,13 @@ class Walk:
 Walking = Generator[Effect, Any, Walk]
 
 
-def walk(name: str, hops: Sequence[str], request: Any, kind: str, *, model: str | None, limits: Limits) -> Walking:
+def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limits: Limits) -> Walking:
     """Walk from a thing along hops, and once more where what was found is not of the kind that was asked for.
 
     Args:
         name: The thing that the question names.
         hops: Each with `{}` for what the hop before it found.
-        request: The caller's, whose options the questions to the model keep.
-        kind: Of the model.
+        task: Whose request's options the questions to the model keep.
         model: Answers what no edit does; None where only edits are to.
         limits: What it may cost.
 
@@ -112,25 +127,31 @@ def walk(name: str, hops: Sequence[str], request: Any, kind: str, *, model: str 
             continue
         if model is None or not (made.edits or (yield from _promising(hops[place + 1 :]))):
             made.ended = "no edit answers"
-        elif made.calls >= limits.calls:
-            made.ended = f"{limits.calls} calls of the model are made"
-        elif limits.seconds is not None and time.perf_counter() - began > limits.seconds:
-            made.ended = f"{limits.seconds:g} s are over"
+            return made
+        made.ended = limits.reached(made.calls, made.tokens, time.perf_counter() - began)
+        if not made.ended:
+            yield from _of_model(hop.replace(SLOT, made.thing.names[0]), made, task, model)
         if made.ended:
-            break
-        assert model is not None
-        question = hop.replace(SLOT, made.thing.names[0])
-        made.calls += 1
-        answer = answer_in((yield Generate(ask(request, question, kind), model)).text)
-        if answer is None:
-            made.ended = f"{model} does not know: {question}"
-            break
-        made.hops.append(Hop(question, answer, model))
-        made.thing = Thing((answer,))
-    wanted = asked_kind(hops[-1]) if made.hops and not made.ended else None
+            return made
+    wanted = asked_kind(hops[-1]) if made.hops else None
     if wanted and not is_of_kind(made.hops[-1].edit, wanted):
         yield from _in_memory(f"the {wanted} of {SLOT}", made, deepest=0)
     return made
+
+
+def _of_model(question: str, made: Walk, task: Task, model: str) -> Generator[Effect, Any, None]:
+    """Answer a hop by a model."""
+    llm = task.models[model]
+    sent = ask(task.request, question, llm.kind)
+    reply = yield Generate(sent, model)
+    made.calls += 1
+    made.tokens += sum(reply.usage.values()) or llm.count_tokens(sent.text + reply.text)
+    answer = answer_in(reply.text)
+    if answer is None:
+        made.ended = f"{model} does not know: {question}"
+        return
+    made.hops.append(Hop(question, answer, model))
+    made.thing = Thing((answer,))
 
 
 def is_of_kind(edit: AnyEdit | None, wanted: str) -> bool:
