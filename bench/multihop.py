@@ -3,6 +3,8 @@
 `python bench/multihop.py run FOLDER --cases 200` makes the runs (a killed one goes on where it stopped), with the
 published files below MEMEDIT_DATA; `python bench/multihop.py show FOLDER` prints the table.
 
+`python bench/multihop.py single` counts the model calls that questions of one hop would pay for; no model is asked.
+
 own      the model's own knowledge for what no edit answers
 given    the unedited hops are in the memory as well, from the records, so that planning and retrieval are judged apart
          from what a small model happens to know
@@ -19,10 +21,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from memedit import EditableLLM, EditMemory
 from memedit.edits import Fact
-from memedit.eval import Score, load_run, score_run
+from memedit.embedders import default_embedder
+from memedit.eval import Kind, Score, find_benchmark, load_run, read, score_run
+from memedit.eval.stats import Share
+from memedit.testing import FakeLLM
 
 CF, HARD, IDS = "mquake_cf_3k.jsonl", "mquake_hard.jsonl", "mquake_2002_case_ids.json"
+SINGLE = {
+    "counterfact": "counterfact/counterfact_sample500.jsonl",
+    "zsre": "zsre/zsre_eval_portability.jsonl",
+    "wiki_counterfact": "knowedit/wiki_counterfact_train.jsonl",
+}
+ONE_HOP = {Kind.EFFICACY, Kind.PARAPHRASE, Kind.ALIAS, Kind.NEIGHBOURHOOD, Kind.LOCALITY}
 SHOWN = (
     ("multi-hop", "M-Acc"), ("multi-hop", "contains"), ("all", "M-Acc"), ("all", "H-Acc"), ("multi-hop", "H-Acc"),
     ("hop", "contains"), ("all", "tokens in"), ("multi-hop", "tokens in"), ("multi-hop", "seconds"), ("all", "seconds"),
@@ -31,8 +43,8 @@ SHOWN = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "show"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=("run", "show", "single"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("bench/out/multihop"))
     parser.add_argument("--cases", default="200")
     parser.add_argument("--methods", default="multihop", help="with commas")
     parser.add_argument("--parts", default="given,own")
@@ -42,6 +54,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "run":
         run(options)
+    elif options.what == "single":
+        single()
     else:
         for part in sorted(options.folder.glob("*/run.json")):
             print(f"\n{part.parent.name}\n")
@@ -62,6 +76,30 @@ def run(options: argparse.Namespace) -> None:
         memory = ["--edits-in-memory", options.in_memory, "--llm-option", "dtype=bfloat16"]
         given = ["--data", *files, *fill, *how, *memory, "--out", str(options.folder / part), "--resume"]
         subprocess.run([sys.executable, "-m", "memedit", "eval", "mquake", *given], check=True)
+
+
+def single() -> None:
+    """Questions of one hop, with all edits of their file in memory: how many would be asked more than themselves."""
+    data = Path(os.environ["MEMEDIT_DATA"])
+    for name, file in SINGLE.items():
+        cases = read(find_benchmark(name), [data / file]).cases
+        llm = EditableLLM(Unknowing(), EditMemory(embedder=default_embedder()), method="multihop")
+        list(llm.memory.add_many(edit for case in cases for edit in case.edits))
+        probes = [probe.prompt for case in cases for probe in case.probes if probe.kind in ONE_HOP]
+        calls = [len(answer.trace.calls) for answer in llm.batch(probes)]
+        more = Share(sum(count > 1 for count in calls), len(calls))
+        low, high = more.interval
+        shares = f"{100 * more.value:.1f} % ({100 * low:.1f}–{100 * high:.1f}; {more.good} of {more.of})"
+        print(f"{name}: {shares} pay for hops")
+
+
+class Unknowing(FakeLLM):
+    """Stands for a small model that gives no further hop, so that the first one that is asked is counted."""
+
+    kind = "instruct"
+
+    def __init__(self) -> None:
+        super().__init__(lambda prompt: "unknown")
 
 
 def unedited(rows: Iterable[dict[str, Any]]) -> Iterator[Fact]:

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SAYS = {
+    "04_multihop_eval.py": "a wording of three right",
     "03_patches_sentiment.py": "undone",
     "02_feedback.py": "understood as: the synonym",
 }  # what the others say: Carol Diaz

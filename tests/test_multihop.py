@@ -51,6 +51,13 @@ READ = [
         "Ann Lee",
         ["the country where {} is a citizen", "On what continent is {} located?"],
     ),
+    (
+        "The language of the country of citizenship of Ann Lee is",
+        "Ann Lee",
+        ["the country of citizenship of {}", "The language of {}"],
+    ),
+    ("The law in Ghana declares the language", "Ghana", ["The law in {} declares the language"]),
+    ("The headquarter of Acme is located in", "Acme", ["The headquarter of {} is located in"]),
     ("Which country does the sports team Rovers come from?", "Rovers", ["Which country does {} come from?"]),
     (
         "The country to which Ann Lee belongs has which capital?",

@@ -27,6 +27,7 @@ SLOT = "{}"
 MOST_WORDS = 120  # a longer question is not read
 QUOTES = re.compile(r",?[\"“”]|‘|’(?!s\b)")
 WORD = re.compile(r"\{\}|[\w.&’'/-]*\w|[^\w\s]")
+IS = r"(?: (?:is|are|was|were))?"
 Words = list[str]
 
 
@@ -52,9 +53,11 @@ def read_hops(question: str, name: str) -> tuple[str, ...]:
     while step := next(filter(None, (rule(words) for rule in RULES)), None):
         hops += [step.hop] if step.hop else []
         words = step.words
-    if not _asks_nothing(words, hops):
-        hops.append(_text(words))
-    return tuple(hops)
+    if hops and _asks_nothing(words, hops[-1]):
+        return tuple(hops)
+    if not question.rstrip().endswith("?"):  # a cloze is of several hops only as “The capital of the country of {} is”
+        return (question.replace(name, SLOT, 1),)
+    return (*hops, _text(words))
 
 
 def is_optional(hop: str, before: str) -> bool:
@@ -222,16 +225,13 @@ def _waits_for_a_verb(before: Words, said: Words) -> bool:
     return not asks_what and ends and any(g.is_verb(word) for word in earlier)
 
 
-def _asks_nothing(words: Words, hops: Sequence[str]) -> bool:
+def _asks_nothing(words: Words, before: str) -> bool:
     """Whether what is left is “What is {}?”, “Which city serves as {}?”, “{} is”, or the slot alone."""
     left = " ".join(word.casefold() for word in words if word[0].isalnum() or word == SLOT)
     left = re.sub(rf"\b(?:{'|'.join(g.SAID_BESIDE)})\b ?", "", left).strip()
-    asked = re.fullmatch(
-        rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}(?: (?:is|are|was|were))?", left
-    )
-    kind = (asked[1] or "").split()[-1:] if asked else []
-    names_it = not kind or kind[0] in hops[-1].casefold() or kind[0] not in _kinds()
-    return bool(hops) and asked is not None and names_it
+    said = re.fullmatch(rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}{IS}", left)
+    kind = (said[1] or "").split()[-1:] if said else []
+    return said is not None and (not kind or kind[0] in before.casefold() or kind[0] not in _kinds())
 
 
 @cache
