@@ -234,7 +234,7 @@ class EditableLLM:
     # ---- editing --------------------------------------------------------------------------------------------------
 
     def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
-        """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
+        """Put an edit in force: a statement, or an edit of any kind. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
 
     def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:

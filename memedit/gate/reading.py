@@ -172,6 +172,11 @@ def know(fact: Fact) -> Known:
     return _know(fact.names, fact.relation_text, fact.object)
 
 
+def known_by(names: tuple[str, ...]) -> Known:
+    """What is known of a thing by its names alone."""
+    return _know(names, "", None)
+
+
 @lru_cache(maxsize=65_536)
 def _know(given: tuple[str, ...], relation: str, value: str | None) -> Known:
     names = tuple(name for name in dict.fromkeys(words(name) for name in given) if name)
