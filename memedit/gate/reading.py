@@ -172,9 +172,10 @@ def know(fact: Fact) -> Known:
     return _know(fact.names, fact.relation_text, fact.object)
 
 
-def known_by(names: tuple[str, ...]) -> Known:
-    """What is known of a thing by its names alone."""
-    return _know(names, "", None)
+@lru_cache(maxsize=4_096)
+def known_by(names: tuple[str, ...], told: str) -> Known:
+    """What is known of a thing by its names, and by what is told of it."""
+    return _know.__wrapped__(names, told, None)
 
 
 @lru_cache(maxsize=65_536)
