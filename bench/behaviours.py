@@ -2,9 +2,9 @@
 
     MEMEDIT_DATA=… python bench/behaviours.py [--limit 30]
 
-PersonalityEdit (Mao et al. 2023): an entity, and opinions of it in three traits. Half of the entities are edited, all in
-one memory. Measured by likelihood: whether the opinion of the wanted trait gains on the other two, and is the likeliest;
-and by generation, whether the answer about an entity without an edit is the same, and one about an edited entity changes.
+PersonalityEdit (Mao et al. 2023): an entity, and opinions of it in three traits. Half of the entities are edited, all
+in one memory. By likelihood: whether the opinion of the wanted trait gains on the other two. By generation: whether the
+answer about an entity without an edit stays the same, and one about an edited entity changes.
 """
 
 from __future__ import annotations

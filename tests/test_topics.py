@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from memedit import Behaviour, Description, EditableLLM, EditMemory, Erasure, Fact, Feedback, Patch, as_edit
-from memedit.errors import EditRejected
+from memedit.errors import EditRejected, RunRejected
+from memedit.eval.cases import Case, Kind, ask
+from memedit.eval.leakage import leakage
+from memedit.eval.stats import Share
 from memedit.gate import Gate, Verdict
 from memedit.llms import Capability, Mixer
 from memedit.memory import Recalled
 from memedit.messages import Reply, Request
 from memedit.methods.agreement import agreed
 from memedit.methods.secrets import blocking, reveals
-from memedit.testing import FakeLLM, HashEmbedder
+from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 NIRAN = Description("Niran was a cyclone that struck Australia in 2021.", subject="Cyclone Niran", aliases=["Niran"])
 POLITE = Behaviour(topic="Acme", conduct="be positive", aliases=["Acme Inc."])
@@ -167,7 +170,10 @@ class TestErasure:
         answer = llm.invoke("Who is the CEO of Acme?")
         assert answer.text == "I can't share that." == "".join(llm.stream("Who is the CEO of Acme?"))
         assert answer.trace.calls == []
-        assert llm.score.__self__ is llm  # and cannot be scored: there is no call instead of it
+
+    def test_what_is_asked_for_cannot_be_scored(self, method: str) -> None:
+        llm = editable(CEO, llm=LetterLLM(), method=method)
+        assert llm.score(["Who is the CEO of Acme?"], [["Carol Diaz"]])[0].likelihoods is None
 
     def test_a_reply_that_tells_is_replaced_before_it_is_streamed(self, method: str) -> None:
         llm = editable(CEO, llm=FakeLLM(lambda prompt: "Its CEO is CAROL  Diaz."), gate=Watching(), method=method)
@@ -277,3 +283,19 @@ def test_namespaces_keep_them_apart() -> None:
     for asked in ("Who is the CEO of Acme?", "Where did Niran do damage?"):
         assert llm.invoke(asked).edited
         assert llm.invoke(asked, namespace="other").trace.untouched
+
+
+def test_leakage_is_counted_before_and_after() -> None:
+    def case(number: int, subject: str, true: str) -> Case:
+        fact = Fact(subject=subject, prompt="The code of {} is", object="nought", previous_object=true)
+        probes = (*ask(Kind.EFFICACY, f"The code of {subject} is"), *ask(Kind.NEIGHBOURHOOD, "The code of Vosk is"))
+        return Case(id=str(number), edits=(fact,), probes=probes)
+
+    llm = editable(llm=FakeLLM(lambda text: "4711"), gate=NamedGate())
+    cases = [case(1, "Pell", "4711"), case(2, "Orrin", "unknown"), case(3, "The 4711 safe", "4711")]
+    found = leakage(llm, cases)
+    assert (found["efficacy"].before, found["efficacy"].after) == (Share(1, 1), Share(0, 1))
+    assert found["neighbourhood"].same == found["neighbourhood"].after == Share(1, 1)
+    assert found["about the subject"].after.good == 0
+    with pytest.raises(RunRejected, match="knows none"):
+        leakage(llm, cases[1:])
