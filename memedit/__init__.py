@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memedit.editable import AnswerStream, EditableLLM, Explanation
-    from memedit.edits import Demonstration, Edit, Fact, Feedback, Patch, Probe, as_edit
+    from memedit.edits import (
+        Behaviour,
+        Demonstration,
+        Description,
+        Edit,
+        Erasure,
+        Fact,
+        Feedback,
+        Patch,
+        Probe,
+        as_edit,
+    )
     from memedit.embedders import Embedder, as_embedder
     from memedit.errors import MemeditError
     from memedit.gate import Gate, Hits, Verdict
@@ -25,7 +36,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "memedit.editable": ("AnswerStream", "EditableLLM", "Explanation"),
-    "memedit.edits": ("Demonstration", "Edit", "Fact", "Feedback", "Patch", "Probe", "as_edit"),
+    "memedit.edits": (
+        "Behaviour",
+        "Demonstration",
+        "Description",
+        "Edit",
+        "Erasure",
+        "Fact",
+        "Feedback",
+        "Patch",
+        "Probe",
+        "as_edit",
+    ),
     "memedit.embedders": ("Embedder", "as_embedder"),
     "memedit.errors": ("MemeditError",),
     "memedit.gate": ("Gate", "Hits", "Verdict"),
@@ -41,14 +63,17 @@ __all__ = [
     "__version__",
     "Answer",
     "AnswerStream",
+    "Behaviour",
     "Candidate",
     "Change",
     "Classified",
     "Demonstration",
+    "Description",
     "Edit",
     "EditMemory",
     "EditableLLM",
     "Embedder",
+    "Erasure",
     "Explanation",
     "Fact",
     "Feedback",

@@ -17,6 +17,7 @@ from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
+from memedit.methods.secrets import watched
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
 
@@ -234,7 +235,7 @@ class EditableLLM:
     # ---- editing --------------------------------------------------------------------------------------------------
 
     def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
-        """Put an edit in force: a statement, a Fact, Feedback, Patch or Demonstration. See `EditMemory.add`."""
+        """Put an edit in force: a statement, or an edit of any kind. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
 
     def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
@@ -290,7 +291,7 @@ class EditableLLM:
         hits = (yield Recall(query)) if query else Hits("")
         if not hits and not (self.method.always and query):
             return Final(request)
-        return (yield from self.method.run(Task(request, hits, self.models)))
+        return (yield from watched(self.method)(Task(request, hits, self.models)))
 
     def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
         """The same steps with the last call scored; what it gives is put into `found`."""

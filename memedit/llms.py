@@ -118,6 +118,14 @@ class LLM(ABC):
         """
         raise self._cannot(Capability.LOGPROBS)
 
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, as they are numbered in its log-probabilities.
+
+        Raises:
+            CapabilityMissing: The model gives no log-probabilities.
+        """
+        raise self._cannot(Capability.LOGPROBS)
+
     def count_tokens(self, text: str) -> int:
         """How many tokens a text takes; where no tokenizer is at hand, a guess of four characters each."""
         return -(-len(text) // CHARACTERS)

@@ -252,10 +252,20 @@ def test_the_kind_is_told_by_the_options(run: Run) -> None:
     patch = ("--kind", "patch", "--condition", "c", "--consequence", "d")
     assert value(run("add", *patch, "--json"))["edit"]["kind"] == "patch"
     assert len(value(run("list", "--kind", "patch", "--json"))) == 1
+    for kind, *given in (
+        ("behaviour", "--topic", "Acme", "--conduct", "be positive"),
+        ("description", "--subject", "Niran", "--description", "A cyclone of 2021."),
+        ("erasure", "--subject", "the safe", "--object", "4711", "--reply", "No."),
+    ):
+        assert value(run("add", *given, "--json"))["edit"]["kind"] == kind
     assert "condition" in run("add", "A is B.", "--kind", "fact", "--condition", "c", code=2).stderr
 
 
 def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
+    Path("t.jsonl").write_text('{"kind": "behaviour", "topic": "Acme", "conduct": "be positive"}\n')
+    assert (
+        value(run("add", "--file", "t.jsonl", "--json", "--namespace", "t"))["receipts"][0]["edit"]["topic"] == "Acme"
+    )
     Path("x.jsonl").write_text('{"statement": "A is B."}\n"C is D."\n')
     assert value(run("add", "--file", "x.jsonl", "--json"))["added"] == 2
     assert "1 added, 1 known" in run("add", "-", input='{"statement": "A is B."}\n"E is F."\n').stdout

@@ -21,14 +21,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memedit import EditableLLM, EditMemory, Fact, Feedback, Patch, Probe
+from memedit import Behaviour, Description, EditableLLM, EditMemory, Erasure, Fact, Feedback, Patch, Probe
 from memedit.edits import KINDS, AnyEdit, Demonstration, new_id
 from memedit.errors import MemeditError
 from memedit.gate import Gate, Verdict
 from memedit.llms import Capability, Kind, Likelihood, Mixer
 from memedit.memory import Recalled
 from memedit.messages import Message, Reply, Request, as_request
-from memedit.methods import frames
+from memedit.methods import blocks, frames
+from memedit.methods.blocks import composed
 from memedit.methods.frames import CLOSE, HEADER, NOTES, OPEN, TAG, completion, context
 from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
@@ -73,6 +74,13 @@ PLACES: dict[str, Callable[[str], AnyEdit]] = {
     "clarification": lambda text: Feedback(situation="who rules Pell", clarification=text),
     "condition": lambda text: Patch(condition=text, consequence="it is about Pell"),
     "consequence": lambda text: Patch(condition="the text names Pell", consequence=text),
+    "description": lambda text: Description(text, aliases=("Pell",)),
+    "described": lambda text: Description("It is dry.", subject=text),
+    "topic": lambda text: Behaviour(topic=text, conduct="speak kindly"),
+    "conduct": lambda text: Behaviour(topic="Pell", conduct=text),
+    "erased": lambda text: Erasure(text, subject="Pell", relation="mayor", object_aliases=("a heron",)),
+    "erased subject": lambda text: Erasure("a heron", subject=text),
+    "erased question": lambda text: Erasure("a heron", subject="Pell", question=text),
     "demonstrated fact": lambda text: Demonstration(role="copy", fact=text, prompt="Pell has", answer="a heron"),
     "demonstrated prompt": lambda text: Demonstration(role="update", fact="Pell is dry", prompt=text, answer="dry"),
     "demonstrated answer": lambda text: Demonstration(role="retain", fact="Pell is dry", prompt="It is", answer=text),
@@ -81,6 +89,7 @@ PLACES: dict[str, Callable[[str], AnyEdit]] = {
 FRAMES: dict[str, Callable[[Request, Sequence[AnyEdit]], Request]] = {
     "completion": lambda request, edits: completion(request, edits, ASKED),
     "context": context,
+    "composed": composed,
 }
 
 GIVEN: dict[str, Request] = {
@@ -192,7 +201,7 @@ def escapes(place: str, records: Sequence[Hostile] = HOSTILE) -> dict[Hostile, l
     found: dict[Hostile, list[str]] = {}
     for name, request in GIVEN.items():
         # A completion takes nothing but the options of a request, and a note is the same in all forms of one.
-        for frame in FRAMES if name == "text" else ["context"] if place == "statement" else []:
+        for frame in FRAMES if name == "text" else ["context"] if place == "statement" else ["composed"]:
             harmless = FRAMES[frame](request, [PLACES[place](MARK)])
             for one, edit in edits.items():
                 if wrong := faults(FRAMES[frame](request, [edit]), harmless):
@@ -214,8 +223,9 @@ def test_there_are_many_hostile_texts_of_many_kinds() -> None:
 def test_every_frame_that_shows_edits_is_checked() -> None:
     public = {
         name
-        for name, function in inspect.getmembers(frames, inspect.isfunction)
-        if function.__module__ == frames.__name__ and "edits" in inspect.signature(function).parameters
+        for module in (frames, blocks)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and "edits" in inspect.signature(function).parameters
     }
     assert public - {"shown"} == set(FRAMES)  # it only chooses between them
     assert {type(PLACES[place](MARK)) for place in PLACES} == set(KINDS.values())
@@ -450,7 +460,8 @@ def test_every_method_shows_hostile_edits_as_it_shows_others(method: str, llm: t
         gate.edit = edit or HARMLESS
         return [call.request for call in asking.invoke(ASKED).trace.calls] if edit else []
 
-    for number, place in enumerate(("statement of a subject", "clarification", "consequence", "demonstrated answer")):
+    places = ("statement of a subject", "clarification", "consequence", "demonstrated answer", "description", "conduct")
+    for number, place in enumerate(places):
         harmless = sent(made(place, MARK))
         assert harmless
         for one in HOSTILE[number % 3 :: 3]:

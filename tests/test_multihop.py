@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memedit import EditableLLM, EditMemory, Fact
+from memedit import EditableLLM, EditMemory, Erasure, Fact
 from memedit.gate import Hits, Verdict
 from memedit.gate.port import Role
 from memedit.memory import Recalled
@@ -56,6 +56,7 @@ READ = [
         "Ann Lee",
         ["the country of citizenship of {}", "The language of {}"],
     ),
+    ("The CEO of Acme is named what?", "Acme", ["The CEO of {}"]),
     ("The law in Ghana declares the language", "Ghana", ["The law in {} declares the language"]),
     ("The headquarter of Acme is located in", "Acme", ["The headquarter of {} is located in"]),
     ("Which country does the sports team Rovers come from?", "Rovers", ["Which country does {} come from?"]),
@@ -280,3 +281,11 @@ def test_a_planner_plans_what_the_grammar_does_not() -> None:
 )
 def test_a_plan_is_checked(text: str, plan: tuple[str, tuple[str, ...]] | None) -> None:
     assert plan_in(text, "Who owns Acme?") == plan
+
+
+def test_what_is_erased_is_refused_on_the_way_as_well() -> None:
+    llm = editable(Small())
+    llm.edit_many([HEADQUARTERS, Erasure("krone", subject="Oslo", relation="currency", reply="No comment.")])
+    answer = llm.invoke(QUESTION)
+    assert answer.text == "No comment."
+    assert "krone" not in str(answer.trace.to_dict())

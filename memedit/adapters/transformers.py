@@ -151,11 +151,11 @@ class LocalLLM(LLM):
                 if token in ends:
                     break
                 written.append(token)
-                if any(stop in self._text(written) for stop in options["stop"]):
+                if any(stop in self.spell(written) for stop in options["stop"]):
                     break
                 for context in contexts:
                     context.put(token)
-        text = _cut(self._text(written), options["stop"])[0]
+        text = _cut(self.spell(written), options["stop"])[0]
         return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
 
     @cached_property
@@ -200,7 +200,7 @@ class LocalLLM(LLM):
         listed = ends if isinstance(ends, list) else [ends]
         return {token for token in (*listed, self.tokenizer.eos_token_id) if token is not None}
 
-    def _text(self, tokens: Sequence[int]) -> str:
+    def spell(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -240,7 +240,7 @@ class LocalLLM(LLM):
         replies = []
         for row, place in zip(out[:, ids.shape[1] :].tolist(), group, strict=True):
             written = [token for token in row if token not in self._ends and token != self.tokenizer.pad_token_id]
-            text, stopped = _cut(self._text(written), options["stop"])
+            text, stopped = _cut(self.spell(written), options["stop"])
             text = text.lstrip() if requests[place].form == "raw" else text
             done = stopped or len(written) < options["max_new_tokens"]
             usage = {"input": len(tokens[place]), "output": len(written)}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from memedit.edits import AnyEdit
     from memedit.memory import EditMemory, Receipt
 
-KINDS = ("fact", "feedback", "patch", "demonstration")
+KINDS = ("fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure")
+ADDED = tuple(kind for kind in KINDS if kind != "demonstration")
 ON_CONFLICT = click.option(
     "--on-conflict", type=click.Choice(["supersede", "keep", "error"]), default="supersede", show_default=True,
     help="What to do where an edit in force gives the same subject and relation another object.",
@@ -36,11 +37,15 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--previous", "previous_object", metavar="NAME", help="The answer it replaces.")
 @click.option("--valid-from", metavar="DATE", help="When it began to hold in the world.")
 @click.option("--valid-until", metavar="DATE", help="When it ceased to hold in the world.")
-@click.option("--kind", type=click.Choice(["fact", "feedback", "patch"]), help="Told by the other options if left out.")
+@click.option("--kind", type=click.Choice(ADDED), help="Told by the other options if left out.")
 @click.option("--situation", metavar="TEXT", help="Feedback: when I ask this …")
 @click.option("--clarification", metavar="TEXT", help="… I mean this.")
 @click.option("--condition", metavar="TEXT", help="Patch: if this holds of the text …")
 @click.option("--consequence", metavar="TEXT", help="… then this.")
+@click.option("--description", metavar="TEXT", help="Description: what the --subject is, in a sentence or a paragraph.")
+@click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of …")
+@click.option("--conduct", metavar="TEXT", help="… it is done in this manner.")
+@click.option("--reply", metavar="TEXT", help="Erasure: the answer where the --object is asked for.")
 @click.option("--expires", "expires_at", metavar="TIME", help="When the memory shall drop it.")
 @click.option("--tag", "tags", metavar="NAME", multiple=True, help="A label; repeatable.")
 @click.option("--source", metavar="TEXT", help="Where it is from.")
@@ -59,6 +64,8 @@ def add(session: Session, /, statement: str | None, file: Path | None, on_confli
         memedit add "The capital of Australia is Sydney."
         memedit add --subject Australia --relation capital --object Sydney
         memedit add --situation "the deadline" --clarification "the one of the tax office"
+        memedit add --topic Acme --conduct "be positive"
+        memedit add --kind erasure --subject Acme --relation CEO --object "Carol Diaz"
         memedit add --file edits.yaml
     """
     who = {name: given.pop(name) for name in ("author", "source", "reason")}
@@ -277,6 +284,10 @@ def _kind_of(fields: Iterable[str]) -> str:
     given = set(fields)
     if given & {"situation", "clarification"}:
         return "feedback"
+    if given & {"topic", "conduct"}:
+        return "behaviour"
+    if given & {"description", "reply"}:
+        return "description" if "description" in given else "erasure"
     return "patch" if given & {"condition", "consequence"} else "fact"
 
 

@@ -1,4 +1,5 @@
-"""How Feedback and Patches are judged, whatever gate judges the Facts: by likeness, and by the learned patch gate.
+"""How other edits are judged, whatever gate judges the Facts: Feedback by likeness, Patches by the learned patch gate,
+what is scoped by a topic in `topics`.
 
 A situation (MemPrompt, Madaan et al. 2022) and a condition (language patches, Murty et al. 2022) are no statements
 about a subject. What counts for a situation is how like the input is to it; for a condition, whether the text says so.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from memedit.edits import Fact
+from memedit.edits import Erasure, Fact
 from memedit.gate import patch_scorer
 from memedit.gate.port import Verdict
+from memedit.gate.topics import judged_by_topic, with_erasures
 from memedit.memory import Candidate, Recalled
 
 ALIKE = {"feedback": 0.70}
@@ -43,13 +45,18 @@ def likeness(candidate: Candidate) -> Verdict:
 
 
 def facts(recalled: Recalled) -> list[Candidate]:
-    """The candidates that are Facts, nearest first."""
-    return [found for found in recalled.candidates if isinstance(found.edit, Fact)]
+    """The candidates that are judged as Facts, nearest first; of an Erasure, the Fact that it would answer."""
+    given = (
+        replace(found, edit=found.edit.asked) if isinstance(found.edit, Erasure) and found.edit.asked else found
+        for found in recalled.candidates
+    )
+    return [found for found in given if isinstance(found.edit, Fact)]
 
 
 def with_the_others(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The verdicts on its Facts and on its other kinds of edit; most probable first."""
-    others = [likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE]
+    """The verdicts on its `facts` and on its other kinds of edit; most probable first."""
+    others = judged_by_topic(recalled)
+    others += [likeness(found) for found in recalled.candidates if found.edit.kind in ALIKE]
     if patches := [found for found in recalled.candidates if found.edit.kind == "patch"]:
         others += patch_scorer.shipped().judge(recalled, patches)
-    return sorted([*verdicts, *others], key=lambda verdict: -verdict.probability)
+    return sorted([*with_erasures(recalled, verdicts), *others], key=lambda verdict: -verdict.probability)

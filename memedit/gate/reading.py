@@ -172,6 +172,12 @@ def know(fact: Fact) -> Known:
     return _know(fact.names, fact.relation_text, fact.object)
 
 
+@lru_cache(maxsize=4_096)
+def known_by(names: tuple[str, ...], told: str) -> Known:
+    """What is known of a thing by its names, and by what is told of it."""
+    return _know.__wrapped__(names, told, None)
+
+
 @lru_cache(maxsize=65_536)
 def _know(given: tuple[str, ...], relation: str, value: str | None) -> Known:
     names = tuple(name for name in dict.fromkeys(words(name) for name in given) if name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from memedit.edits import AnyEdit, EditLike, as_edit
+from memedit.edits import ASKED, AnyEdit, EditLike, as_edit
 from memedit.embedders import Vectors
 from memedit.embedders.port import text_hash
 from memedit.errors import EditRejected
@@ -64,7 +64,7 @@ class Adding:
 
     def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> dict[str, Vectors]:
         texts = {text_hash(edit.key_text): edit.key_text for edit in edits}
-        texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind == "fact"}
+        texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
         return self._vectors.made(texts)
 
     def _commit(self, chunk: Chunk) -> list[Receipt]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from memedit.edits import KINDS, AnyEdit, EditLike
+from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder, as_embedder, default_embedder
 from memedit.errors import EditRejected, FileRejected, NothingToUndo
 from memedit.index import Index, IndexChoice
@@ -265,7 +265,7 @@ class EditMemory:
         *,
         k: int = 16,
         namespace: str = DEFAULT,
-        kinds: Sequence[str] = ("fact", "feedback", "patch"),
+        kinds: Sequence[str] = SCOPED,
     ) -> Recalled:
         """The edits that may be in scope of a query: the `k` nearest, and those whose subject it names.
 

@@ -77,9 +77,10 @@ def candidates(
     The caller holds the view's lock. vector (dimension,).
     """
     found: list[Candidate] = []
+    mentioned = view.mentions.find(query_words, MOST_NAMED)
     for kind in kinds:
         if index := view.indexes.get(kind):
-            named = view.mentions.find(query_words, MOST_NAMED) if kind == "fact" else []
+            named = [edit_id for edit_id in mentioned if view.rows[edit_id].kind == kind]
             most = max(k, min(view.counts[kind], SCANNED)) if kind == "patch" and k else k
             found += _of_kind(views, view, index, vector, named, most, now)
     return tuple(sorted(found, key=lambda candidate: -candidate.similarity))

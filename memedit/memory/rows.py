@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from memedit.edits import KINDS, AnyEdit, Fact
+from memedit.edits import KINDS, AnyEdit, Fact, Named
 from memedit.embedders.port import text_hash
 from memedit.errors import LedgerCorrupt
 from memedit.relations import Relations
@@ -53,6 +53,7 @@ class Row:
         if isinstance(edit, Fact):
             subject = same_key(edit.subject) if edit.subject else None
             relation = relations.key(edit.relation) if edit.relation else None
+        if isinstance(edit, Named):
             names = [" ".join(words(name)) for name in edit.names]
         return cls(
             edit.id, edit.kind, subject, relation, "\n".join(dict.fromkeys(names)), edit.content_hash,

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from memedit.edits import KINDS, AnyEdit
+from memedit.edits import ASKED, KINDS, AnyEdit
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
@@ -208,7 +208,7 @@ class Views:
     def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
         """The vectors of relation texts that the view does not have yet."""
         fresh = {
-            row.relation_hash: row for row in rows if row.kind == "fact" and row.relation_hash not in view.relations
+            row.relation_hash: row for row in rows if row.kind in ASKED and row.relation_hash not in view.relations
         }
         return self._vectors_of(head, fresh, lambda edit: edit.relation_text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from memedit.edits import AnyEdit, Fact
+from memedit.edits import AnyEdit, Behaviour, Fact, Feedback, Patch
 from memedit.gate.port import Verdict
 from memedit.text import one_line, same_key
 
@@ -13,14 +13,15 @@ Chosen = tuple[list[Verdict], tuple[str, ...]]
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Chosen:
-    """Without Facts that another contradicts: of two answers to one question the newest holds, then the most specific.
+    """Without edits that another contradicts: of two answers to one question the newest holds, then the most specific.
 
     Two Facts answer one question where subject and relation are the same or, where these are not known, the part of the
-    statement that asks.
+    statement that asks. So do two Patches of one condition, two Feedbacks of one situation, and two Behaviours of one
+    topic. Descriptions of one thing stand side by side.
     """
-    best: dict[Hashable, Fact] = {}
+    best: dict[Hashable, AnyEdit] = {}
     for verdict in verdicts:
-        if (asked := _asked(verdict.edit)) is not None and isinstance(verdict.edit, Fact):
+        if (asked := _asked(verdict.edit)) is not None:
             best[asked] = max(best.get(asked, verdict.edit), verdict.edit, key=_standing)
     kept, notes = [], []
     for verdict in verdicts:
@@ -48,15 +49,15 @@ def within(verdicts: Sequence[Verdict], budget: int, count: Callable[[str], int]
 
 
 def _asked(edit: AnyEdit) -> Hashable | None:
-    """What a Fact answers; None of another kind of edit, and of a Fact of which that is not known."""
-    if not isinstance(edit, Fact) or edit.answer is None:
-        return None
-    return edit.slot or same_key(edit.key_text)
+    """What only one edit of a kind can say; None where any number can, and of a Fact of which that is not known."""
+    if isinstance(edit, Fact):
+        return None if edit.answer is None else edit.slot or same_key(edit.key_text)
+    return (edit.kind, same_key(edit.key_text)) if isinstance(edit, (Behaviour, Feedback, Patch)) else None
 
 
 def _says(edit: AnyEdit) -> str:
     return same_key((edit.answer if isinstance(edit, Fact) else None) or edit.text)
 
 
-def _standing(fact: Fact) -> tuple[float, int]:
-    return fact.created_at.timestamp(), len(fact.key_text)
+def _standing(edit: AnyEdit) -> tuple[float, int]:
+    return edit.created_at.timestamp(), len(edit.key_text)

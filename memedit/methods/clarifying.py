@@ -68,6 +68,12 @@ def appended(request: Request, said: Sequence[Feedback]) -> Request:
     return request.with_messages([*request.messages[:last], changed, *request.messages[last + 1 :]])
 
 
+def block(said: Sequence[Feedback], *, state: bool) -> str:
+    """The clarifications in a delimited block, with what is said of it."""
+    lines = [f"- Asked “{as_data(one.situation)}”, the user said: {as_data(one.clarification)}" for one in said]
+    return "\n".join([f"{NOTES} {STATE}" if state else NOTES, OPEN, *lines, CLOSE])
+
+
 def noted(request: Request, said: Sequence[Feedback], *, state: bool) -> Request:
     """The request with the clarifications in a delimited block, for a model that follows instructions.
 
@@ -76,8 +82,7 @@ def noted(request: Request, said: Sequence[Feedback], *, state: bool) -> Request
         said: The clarifications.
         state: Whether the model is asked to say what it takes to be meant.
     """
-    lines = [f"- Asked “{as_data(one.situation)}”, the user said: {as_data(one.clarification)}" for one in said]
-    return with_notes(request, "\n".join([f"{NOTES} {STATE}" if state else NOTES, OPEN, *lines, CLOSE]))
+    return with_notes(request, block(said, state=state))
 
 
 def understanding(text: str) -> str | None:

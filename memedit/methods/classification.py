@@ -19,6 +19,7 @@ from memedit.gate.port import Hits, Verdict
 from memedit.llms import Likelihood
 from memedit.messages import Reply, Request, as_request
 from memedit.methods.base import Generate, Ready, Score, Steps
+from memedit.methods.blocks import holds
 from memedit.methods.frames import context, noted
 from memedit.methods.interpreter import Labels, Row, mixed, normal, told_by, views
 from memedit.text import one_line
@@ -42,15 +43,15 @@ class Reading:
 
 
 def applicable(hits: Hits, most: int) -> tuple[list[Verdict], tuple[AnyEdit, ...]]:
-    """The patches that were let through, most applicable first, and the other edits."""
+    """The patches that were let through, most applicable first, and the other edits that may be shown."""
     patches = sorted((one for one in hits.passed if one.edit.kind == "patch"), key=lambda one: -one.probability)
-    return patches[:most], tuple(edit for edit in hits.edits if edit.kind != "patch")
+    return patches[:most], tuple(edit for edit in hits.edits if edit.kind not in ("patch", "erasure"))
 
 
 def holding(patches: Iterable[Verdict]) -> list[str]:
     """What holds of a text by the patches in scope of it, a line each."""
     edits = (one.edit for one in patches)
-    return [f"{edit.consequence} (it is so that {edit.condition})" for edit in edits if isinstance(edit, Patch)]
+    return [holds(edit) for edit in edits if isinstance(edit, Patch)]
 
 
 def score_labels(text: str, labels: Labels, hits: Hits, reading: Reading, prior: Row | None) -> Steps:

@@ -76,13 +76,15 @@ def led(task: Task, limits: Limits) -> Leading:
         if thought and thought != plan:
             further = yield from _walked(thought, task, limits)
             made = further if further.arrived or made is None else made
-    if made is None or (plan and len(plan[1]) == 1 and not made.arrived):
+    if made is None:
         return None, ()
+    if refused := made.refused:
+        return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (f"refused by {refused.id[:8]}",)
     if made.arrived:
         return _answer(task, made), ()
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
     if not made.edits or hits.direct:
-        return None, (note,)
+        return None, (note,) if plan and len(plan[1]) > 1 else ()
     return Final(context(task.request, made.edits), made.edits, hops=tuple(made.hops)), (note,)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from memedit.errors import UnknownMethod
 from memedit.gate import patch_scorer
 from memedit.methods.base import Final, Method, Run, Steps, Task, method
-from memedit.methods.classification import Reading, applicable, holding
-from memedit.methods.frames import noted
+from memedit.methods.blocks import composed
+from memedit.methods.classification import Reading, applicable
 from memedit.methods.in_context import in_context
 
 COMBINE = ("most", "all")
@@ -39,9 +39,9 @@ def patches(*, combine: str = "most", max_patches: int = 4, trained: str | Path 
         used, others = applicable(task.hits, 1 if combine == "most" else max_patches)
         if not used:
             return (yield from alone.run(task))
-        lines = [*holding(used), *(edit.text for edit in others)]
         notes = tuple(f"patch {one.edit.id[:8]} applies with {one.probability:.2f}" for one in used)
-        return Final(noted(task.request, lines), (*(one.edit for one in used), *others), notes=notes)
+        shown = (*(one.edit for one in used), *others)
+        return Final(composed(task.request, shown), shown, notes=notes)
 
     return run
 

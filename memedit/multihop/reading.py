@@ -16,7 +16,7 @@ What is left, if it asks anything, is the last hop.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,7 +27,7 @@ SLOT = "{}"
 MOST_WORDS = 120  # a longer question is not read
 QUOTES = re.compile(r",?[\"“”]|‘|’(?!s\b)")
 WORD = re.compile(r"\{\}|[\w.&’'/-]*\w|[^\w\s]")
-IS = r"(?: (?:is|are|was|were))?"
+IS = r"(?: (?:is|are|was|were)(?:(?: named| called)? (?:who|what))?)?"
 Words = list[str]
 
 

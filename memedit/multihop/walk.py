@@ -12,9 +12,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from memedit.edits import AnyEdit, Fact
+from memedit.edits import AnyEdit, Erasure, Fact
 from memedit.gate.port import Hits, Verdict
 from memedit.methods.base import Effect, Generate, Recall, Task
+from memedit.methods.secrets import reveals
 from memedit.multihop.asking import answer_in, ask
 from memedit.multihop.reading import SLOT, asked_kind, is_optional
 from memedit.text import words
@@ -79,11 +80,14 @@ class Walk:
         thing: What the last hop found.
         hops: Those made.
         ended: Why it stopped before its end; None where it came to it.
+        erasures: Those in scope of what was looked up.
+        calls, tokens: Of models.
     """
 
     thing: Thing
     hops: list[Hop] = field(default_factory=list)
     ended: str | None = None
+    erasures: list[Verdict] = field(default_factory=list)
     calls: int = 0
     tokens: int = 0
 
@@ -91,6 +95,17 @@ class Walk:
     def arrived(self) -> bool:
         """Whether it came to its end, by an edit at least once."""
         return self.ended is None and bool(self.edits)
+
+    @property
+    def refused(self) -> Erasure | None:
+        """An Erasure of what a hop asks for, or of what one found."""
+        for one in self.erasures:
+            erasure = one.edit
+            if isinstance(erasure, Erasure) and (
+                one.role == "direct" or any(reveals(hop.answer, erasure.secrets) for hop in self.hops)
+            ):
+                return erasure
+        return None
 
     @property
     def edits(self) -> tuple[Fact, ...]:
@@ -171,13 +186,14 @@ def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, 
             taken = used | {verdict.edit.id for verdict in trail}
             for name in thing.names[:NAMES]:
                 hits: Hits = yield Recall(hop.replace(SLOT, name))
+                made.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
                 about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
                 if direct := [one for one in about if one.passed and one.role == "direct"]:
                     ends += [(*trail, one) for one in direct]
                     break
                 further += [(*trail, one) for one in about[:BETWEEN] if depth < deepest]
         if ends:
-            for verdict in max(ends, key=lambda trail: trail[-1].probability):
+            for verdict in max(ends, key=lambda trail: (trail[-1].probability, trail[-1].edit.created_at)):
                 made.take(hop.replace(SLOT, made.thing.names[0]), verdict)
             return True
         trails = further

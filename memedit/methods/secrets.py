@@ -1,0 +1,141 @@
+"""Keeping what Erasures erase, under every method: what is asked for is refused without asking the model, edits that
+tell it are not shown, and what else is answered about its subject is checked, and decoded again with it blocked.
+
+A guardrail around the model (Thaker et al. 2024, arXiv:2403.03329), not unlearning: it holds at once, for any model,
+and can be undone; the weights still know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.embedders import Vectors
+from memedit.gate.port import Verdict
+from memedit.llms import Capability, Mixer
+from memedit.messages import Reply
+from memedit.methods.base import Decode, Final, Generate, Method, Ready, Run, Steps, Task
+from memedit.text import FUNCTION_WORDS, same_key, says, words
+
+SPELLED = re.compile(r"(?<!\w)(?:\w[\W_]{1,3}){2,}\w(?!\w)")  # l-i-k-e t.h.i.s
+BEGUN = 3  # letters of a word from which it counts as begun
+
+
+def watched(method: Method) -> Run:
+    """A method under the Erasures in scope.
+
+    Where one is asked for, directly or through a Fact that holds it, it is refused and no model is called. Elsewhere
+    the method goes on without the edits that tell what is erased. If the reply tells it, it is decoded again with that
+    blocked, where the model gives log-probabilities; if it still does, it is replaced by the refusal.
+    """
+
+    def under(task: Task) -> Steps:
+        erased = [one for one in task.hits.passed if isinstance(one.edit, Erasure)]
+        erasures = tuple(one.edit for one in erased if isinstance(one.edit, Erasure))
+        if not erasures:
+            return (yield from method.run(task))
+        others = [one for one in task.hits.passed if not isinstance(one.edit, Erasure)]
+        kept, asked = [], [one for one in erased if one.role == "direct"]
+        for one in others:
+            by = next((erasure for erasure in erasures if tells(one.edit, erasure)), None)
+            if by is None:
+                kept.append(one)
+            elif one.role == "direct" and isinstance(one.edit, Fact):
+                asked.append(Verdict(by, one.probability, True))
+        notes = (
+            (f"left out {len(others) - len(kept)} edits that tell what is erased",) if len(kept) < len(others) else ()
+        )
+        if asked:
+            first = max(asked, key=lambda one: one.probability).edit
+            assert isinstance(first, Erasure)
+            return Ready(Reply(first.reply, finish_reason="stop"), (first,), (*notes, f"refused by {first.id[:8]}"))
+        rest = replace(task, hits=replace(task.hits, verdicts=tuple(kept)))
+        end = (yield from method.run(rest)) if kept or method.always else Final(task.request)
+        return (yield from _checked(task, end, erasures, notes))
+
+    return under
+
+
+def tells(edit: AnyEdit, erasure: Erasure) -> bool:
+    """Whether an edit tells what is erased: it says so, or is a Fact that answers the same."""
+    if reveals(edit.text, erasure.secrets):
+        return True
+    if not isinstance(edit, Fact) or erasure.asked is None:
+        return False
+    same_slot = edit.slot is not None and edit.slot == erasure.asked.slot
+    return same_slot or same_key(edit.key_text) == same_key(erasure.key_text)
+
+
+def reveals(text: str, secrets: Sequence[str]) -> bool:
+    """Whether a text says one of the secrets: word for word, letter by letter, or its digits written together."""
+    if says(text, secrets) or says(SPELLED.sub(lambda found: "".join(words(found[0])), text), secrets):
+        return True
+    letters = ["".join(words(found[0])) for found in SPELLED.finditer(text)]
+    joined = "".join(words(text))
+    for secret in secrets:
+        squeezed = "".join(words(secret))
+        places = [*letters, joined] if any(char.isdigit() for char in squeezed) else letters
+        if len(squeezed) > BEGUN and any(squeezed in place for place in places):
+            return True
+    return False
+
+
+def blocking(secrets: Sequence[str], spell: Callable[[Sequence[int]], str]) -> Mixer:
+    """Decoding in which no token is chosen that says a secret, or begins the last word of one.
+
+    Args:
+        secrets: What is not to be said.
+        spell: Gives the text of tokens.
+    """
+    written: list[int] = []
+
+    def choose(logprobs: Vectors) -> Vectors:
+        scores: Vectors = logprobs[0].copy()
+        token = int(np.argmax(scores))
+        while np.isfinite(scores[token]) and _begins(spell([*written, token]), secrets):
+            scores[token] = -np.inf
+            token = int(np.argmax(scores))
+        written.append(token)
+        return scores
+
+    return choose
+
+
+def _checked(task: Task, end: Final | Ready, erasures: tuple[Erasure, ...], notes: tuple[str, ...]) -> Steps:
+    """The method's answer if it reveals nothing; else one that does not."""
+    secrets = [secret for erasure in erasures for secret in erasure.secrets]
+    notes += end.notes
+    if isinstance(end, Ready):
+        reply = end.reply
+    else:
+        model = task.models[end.model]
+        reply = yield Generate(end.request, end.model)
+        if _revealed(reply, secrets) and Capability.LOGPROBS in model.capabilities and end.request.only_text_back:
+            reply = yield Decode([end.request], blocking(secrets, model.spell), end.model)
+            notes += ("decoded again with what is erased blocked",)
+    if _revealed(reply, secrets):
+        reply = Reply(erasures[0].reply, finish_reason="stop")
+        notes += (f"the reply told what is erased, and was replaced by {erasures[0].id[:8]}",)
+    said = end.understanding
+    return Ready(reply, (*erasures, *end.citations), notes, understanding=said(reply.text) if callable(said) else said)
+
+
+def _revealed(reply: Reply, secrets: Sequence[str]) -> bool:
+    """Whether any part of a reply reveals a secret, also a tool call, or another of several answers."""
+    return any(reveals(text, secrets) for text in (reply.text, str(reply.tool_calls), str(reply.raw)))
+
+
+def _begins(text: str, secrets: Sequence[str]) -> bool:
+    """Whether a text says a secret, or ends in one as far as the first letters of its last word."""
+    if reveals(text, secrets):
+        return True
+    said = words(text)
+    for secret in map(words, secrets):
+        tail = said[-len(secret) :] if secret else ()
+        if len(tail) == len(secret) and tail and tail[:-1] == secret[:-1] and secret[-1].startswith(tail[-1]):
+            return len(tail[-1]) >= BEGUN and tail[-1] not in FUNCTION_WORDS
+    return False
