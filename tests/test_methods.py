@@ -38,13 +38,27 @@ class SmallLLM(FakeLLM):
 
 
 class EchoingLLM(FakeLLM):
-    """A fake that can also decode: it answers with the first of the contexts."""
+    """A fake that can also decode, which answers with the first of the contexts, and writes what MeLLo's loop wants."""
 
     capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        return [
+            reply if (said := _self_asked(reply.text)) is None else Reply(said) for reply in super().generate(requests)
+        ]
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
         mixer(np.log(np.full((len(requests), 2), 0.5, dtype=np.float32)))
         return self.generate(requests[:1])[0]
+
+
+def _self_asked(echo: str) -> str | None:
+    """The next lines of MeLLo's loop, where the prompt is one of its."""
+    *_, last = echo.rpartition("\nQuestion: ")
+    if "Subquestion:" not in echo:
+        return None
+    question, _, fact = last.partition("Retrieved fact: ")
+    return f"so the intermediate answer is: {fact}" if fact else f"Subquestion: {question.splitlines()[0]}"
 
 
 def editable(llm: LLM | Callable[..., Any] | None = None, **options: Any) -> EditableLLM:

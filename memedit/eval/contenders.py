@@ -16,6 +16,7 @@ from memedit.gate import Hits, Verdict
 from memedit.gate.feedback import FeedbackGate
 from memedit.llms import LLM
 from memedit.memory import EditMemory
+from memedit.methods.mello import mello
 from memedit.methods.memprompt import memprompt
 from memedit.plugins import plugins
 
@@ -128,12 +129,20 @@ class MemPromptAsPublished(EditableLLM):
         super().__init__(*args, **{"method": memprompt(), "gate": FeedbackGate(), **options})
 
 
+class MelloAsPublished(DenseTop1):
+    """`mello` with the publication's own retrieval in place of the gate: the nearest edit, always."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "method": mello()})
+
+
 BASELINES: dict[str, type[EditableLLM]] = {
     UNEDITED: Unedited,
     ORACLE: Oracle,
     "bm25": Bm25,
     "dense_top1": DenseTop1,
     "growing_prompt": GrowingPrompt,
+    "mello_dense_top1": MelloAsPublished,
     "memprompt_edit_distance": MemPromptAsPublished,
 }
 
