@@ -3,6 +3,8 @@
 `python bench/multihop.py run FOLDER --cases 200` makes the runs (a killed one goes on where it stopped), with the
 published files below MEMEDIT_DATA; `python bench/multihop.py show FOLDER` prints the table.
 
+`python bench/multihop.py compare --cases 30 --methods multihop,mello_dense_top1` asks the multi-hop questions alone, in
+lockstep, all edits of MQuAKE-2002 in memory: accuracy and cost of methods that make many calls.
 `python bench/multihop.py single` counts the model calls that questions of one hop would pay for; no model is asked.
 
 own      the model's own knowledge for what no edit answers
@@ -15,8 +17,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +29,11 @@ from memedit import EditableLLM, EditMemory
 from memedit.edits import Fact
 from memedit.embedders import default_embedder
 from memedit.eval import Kind, Score, find_benchmark, load_run, read, score_run
+from memedit.eval.contenders import contender
 from memedit.eval.stats import Share
+from memedit.llms import as_llm
 from memedit.testing import FakeLLM
+from memedit.text import says
 
 CF, HARD, IDS = "mquake_cf_3k.jsonl", "mquake_hard.jsonl", "mquake_2002_case_ids.json"
 SINGLE = {
@@ -43,7 +50,7 @@ SHOWN = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "show", "single"))
+    parser.add_argument("what", choices=("run", "show", "compare", "single"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("bench/out/multihop"))
     parser.add_argument("--cases", default="200")
     parser.add_argument("--methods", default="multihop", help="with commas")
@@ -54,6 +61,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "run":
         run(options)
+    elif options.what == "compare":
+        compare(options)
     elif options.what == "single":
         single()
     else:
@@ -78,6 +87,38 @@ def run(options: argparse.Namespace) -> None:
         subprocess.run([sys.executable, "-m", "memedit", "eval", "mquake", *given], check=True)
 
 
+def compare(options: argparse.Namespace) -> None:
+    """M-Acc, questions right, and what they cost, by method."""
+    data = Path(os.environ["MEMEDIT_DATA"]) / "mquake"
+    chosen = set(json.loads((data / IDS).read_text(encoding="utf-8")))
+    cases = [case for case in read(find_benchmark("mquake"), [data / CF]).cases if int(case.id.split(":")[1]) in chosen]
+    memory = EditMemory(embedder=default_embedder())
+    list(memory.add_many(edit for case in cases for edit in case.edits))
+    random.Random(0).shuffle(cases)
+    asked = [[one for one in case.probes if one.kind is Kind.MULTI_HOP] for case in cases[: int(options.cases)]]
+    llm = as_llm(options.llm, dtype="bfloat16")
+    print("| method | M-Acc | questions right | tokens a question, in / out | calls | s a question |")
+    print("|---|---|---|---|---:|---:|", flush=True)
+    for name in options.methods.split(","):
+        editable, began = contender(name)(llm, memory), time.perf_counter()
+        answers = editable.batch([probe.prompt for probes in asked for probe in probes], max_tokens=32)
+        seconds, each = (time.perf_counter() - began) / len(answers), iter(answers)
+        right = [[says(next(each).text, probe.answers) for probe in probes] for probes in asked]
+        calls = [call for answer in answers for call in answer.trace.calls]
+        tokens = [sum(call.usage.get(way, 0) for call in calls) / len(answers) for way in ("input", "output")]
+        shares = Share(sum(map(any, right)), len(right)), Share(sum(map(sum, right)), len(answers))
+        print(
+            f"| `{name}` | {' | '.join(map(share, shares))} | {tokens[0]:.0f} / {tokens[1]:.0f} "
+            f"| {len(calls) / len(answers):.2f} | {seconds:.2f} |",
+            flush=True,
+        )
+
+
+def share(of: Share) -> str:
+    low, high = of.interval
+    return f"{100 * of.value:.1f} % ({100 * low:.1f}–{100 * high:.1f}; {of.good}/{of.of})"
+
+
 def single() -> None:
     """Questions of one hop, with all edits of their file in memory: how many would be asked more than themselves."""
     data = Path(os.environ["MEMEDIT_DATA"])
@@ -88,9 +129,7 @@ def single() -> None:
         probes = [probe.prompt for case in cases for probe in case.probes if probe.kind in ONE_HOP]
         calls = [len(answer.trace.calls) for answer in llm.batch(probes)]
         more = Share(sum(count > 1 for count in calls), len(calls))
-        low, high = more.interval
-        shares = f"{100 * more.value:.1f} % ({100 * low:.1f}–{100 * high:.1f}; {more.good} of {more.of})"
-        print(f"{name}: {shares} pay for hops")
+        print(f"{name}: {share(more)} pay for hops")
 
 
 class Unknowing(FakeLLM):

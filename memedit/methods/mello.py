@@ -1,9 +1,10 @@
 """MeLLo (Zhong et al. 2023, arXiv:2305.14795): the model writes sub-questions, each of which is held against an edit.
 
 The published loop: a sub-question and a tentative answer, the nearest edit, whether it contradicts the answer, and so
-on up to a final answer. Quirks of the publication: its loop allows four rounds, one too few for four hops (reproductions
-get half its score with them); its retrieval always returns an edit, so that false hits grow with the memory. Here the
-gate decides what is retrieved; the baseline `mello_dense_top1` of `memedit eval` retrieves as published.
+on up to a final answer. Quirks of the publication: its loop allows four rounds, one too few for four hops
+(reproductions get half its score with them); its retrieval always returns an edit, so that false hits grow with the
+memory. Here the gate decides what is retrieved; the baseline `mello_dense_top1` of `memedit eval` retrieves as
+published.
 """
 
 from __future__ import annotations
