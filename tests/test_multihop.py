@@ -141,7 +141,8 @@ class Doubting(NamedGate):
     """Lets through what the query names, as lying on the way where it asks for several; finds nothing impossible."""
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
-        role: Role = "bridge" if recalled.query.count(" of ") > 1 else "direct"
+        several = recalled.query.count(" of ") > 1 or " where " in recalled.query
+        role: Role = "bridge" if several else "direct"
         return [replace(one, probability=max(one.probability, 0.1), role=role) for one in super().decide(recalled)]
 
 

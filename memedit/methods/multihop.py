@@ -62,15 +62,16 @@ def multihop(
 def led(task: Task, limits: Limits) -> Leading:
     """Where edits lead over several hops, and what is to be said of it.
 
-    None where the request is none of several hops, where no edit lies on the way, or where the way ends too soon and
-    an edit answers without it.
+    None where the request is none of several hops, where no edit lies on the way, or where an edit answers the request
+    as a whole: then only edits, and at least two, are believed more than that one.
     """
     query, hits = task.hits.query, task.hits
     if not (query and hits.verdicts and task.request.only_text_back):
         return None, ()
     plan = _read(query, hits)
     made = (yield from _walked(plan, task, limits)) if plan else None
-    if PLANNER in task.models and (plan is None or len(plan[1]) > 1) and not (made and made.arrived):
+    several = bool(hits.bridges) or (plan is not None and len(plan[1]) > 1)
+    if PLANNER in task.models and several and not hits.direct and not (made and made.arrived):
         sent = ask_plan(task.request, query, hits, task.models[PLANNER].kind)
         thought = plan_in((yield Generate(sent, PLANNER)).text, query)
         if thought and thought != plan:
@@ -80,11 +81,13 @@ def led(task: Task, limits: Limits) -> Leading:
         return None, ()
     if refused := made.refused:
         return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (f"refused by {refused.id[:8]}",)
-    if made.arrived:
+    if made.arrived and (len(made.edits) > 1 or not hits.direct):
         return _answer(task, made), ()
+    if hits.direct or not several:
+        return None, ()
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
-    if not made.edits or hits.direct:
-        return None, (note,) if plan and len(plan[1]) > 1 else ()
+    if not made.edits:
+        return None, (note,)
     return Final(context(task.request, made.edits), made.edits, hops=tuple(made.hops)), (note,)
 
 
@@ -103,7 +106,8 @@ def _read(query: str, hits: Hits) -> Plan | None:
 
 def _walked(plan: Plan, task: Task, limits: Limits) -> Walking:
     name, hops = plan
-    model = (KNOWLEDGE if KNOWLEDGE in task.models else "base") if len(hops) > 1 else None
+    alone = task.hits.direct or len(hops) == 1
+    model = None if alone else KNOWLEDGE if KNOWLEDGE in task.models else "base"
     return (yield from walk(name, hops, task, model=model, limits=limits))
 
 
