@@ -24,7 +24,18 @@ VERBS = frozenset(
 PARTICIPLES = frozenset("born written made held led spoken sung built won known run".split())
 SAID_BESIDE = "currently|now|presently|today|originally|officially|called|tell me|please".split("|")
 KINDS_OF_PLACE = frozenset("city town place location municipality".split())
-PLACES = frozenset("capital headquarters headquarter birthplace place city town location seat base hq".split())
+OF_A_KIND = (
+    (
+        KINDS_OF_PLACE,
+        frozenset("capital headquarters headquarter birthplace place city town location seat base".split()),
+    ),
+    (frozenset({"country", "nation"}), frozenset("country nation origin home homeland".split())),
+)
+"""Kinds of things, and the words of a hop that finds one of the kind."""
+WHAT_KIND = re.compile(
+    r"(?:(?:in |at |on )?(?:which|what) (\w+)|where) (?:is|was|are|were) (?:the )?\{\}"
+    r"(?: (?:located|situated|found|based))?(?: in| at)?\W*"
+)
 IS_THERE = BE | {"located", "situated", "found"}
 NAMES_OF_A_THING = frozenset("name names full title identity person individual one".split())
 SAME = re.compile(

@@ -57,18 +57,9 @@ def read_hops(question: str, name: str) -> tuple[str, ...]:
         return tuple(hops)
     if not question.rstrip().endswith("?"):  # a cloze is of several hops only as “The capital of the country of {} is”
         return (question.replace(name, SLOT, 1),)
+    if hops and _asks_the_same(_text(words), hops[-1]):
+        return tuple(hops)
     return (*hops, _text(words))
-
-
-def is_optional(hop: str, before: str) -> bool:
-    """Whether a last hop may only say of what kind the thing before it is.
-
-    “Which country is {}?” behind an origin, “In which city is {} located?” behind a capital.
-    """
-    asked = re.match(r"(?:(in|at|on)? ?(?:which|what) (\w+)|(where)) (?:is|was|are|were) (?:the )?\{\}", hop.casefold())
-    if not asked or not (asked[1] or asked[3]):
-        return bool(asked) and hop.casefold().rstrip(" ?.").endswith(SLOT)
-    return (asked[2] or "place") in g.KINDS_OF_PLACE and bool(set(re.findall(r"\w+", before.casefold())) & g.PLACES)
 
 
 def asked_kind(question: str) -> str | None:
@@ -232,6 +223,18 @@ def _asks_nothing(words: Words, before: str) -> bool:
     said = re.fullmatch(rf"(?:(?:who|whom|what|which)\b ?(.*?) ?\b{g.SAME.pattern} ?(?:the )?)?\{{\}}{IS}", left)
     kind = (said[1] or "").split()[-1:] if said else []
     return said is not None and (not kind or kind[0] in before.casefold() or kind[0] not in _kinds())
+
+
+def _asks_the_same(last: str, before: str) -> bool:
+    """Whether a last hop only says of what kind the thing before it is.
+
+    “Which country is {}?” behind an origin, “In which city is {} located?” and “Where is {}?” behind a capital.
+    """
+    asked = g.WHAT_KIND.fullmatch(last.casefold())
+    if not asked:
+        return False
+    kind = asked[1] or "place"
+    return any(kind in kinds and set(re.findall(r"\w+", before.casefold())) & words for kinds, words in g.OF_A_KIND)
 
 
 @cache

@@ -17,7 +17,7 @@ from memedit.gate.port import Hits, Verdict
 from memedit.methods.base import Effect, Generate, Recall, Task
 from memedit.methods.secrets import reveals
 from memedit.multihop.asking import answer_in, ask
-from memedit.multihop.reading import SLOT, asked_kind, is_optional
+from memedit.multihop.reading import SLOT, asked_kind
 from memedit.text import words
 from memedit.trace import Hop
 
@@ -136,9 +136,7 @@ def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limit
     """
     made, began = Walk(Thing((name,))), time.perf_counter()
     for place, hop in enumerate(hops):
-        optional = place == len(hops) - 1 and place > 0 and is_optional(hop, hops[place - 1])
-        found = yield from _in_memory(hop, made, deepest=0 if optional else DEEPEST)
-        if found or optional:
+        if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
         if model is None or not (made.edits or (yield from _promising(hops[place + 1 :]))):
             made.ended = "no edit answers"
@@ -148,8 +146,8 @@ def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limit
             yield from _of_model(hop.replace(SLOT, made.thing.names[0]), made, task, model)
         if made.ended:
             return made
-    wanted = asked_kind(hops[-1]) if made.hops else None
-    if wanted and not is_of_kind(made.hops[-1].edit, wanted):
+    wanted = asked_kind(task.hits.query)
+    if wanted and made.hops and not is_of_kind(made.hops[-1].edit, wanted):
         yield from _in_memory(f"the {wanted} of {SLOT}", made, deepest=0)
     return made
 
