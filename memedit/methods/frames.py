@@ -17,6 +17,8 @@ from memedit.messages import Message, Request
 from memedit.text import as_data, words
 
 SHORT = 600  # characters; a longer request holds more than a question
+LETTERED = re.compile(r"(?s)(?:^|\s)\(?A[.):] .{1,300}?\s\(?B[.):] ")
+"""Answers to choose from by their letters."""
 OPEN, CLOSE = "<reference_notes>", "</reference_notes>"
 TAG = re.compile(r"</?(\w+)>")
 NOTES = (
@@ -59,6 +61,11 @@ EXAMPLES: tuple[Example, ...] = (
 reference is unrelated, and the answer is the true one."""
 
 
+def is_short(request: Request) -> bool:
+    """Whether it is a question or a cloze after which some words are wanted: no long text, no choice among letters."""
+    return request.only_text_back and len(request.text) <= SHORT and not LETTERED.search(request.text)
+
+
 def completion(
     request: Request, edits: Sequence[AnyEdit], query: str, *, examples: Sequence[Example] = EXAMPLES
 ) -> Request:
@@ -93,8 +100,7 @@ def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind)
 
     Without edits it is what the model would be asked in the same frame, or the request itself.
     """
-    short = request.only_text_back and len(request.text) <= SHORT
-    if kind != "chat" and short and all(edit.kind == "fact" for edit in edits):
+    if kind != "chat" and is_short(request) and all(edit.kind == "fact" for edit in edits):
         examples = () if kind == "counterfactual" else EXAMPLES
         return completion(request, edits, query or request.text, examples=examples)
     return context(request, edits) if edits else request

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from memedit.edits import AnyEdit, Demonstration, Fact
 from memedit.messages import Request
 from memedit.methods.base import Final, Run, Steps, Support, Task, method
-from memedit.methods.frames import CLOSE, NOTES, OPEN, SHORT, completion, with_notes
+from memedit.methods.frames import CLOSE, NOTES, OPEN, completion, is_short, with_notes
 from memedit.text import as_data, says
 
 Frame = Literal["published", "reference"]
@@ -54,8 +54,7 @@ def ike(*, k: int = 16, budget: int = 1_024, frame: Frame = "published", max_edi
         near = [one for one in near if not any(contradicts(one, edit) for edit in edits)]
         shots, spent = fitting(near, k, budget, base.count_tokens)
         notes = (f"{len(shots)} demonstrations shown, {spent} tokens",)
-        short = request.only_text_back and len(request.text) <= SHORT
-        if base.kind != "chat" and short and all(edit.kind == "fact" for edit in edits):
+        if base.kind != "chat" and is_short(request) and all(edit.kind == "fact" for edit in edits):
             put = _completion if frame == "published" else _referenced
             return Final(put(request, shots, edits, query), edits, notes=notes)
         return Final(_notes(request, shots, edits), edits, notes=notes)

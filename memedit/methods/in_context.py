@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from memedit.messages import Reply
 from memedit.methods.base import Final, Ready, Run, Steps, Task, method
-from memedit.methods.frames import SHORT, completion, context
+from memedit.methods.frames import completion, context, is_short
 from memedit.methods.objects import object_answer
 
 SAID = "the object of the edit answers by itself"
@@ -29,9 +29,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
 
     def run(task: Task) -> Steps:
         request = task.request
-        short = request.only_text_back and len(request.text) <= SHORT
         answers = tuple(verdict.edit for verdict in task.hits.direct[:1])
-        if task.models["base"].kind != "chat" and short and answers and answers[0].kind == "fact":
+        if task.models["base"].kind != "chat" and is_short(request) and answers and answers[0].kind == "fact":
             call = Final(completion(request, answers, task.hits.query), answers)
             said = object_answer(request, task.hits) if objects else None
             return call if said is None else Ready(Reply(said, finish_reason="stop"), answers, (SAID,), instead_of=call)

@@ -11,7 +11,7 @@ import re
 from memedit.edits import Fact
 from memedit.gate.port import Hits
 from memedit.messages import Request
-from memedit.methods.frames import SHORT
+from memedit.methods.frames import is_short
 
 AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
@@ -40,4 +40,4 @@ def object_answer(request: Request, hits: Hits) -> str | None:
 def is_plain(request: Request) -> bool:
     """Whether it is a short text, after which a short text is wanted: no system message, no options, no list."""
     told = any(message.role in ("system", "developer") for message in request.messages)
-    return request.only_text_back and not told and len(request.text) <= SHORT
+    return is_short(request) and not told
