@@ -23,6 +23,8 @@ WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W_{UNSPACED}]|[{MARKS}])+")
 POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")  # 🏴 of England, Wales, …
 NUMBER_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # Cf, yet seen
+LETTERED = re.compile(r"(?s)(?:^|\s)(?:\(?A[.):]\s.{1,300}?\s\(?B[.):]\s|\(1\)\s.{1,300}?\s\(2\)\s)")
+"""Where answers begin from which one is to be chosen by its letter."""
 UNSEEN = re.compile(f"[{JOINERS}{DIRECTION_MARKS}\ufe00-\ufe0f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROL = re.compile(

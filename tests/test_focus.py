@@ -159,3 +159,9 @@ def test_ordinary_input_takes_well_under_a_millisecond() -> None:
     for _ in range(100):
         focus(turns)
     assert time.perf_counter() - begun < 0.2
+
+
+def test_what_is_offered_asks_nothing() -> None:
+    asked = "Who runs Acme?\nA. Bo Li\nB. Is it Ann?\nC. None of them"
+    assert focus((("user", asked),)).query == "Who runs Acme?"
+    assert focus((("user", "A. one B. two"),)).query

@@ -165,7 +165,7 @@ def test_small_models_get_the_completion_and_long_requests_the_notes() -> None:
         ("Is Bo the CEO of Acme?", None),
         ("Why is she the CEO of Acme?", None),
         ("Write a poem about the CEO of Acme.", None),
-        ("Who is the CEO of Acme? A. Bo Li. B. Carol Diaz. C. Ann Lee", None),
+        ("Who is the CEO of Acme?\nA. Bo Li\nB. Carol Diaz\nC. Ann Lee", None),
         ("The CEO of Acme is old.", None),
         ([{"role": "system", "content": "Answer in French."}, {"role": "user", "content": IN_SCOPE}], None),
         ("Some long text. " * 60 + IN_SCOPE, None),

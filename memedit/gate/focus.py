@@ -40,6 +40,7 @@ from memedit.gate.focus_words import (
     UNNAMED,
     VERB,
 )
+from memedit.text import LETTERED
 
 HEAD, TAIL = 4_000, 8_000  # a long prompt asks at its start or at its end; its middle is not read
 LONGEST = 1_000  # what goes on for longer is no sentence, but may end in one
@@ -103,6 +104,8 @@ def _ask(text: str) -> tuple[list[str], str, bool]:
     """The sentences in front of the one that asks, that one, and whether the message brings its own material."""
     plain = "\n\n".join(text.split("```")[::2])  # code asks nothing
     plain = plain if plain.strip() else text
+    if (choices := LETTERED.search(plain)) and plain[: choices.start()].strip():
+        plain = plain[: choices.start()]  # what is offered asks nothing
     alone = len(plain) < len(text)
     if len(plain) > HEAD + TAIL:
         plain, alone = f"{plain[:HEAD]}\n\n{plain[-TAIL:]}", True

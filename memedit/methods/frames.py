@@ -14,11 +14,9 @@ from dataclasses import replace
 from memedit.edits import AnyEdit
 from memedit.llms import Kind
 from memedit.messages import Message, Request
-from memedit.text import as_data, words
+from memedit.text import LETTERED, as_data, words
 
 SHORT = 600  # characters; a longer request holds more than a question
-LETTERED = re.compile(r"(?s)(?:^|\s)\(?A[.):] .{1,300}?\s\(?B[.):] ")
-"""Answers to choose from by their letters."""
 OPEN, CLOSE = "<reference_notes>", "</reference_notes>"
 TAG = re.compile(r"</?(\w+)>")
 NOTES = (
