@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from memedit.classify import classify
+from memedit.documents import Proposal, propose
 from memedit.drive import Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
 from memedit.errors import RequestRejected
@@ -237,6 +238,10 @@ class EditableLLM:
     def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
         """Put an edit in force: a statement, or an edit of any kind. See `EditMemory.add`."""
         return self.memory.add(edit, namespace=namespace or self.namespace, **how)
+
+    def propose(self, text: str, *, source: str | None = None) -> Proposal:
+        """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`."""
+        return propose(text, self.llm, source=source)
 
     def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
         """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).

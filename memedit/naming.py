@@ -9,7 +9,7 @@ from memedit.text import FUNCTION_WORDS, words
 
 COPULA = re.compile(r"\b(?:is|are|was|were|has|have|had|will)\b")
 CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
-NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+)?{CAPITAL}[\w.&'’-]*)*")
+NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+|&\s+)?{CAPITAL}[\w.&'’-]*)*")
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
 
@@ -31,6 +31,18 @@ def guess_subjects(statement: str) -> tuple[str, ...]:
     # A single capital at the beginning may be the sentence's own: "La langue officielle du Bélador …"
     sure = [found for found in names if found.start() or " " in found[0]] or names
     return tuple(dict.fromkeys(filter(None, (_holder(found[0], is_role=False) for found in sure))))
+
+
+def names_in(text: str) -> list[str]:
+    """The capitalised names of a text, in order, without the “In” or “The” that a sentence begins with, or years."""
+    found = []
+    for name in NAME.finditer(text):
+        parts = name[0].split()
+        while parts and (parts[0].casefold() in FUNCTION_WORDS or parts[0].isdigit()):
+            parts = parts[1:]
+        if parts:
+            found.append(re.sub(r"['’]s?$", "", " ".join(parts)).rstrip(".,"))
+    return found
 
 
 def without_subject(text: str, subjects: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli._common import Command, Session, cited, day, find_edits, read_text, revision_or_time
+from memedit.cli._documents import accepted, as_values, proposed
 from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
 
 if TYPE_CHECKING:
@@ -53,8 +54,14 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @REASON
 @ON_CONFLICT
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Add the edits of a .jsonl or .yaml file.")
+@click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
+              help="Find the facts of a text with --model, and add those you accept; `-` is stdin.")  # fmt: skip
+@click.option("--yes", "-y", is_flag=True, help="With --from-document: add all.")
 @click.pass_obj
-def add(session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, **given: Any) -> None:
+def add(
+    session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, document: Path | None, yes: bool,
+    **given: Any,
+) -> None:  # fmt: skip
     """Put an edit in force, or all edits of a file (`-` reads JSON lines or YAML from stdin).
 
     It takes effect at once, and `memedit undo` takes it back. A fact replaces an older one with the same subject and
@@ -67,11 +74,16 @@ def add(session: Session, /, statement: str | None, file: Path | None, on_confli
         memedit add --topic Acme --conduct "be positive"
         memedit add --kind erasure --subject Acme --relation CEO --object "Carol Diaz"
         memedit add --file edits.yaml
+        memedit add --from-document news.txt --model gguf:FILE
     """
     who = {name: given.pop(name) for name in ("author", "source", "reason")}
     fields = {name: value for name, value in given.items() if value not in (None, ())}
     how = {"namespace": session.namespace, "on_conflict": on_conflict, **who}
-    if file is None and statement != "-":
+    if document is not None:
+        if statement is not None or file is not None or fields:
+            raise click.UsageError("The facts of a document are whole: give --from-document alone.")
+        _add_from(session, document, how, yes=yes)
+    elif file is None and statement != "-":
         _add_one(session, statement, fields, how)
     elif fields or (file is not None and statement is not None):
         raise click.UsageError("The edits of a file are whole: put the other options into the file.")
@@ -256,6 +268,19 @@ def _add_one(session: Session, statement: str | None, fields: dict[str, Any], ho
             show_json(receipt_values(receipt))
         else:
             _show_receipt(memory, receipt, session.namespace)
+
+
+def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: bool) -> None:
+    found = proposed(session, document)
+    if session.as_json and not yes:
+        show_json(as_values(found))
+        return
+    how.pop("source", None)  # each fact has its own
+    chosen = list(found.facts) if session.as_json else accepted(found, everything=yes)
+    if chosen or session.as_json:
+        _add_many(session, chosen, how)
+    else:
+        say("nothing was added", err=True)
 
 
 def _add_many(session: Session, edits: Sequence[AnyEdit], how: dict[str, Any]) -> None:

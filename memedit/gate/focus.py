@@ -113,11 +113,11 @@ def _ask(text: str) -> tuple[list[str], str, bool]:
         plain, open_end = plain[: open_end.start()].rstrip(), None
     labelled = [*QUESTION.finditer(plain)]
     if labelled and not ASKED.search(plain[labelled[-1].end() :].rstrip()):  # else a FAQ, and a question about it
-        *lead, ask = [said for said in _sentences(labelled[-1][1]) if not said.endswith(":")] or [""]
+        *lead, ask = [said for said in sentences(labelled[-1][1]) if not said.endswith(":")] or [""]
         return lead, ask, False
     if open_end:  # the last example of a few-shot prompt
         return [], " ".join([line.strip() for line in plain.splitlines() if line.strip()][-2:]), True
-    blocks = [found for part in re.split(r"\n\s{0,99}\n|\n-{3,}", plain) if (found := _sentences(part))]
+    blocks = [found for part in re.split(r"\n\s{0,99}\n|\n-{3,}", plain) if (found := sentences(part))]
     if len(blocks) > 1 and ON_TEXT.match(blocks[0][0]):
         return [], blocks[0][0], True
     said = [sentence for block in blocks for sentence in block]
@@ -142,7 +142,7 @@ def _asks(sentence: str, last: bool) -> bool:
     return bool(cloze or ASKED.search(sentence) or ASKING.match(sentence))
 
 
-def _sentences(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
     cuts, start = [], 0
     for stop in STOP.finditer(text):
         before = text[max(start, stop.start() - 40) : stop.start()].split()
@@ -221,7 +221,7 @@ def _antecedents(pointer: re.Match[str], question: str, answer: str) -> tuple[li
     """The names a pointer may stand for, and the sentence of the answer they are from, if they are from there."""
     kind = pointer.lastgroup or ""
     old, new, said = dict.fromkeys(_named(question)), dict.fromkeys(_named("")), ""
-    for said in _sentences(answer[:HEAD])[:3]:
+    for said in sentences(answer[:HEAD])[:3]:
         for name in _named(said):
             (old if name.lower() in question.lower() else new)[name] = None
         if new:
