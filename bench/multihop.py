@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     told = [json.dumps(fact.to_dict(), ensure_ascii=False) for fact in unedited(rows)]
     known.write_text("\n".join(told) + "\n", encoding="utf-8")
     for part in options.parts.split(","):
-        fill = ["--fill", str(known)] if part == "given" else []
+        fill = ["--fill", str(known)] if part == "given" and told else []
         how = ["--limit", options.cases, "--method", options.methods, "--no-likelihood", "--llm", options.llm]
         memory = ["--edits-in-memory", options.in_memory, "--llm-option", "dtype=bfloat16"]
         given = ["--data", *files, *fill, *how, *memory, "--out", str(options.folder / part), "--resume"]

@@ -170,7 +170,7 @@ def test_edits_alone_answer() -> None:
 
 
 def test_the_model_gives_what_no_edit_does() -> None:
-    base = Small(lambda prompt: " Oslo\n" if prompt.endswith("the headquarters of Globex:") else "?")
+    base = Small(lambda prompt: " Oslo\n" if prompt.endswith("What is the headquarters of Globex?\nAnswer:") else "?")
     llm = editable(base)
     llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
     answer = llm.invoke("What is the currency of the headquarters of Globex?")

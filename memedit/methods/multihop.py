@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from memedit.edits import Fact
-from memedit.gate.port import Hits
+from memedit.gate.port import Hits, Verdict
 from memedit.messages import Reply
 from memedit.methods.base import Effect, Final, Generate, Ready, Run, Steps, Task, method
 from memedit.methods.frames import context
@@ -63,7 +63,7 @@ def led(task: Task, limits: Limits) -> Leading:
     """Where edits lead over several hops, and what is to be said of it.
 
     None where the request is none of several hops, where no edit lies on the way, or where an edit answers the request
-    as a whole: then only edits, and at least two, are believed more than that one.
+    as a whole: then two edits are believed more than that one, or its answering but a hop no less probably.
     """
     query, hits = task.hits.query, task.hits
     if not (query and hits.verdicts and task.request.only_text_back):
@@ -81,9 +81,10 @@ def led(task: Task, limits: Limits) -> Leading:
         return None, ()
     if refused := made.refused:
         return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (f"refused by {refused.id[:8]}",)
-    if made.arrived and (len(made.edits) > 1 or not hits.direct):
+    whole = _whole(task)
+    if made.arrived and (len(made.edits) > 1 or whole is None or made.passed_by(whole)):
         return _answer(task, made), ()
-    if hits.direct or not several:
+    if whole or not several:
         return None, ()
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
     if not made.edits:
@@ -106,9 +107,13 @@ def _read(query: str, hits: Hits) -> Plan | None:
 
 def _walked(plan: Plan, task: Task, limits: Limits) -> Walking:
     name, hops = plan
-    alone = task.hits.direct or len(hops) == 1
-    model = None if alone else KNOWLEDGE if KNOWLEDGE in task.models else "base"
-    return (yield from walk(name, hops, task, model=model, limits=limits))
+    model = None if len(hops) == 1 else KNOWLEDGE if KNOWLEDGE in task.models else "base"
+    return (yield from walk(name, hops, task, model=model, limits=limits, whole=_whole(task)))
+
+
+def _whole(task: Task) -> Verdict | None:
+    """On the edit that answers the request as a whole, most probable first."""
+    return next(iter(task.hits.direct), None)
 
 
 def _answer(task: Task, made: Walk) -> Final | Ready:

@@ -8,12 +8,13 @@ from memedit.messages import Message, Request
 from memedit.text import as_data
 
 EXAMPLES = (
-    ("the longest river of Egypt", "Nile"),
+    ("What is the longest river of Egypt?", "Nile"),
     ("Which company makes the Walkman?", "Sony"),
-    ("the architect of the Sagrada Família", "Antoni Gaudí"),
-    ("the country where the marathon runner Eliud Kipchoge was born", "Kenya"),
+    ("Who is the architect of the Sagrada Família?", "Antoni Gaudí"),
     ("In which state is Miami?", "Florida"),
+    ("What is the currency of Poland?", "złoty"),
 )
+"""Of five forms this one measured best on SmolLM2-135M and Qwen2.5-0.5B."""
 ONLY_A_NAME = "Answer with the name alone, without a sentence. If you do not know it, answer: unknown."
 TOKENS = 24
 UNKNOWN = re.compile(r"(?i)\W*(?:unknown|i (?:do not|don't) know|not known|n/?a|none|i'm not|i am not|sorry)\b")
@@ -30,9 +31,9 @@ def ask(request: Request, question: str, kind: str) -> Request:
     """
     short = Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form)
     if kind != "chat":
-        shots = "\n".join(f"{said}: {answer}" for said, answer in EXAMPLES)
-        return short.raw(f"{shots}\n{as_data(question).rstrip('.:')}:", stop=["\n"])
-    return short.with_messages([Message("system", ONLY_A_NAME), Message("user", as_data(question))])
+        shots = "\n".join(f"Question: {said}\nAnswer: {answer}" for said, answer in EXAMPLES)
+        return short.raw(f"{shots}\nQuestion: {_as_question(question)}\nAnswer:", stop=["\n"])
+    return short.with_messages([Message("system", ONLY_A_NAME), Message("user", _as_question(question))])
 
 
 def answer_in(text: str) -> str | None:
@@ -41,3 +42,9 @@ def answer_in(text: str) -> str | None:
     if not line or len(line) > LONGEST or UNKNOWN.match(line):
         return None
     return line
+
+
+def _as_question(hop: str) -> str:
+    """A hop as a question: “the author of Misery” is asked for by “What is”."""
+    said = as_data(hop)
+    return said if said.endswith("?") else f"What is {said.rstrip('.:')}?"

@@ -96,6 +96,10 @@ class Walk:
         """Whether it came to its end, by an edit at least once."""
         return self.ended is None and bool(self.edits)
 
+    def passed_by(self, verdict: Verdict) -> bool:
+        """Whether an edit answered a hop, and no less probably than the verdict on it says."""
+        return any(hop.edit == verdict.edit and (hop.probability or 0) >= verdict.probability for hop in self.hops)
+
     @property
     def refused(self) -> Erasure | None:
         """An Erasure of what a hop asks for, or of what one found."""
@@ -121,7 +125,9 @@ class Walk:
 Walking = Generator[Effect, Any, Walk]
 
 
-def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limits: Limits) -> Walking:
+def walk(
+    name: str, hops: Sequence[str], task: Task, *, model: str | None, limits: Limits, whole: Verdict | None = None
+) -> Walking:
     """Walk from a thing along hops, and once more where what was found is not of the kind that was asked for.
 
     Args:
@@ -130,6 +136,8 @@ def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limit
         task: Whose request's options the questions to the model keep.
         model: Answers what no edit does; None where only edits are to.
         limits: What it may cost.
+        whole: On an edit that is said to answer the question as a whole. Unless the walk shows that it is but a hop, no
+            model is asked.
 
     Returns:
         How far it came.
@@ -138,7 +146,8 @@ def walk(name: str, hops: Sequence[str], task: Task, *, model: str | None, limit
     for place, hop in enumerate(hops):
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
-        if model is None or not (made.edits or (yield from _promising(hops[place + 1 :]))):
+        may_ask = whole is None or made.passed_by(whole)
+        if model is None or not may_ask or not (made.edits or (yield from _promising(hops[place + 1 :]))):
             made.ended = "no edit answers"
             return made
         made.ended = limits.reached(made.calls, made.tokens, time.perf_counter() - began)
