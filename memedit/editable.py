@@ -10,10 +10,11 @@ from typing import Any
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, Demonstration, EditLike, Fact
+from memedit.edits import AnyEdit, Demonstration, EditLike, Fact, as_edit
 from memedit.errors import RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Focus, Gate, Hits, as_gate, focus
+from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
@@ -21,6 +22,7 @@ from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, St
 from memedit.methods.secrets import watched
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
+from memedit.when import named_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +237,16 @@ class EditableLLM:
 
     # ---- editing --------------------------------------------------------------------------------------------------
 
-    def edit(self, edit: EditLike, *, namespace: str | None = None, **how: Any) -> Receipt:
-        """Put an edit in force: a statement, or an edit of any kind. See `EditMemory.add`."""
-        return self.memory.add(edit, namespace=namespace or self.namespace, **how)
+    def edit(self, edit: EditLike, *, namespace: str | None = None, derive: bool = False, **how: Any) -> Receipt:
+        """Put an edit in force: a statement, a Fact, Feedback, a Patch, …. See `EditMemory.add`.
+
+        derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same change.
+        """
+        where = namespace or self.namespace
+        if not derive:
+            return self.memory.add(edit, namespace=where, **how)
+        edits = with_derived(as_edit(edit), self.memory.edits(namespace=where))
+        return next(iter(list(self.memory.add_many(edits, namespace=where, **how))))
 
     def propose(self, text: str, *, source: str | None = None) -> Proposal:
         """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`."""
@@ -323,9 +332,12 @@ class EditableLLM:
         return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
 
     def _current(self, recalled: Recalled) -> Recalled:
-        """What of it holds in the world now."""
+        """What of it holds in the world at the time that the query names, or now."""
+        if not any(_is_bounded(one.edit) for one in recalled.candidates):
+            return recalled
         now = self.memory.clock()
-        return replace(recalled, candidates=tuple(one for one in recalled.candidates if _holds(one.edit, now)))
+        then = named_time(recalled.query, now) or now
+        return replace(recalled, candidates=tuple(one for one in recalled.candidates if _holds(one.edit, then)))
 
 
 class AnswerStream:
@@ -383,6 +395,10 @@ def _behind(text: str, *, plain: bool, as_given: bool) -> str:
 def _last_text(request: Request) -> str:
     """The text of the user's last message; empty where there is none."""
     return next((text for role, text in reversed(request.turns) if role == "user"), "")
+
+
+def _is_bounded(edit: Any) -> bool:
+    return isinstance(edit, Fact) and (edit.valid_from is not None or edit.valid_until is not None)
 
 
 def _holds(edit: Any, now: datetime) -> bool:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("edits:add", "Put an edit in force."),
         "list": ("edits:list_edits", "List the edits in force, now or as of a revision or time."),
         "show": ("edits:show", "Show all of one edit, with its history."),
+        "graph": ("graph:graph", "Print or draw the facts as a graph."),
         "search": ("edits:search", "Find the edits nearest to a text."),
         "retract": ("edits:retract", "Take edits out of force."),
         "undo": ("changes:undo", "Take back the last change."),

@@ -248,14 +248,25 @@ def revision_or_time(given: str | None) -> int | datetime | None:
     Raises:
         click.BadParameter: It is neither.
     """
-    if given is None or given.isdecimal():
-        return None if given is None else int(given)
+    if given is not None and given.isdecimal():
+        return int(given)
+    return point_in_time(
+        given, hint="--as-of", instead="neither a revision such as 3 nor a time such as 2026-03-01T12:00"
+    )
+
+
+def point_in_time(given: str | None, *, hint: str, instead: str = "no time such as 2026-03-01") -> datetime | None:
+    """A date or time (UTC where it names no zone).
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    if given is None:
+        return None
     try:
         when = datetime.fromisoformat(given)
     except ValueError:
-        raise click.BadParameter(
-            f"`{given}` is neither a revision such as 3 nor a time such as 2026-03-01T12:00.", param_hint="--as-of"
-        ) from None
+        raise click.BadParameter(f"`{given}` is {instead}.", param_hint=hint) from None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

@@ -57,9 +57,11 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
               help="Find the facts of a text with --model, and add those you accept; `-` is stdin.")  # fmt: skip
 @click.option("--yes", "-y", is_flag=True, help="With --from-document: add all.")
+@click.option("--derive", is_flag=True, help="Also add what follows by rules: inverse relations, uncles, …")
 @click.pass_obj
 def add(
     session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, document: Path | None, yes: bool,
+    derive: bool,
     **given: Any,
 ) -> None:  # fmt: skip
     """Put an edit in force, or all edits of a file (`-` reads JSON lines or YAML from stdin).
@@ -84,9 +86,11 @@ def add(
             raise click.UsageError("The facts of a document are whole: give --from-document alone.")
         _add_from(session, document, how, yes=yes)
     elif file is None and statement != "-":
-        _add_one(session, statement, fields, how)
+        _add_one(session, statement, fields, how, derive=derive)
     elif fields or (file is not None and statement is not None):
         raise click.UsageError("The edits of a file are whole: put the other options into the file.")
+    elif derive:
+        raise click.UsageError("--derive goes with one edit; of a file, add what follows with --derive one at a time.")
     else:
         _add_many(session, read_given(file), how)
 
@@ -252,8 +256,11 @@ def read_given(path: Path | None) -> list[AnyEdit]:
             raise FileRejected(error.what.replace(str(written), "stdin"), do=error.do) from None
 
 
-def _add_one(session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any]) -> None:
+def _add_one(
+    session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any], *, derive: bool
+) -> None:
     from memedit.edits import as_edit
+    from memedit.graph import with_derived
 
     if statement is None and not fields.keys() - {"kind", "tags", "expires_at"}:
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
@@ -263,11 +270,15 @@ def _add_one(session: Session, statement: str | None, fields: dict[str, Any], ho
     with session.memory(create=True) as memory:
         with busy("loading the embedder…"):
             _ = memory.embedder
-        receipt = memory.add(edit, **how)
-        if session.as_json:
-            show_json(receipt_values(receipt))
+        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [edit]
+        receipts = list(memory.add_many(edits, **how))
+        if derive and session.as_json:
+            show_json([receipt_values(receipt) for receipt in receipts])
+        elif session.as_json:
+            show_json(receipt_values(receipts[0]))
         else:
-            _show_receipt(memory, receipt, session.namespace)
+            for receipt in receipts:
+                _show_receipt(memory, receipt, session.namespace)
 
 
 def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: bool) -> None:
