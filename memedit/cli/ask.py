@@ -174,8 +174,13 @@ def show_explanation(explanation: Explanation, model: str) -> None:
     if not trace.lookups:
         say("Nothing is asked, so nothing was looked up.")
     say()
+    for place, hop in enumerate(trace.hops, 1):
+        say((f"hop {place}  ", "bold"), str(hop))
+    for note in trace.notes:
+        say((note, "dim"))
     if explanation.request is None:
-        say("The memory would answer alone.")
+        answered = f": {trace.hops[-1].answer}" if trace.hops else "."
+        say(f"The memory would answer alone{answered}")
         return
     how = "unchanged" if explanation.untouched else f"by method {trace.method}"
     say(("would send ", "bold"), f"to {model}, {how}:")
