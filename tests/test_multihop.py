@@ -290,3 +290,9 @@ def test_what_is_erased_is_refused_on_the_way_as_well() -> None:
     answer = llm.invoke(QUESTION)
     assert answer.text == "No comment."
     assert "krone" not in str(answer.trace.to_dict())
+
+
+def test_a_question_may_hold_what_no_edit_may() -> None:
+    llm = editable(FakeLLM())
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    assert "krone" in llm.invoke("What is the currency\u202e of the headquarters of Acme?").text

@@ -12,11 +12,10 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from memedit.edits import Fact
 from memedit.gate.port import Hits, Verdict
 from memedit.messages import Reply
 from memedit.methods.base import Effect, Final, Generate, Ready, Run, Steps, Task, method
-from memedit.methods.frames import context
+from memedit.methods.frames import context, noted
 from memedit.methods.in_context import in_context
 from memedit.methods.objects import is_plain
 from memedit.multihop.naming import name_in
@@ -119,8 +118,8 @@ def _whole(task: Task) -> Verdict | None:
 def _answer(task: Task, made: Walk) -> Final | Ready:
     """What the walk found: by itself where the request asks for nothing more, else as a note to the model."""
     answer, hops = made.thing.names[0], tuple(made.hops)
-    told = (*made.edits, Fact(f"{task.hits.query} — {answer}"))
-    call = Final(context(task.request, told), made.edits, hops=hops)
+    told = [*(edit.text for edit in made.edits), f"{task.hits.query} — {answer}"]
+    call = Final(noted(task.request, told), made.edits, hops=hops)
     if task.models["base"].kind == "chat" or not is_plain(task.request):
         return call
     return Ready(Reply(answer, finish_reason="stop"), made.edits, hops=hops, instead_of=call)
