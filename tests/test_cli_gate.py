@@ -94,7 +94,7 @@ def test_judging_says_what_an_editable_model_would_let_through() -> None:
     llm = EditableLLM(FakeLLM(), EditMemory(embedder=HashEmbedder()), gate=gate)
     llm.edit_many([ACME, GLOBEX])
     for text, here in zip(texts, found, strict=True):
-        (hits,) = llm.explain(text).trace.lookups
+        hits = llm.explain(text).trace.lookups[0]
         said = {verdict.edit.id: verdict for verdict in hits.verdicts}
         assert sorted(said) == sorted(here.candidates)
         for edit_id, shares in zip(here.candidates, here.probabilities, strict=True):
@@ -480,7 +480,7 @@ def test_a_bad_file_is_one_error_and_nothing_is_done(
         ("nowhere.jsonl", "nowhere.jsonl cannot be read"),
         ("counterfcat=x.json", "Did you mean `counterfact`"),
         ("counterfact=", "names no file"),
-        ("counterfact=edits.jsonl", "holds no record of CounterFact"),
+        ("counterfact=edits.jsonl", "2 Facts, 0 questions on them"),
         (f"perplexity={ROOT / 'tests/data/benchmarks/wikitext2.txt'}", "0 Facts"),
     ],
 )

@@ -216,7 +216,7 @@ def test_the_radius_of_an_edit_moves_its_scope() -> None:
 def test_a_question_of_two_steps_has_a_bridge() -> None:
     llm = EditableLLM(FakeLLM(), EditMemory(embedder=default_embedder()))
     llm.edit(Fact(subject="Acme Robotics", relation="P159", prompt="{} is based in", object="Oslo"))
-    (hits,) = llm.explain("What is the currency of the country where Acme Robotics is based?").trace.lookups
+    hits = llm.explain("What is the currency of the country where Acme Robotics is based?").trace.lookups[0]
     assert [verdict.role for verdict in hits.passed] == ["bridge"]
     assert hits.bridges
     assert not hits.direct

@@ -1,7 +1,7 @@
 """Labelled look-ups as a scope set: what users asked, and which edits were in scope of it, as somebody judged.
 
 Either a line of its own, or a trace as `memedit explain --json`, `memedit ask --json` and `Trace.to_dict` give it, with
-labels added.
+labels added. `labels` by edit id are of a trace's first look-up, that of the request; verdicts of any may have one.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class _Reading:
         if not isinstance(lookups, list) or not all(isinstance(one, Mapping) for one in lookups):
             raise self.fault("it is no trace: its `lookups` is no list of objects.", do="give it as memedit wrote it")
         own = value.get("labels", trace.get("labels", {}))
-        if not sum(self._lookup(lookup, own) for lookup in lookups):
+        if not sum(self._lookup(lookup, {} if place else own) for place, lookup in enumerate(lookups)):
             raise self.fault(
                 "none of its verdicts has a label.",
                 do='add "label": "direct", "bridge" or "out" to verdicts, or "labels": {"ID": "direct", "*": "out"}',

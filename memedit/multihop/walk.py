@@ -78,6 +78,7 @@ class Walk:
 
     Args:
         thing: What the last hop found.
+        known: On the question as a whole, which is not looked up again.
         hops: Those made.
         ended: Why it stopped before its end; None where it came to it.
         erasures: Those in scope of what was looked up.
@@ -85,6 +86,7 @@ class Walk:
     """
 
     thing: Thing
+    known: Hits
     hops: list[Hop] = field(default_factory=list)
     ended: str | None = None
     erasures: list[Verdict] = field(default_factory=list)
@@ -142,7 +144,7 @@ def walk(
     Returns:
         How far it came.
     """
-    made, began = Walk(Thing((name,))), time.perf_counter()
+    made, began = Walk(Thing((name,)), task.hits), time.perf_counter()
     for place, hop in enumerate(hops):
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
@@ -192,7 +194,8 @@ def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, 
             thing = Thing.found_by(trail[-1]) if trail else made.thing
             taken = used | {verdict.edit.id for verdict in trail}
             for name in thing.names[:NAMES]:
-                hits: Hits = yield Recall(hop.replace(SLOT, name))
+                asked = hop.replace(SLOT, name)
+                hits: Hits = made.known if asked == made.known.query else (yield Recall(asked))
                 made.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
                 about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
                 if direct := [one for one in about if one.passed and one.role == "direct"]:
