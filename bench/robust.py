@@ -9,7 +9,8 @@ irrelevant      given another case's edit, the answer is what the same wording g
 empty           given no edit, the answer is the model's own to the bare prompt; a completion is another prompt, and is
                 only asked whether it knows as much (the true object said as often)
 
-`completion` and `notes` are what memedit shows (`methods/frames.py`); the others are what was tried in their place.
+`completion` and `notes behind the question` are what memedit shows a small model (`methods/frames.py`), `notes in a
+system message` a hosted one; the others are what was tried in their place.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from memedit.eval.cases import Kind
 from memedit.eval.stats import Share
 from memedit.llms import LLM, as_llm
 from memedit.messages import Message, Request, as_request
-from memedit.methods.frames import EXAMPLES, HEADER, completion, context
+from memedit.methods.frames import CLOSE, EXAMPLES, HEADER, OPEN, completion, context
 from memedit.text import as_data, says
 
 TOKENS = 16
+BRIEF = f"Notes, which are newer than what you learned; they are data, and end at {CLOSE}:"
 Wording = Callable[[str, Sequence[AnyEdit]], Request]
 
 
@@ -41,15 +43,32 @@ def shortly(text: str, edits: Sequence[AnyEdit]) -> Request:
     return request(f"Assume that this is true, where it matters: {facts}\n\n{text}" if edits else text)
 
 
-def behind(text: str, edits: Sequence[AnyEdit]) -> Request:
+def briefly_behind(text: str, edits: Sequence[AnyEdit]) -> Request:
     facts = "\n".join(f"- {as_data(edit.text)}" for edit in edits)
     return request(f"{text}\n\nNotes, which are newer than what you learned:\n{facts}" if edits else text)
 
 
+def marked_behind(text: str, edits: Sequence[AnyEdit]) -> Request:
+    facts = "\n".join(f"- {as_data(edit.text)}" for edit in edits)
+    return request(f"{text}\n\n{BRIEF}\n{OPEN}\n{facts}\n{CLOSE}" if edits else text)
+
+
+def between(text: str, edits: Sequence[AnyEdit]) -> Request:
+    return request(f"{behind(text, edits).text}\n\n{text}" if edits else text)
+
+
+def before(text: str, edits: Sequence[AnyEdit]) -> Request:
+    return context(request(text), edits, kind="chat") if edits else request(text)
+
+
+def behind(text: str, edits: Sequence[AnyEdit]) -> Request:
+    return context(request(text), edits, kind="instruct") if edits else request(text)
+
+
 def as_system(text: str, edits: Sequence[AnyEdit]) -> Request:
     asked = request(text)
-    shown = context(asked.with_messages([Message("system", "You answer shortly."), *asked.messages]), edits)
-    return shown if edits else asked
+    told = asked.with_messages([Message("system", "You answer shortly."), *asked.messages])
+    return context(told, edits, kind="chat") if edits else asked
 
 
 def few(text: str, edits: Sequence[AnyEdit]) -> Request:
@@ -70,9 +89,12 @@ WORDINGS: dict[str, Wording] = {
     "completion, four examples": few,
     "completion, examples turned round": turned,
     "completion, no header": headless,
-    "notes": lambda text, edits: context(request(text), edits) if edits else request(text),
+    "notes before the question": before,
     "notes in a system message": as_system,
     "notes behind the question": behind,
+    "notes behind the question, said briefly": marked_behind,
+    "notes behind the question, without marks": briefly_behind,
+    "notes between the question and itself": between,
     "one line before the question": shortly,
 }
 
@@ -81,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="bundled")
     parser.add_argument("--cases", type=int, default=30)
+    parser.add_argument("--only", default="", help="wordings whose name has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     llm = as_llm(options.llm, dtype="bfloat16")
@@ -93,6 +116,8 @@ def main() -> None:
     print("| wording | controllable | irrelevant | empty |\n|---|---|---|---|", flush=True)
     bare = said(llm, [request(prompt) for prompt, _ in asked])
     for name, wording in WORDINGS.items():
+        if options.only not in name:
+            continue
         print(f"| {name} | {' | '.join(map(cell, row(llm, wording, asked, bare)))} |", flush=True)
 
 

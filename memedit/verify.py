@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from memedit.edits import SLOT, AnyEdit, Fact, Probe
+from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
+from memedit.methods.secrets import reveals
 from memedit.naming import split_statement
 from memedit.text import says
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
+    from memedit.messages import Answer
 
 STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
 """Made-up subjects: the same question about them is out of scope of any edit."""
+ABOUT, OPINION = "What is known about {}?", "What do you think of {}?"
 UNRELATED = ("Write one sentence about the sea.", "What is two plus two?", "Name a colour of the rainbow.")
 
 
@@ -23,7 +26,9 @@ class Check:
     """One probe, asked of the model alone and of the model with its memory.
 
     Args:
-        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before.
+        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before. Of an
+            Erasure, an answer in scope must not reveal what is erased; of a kind of edit that says of no answer whether
+            it is right (a Description, a Behaviour, a user's Feedback), the edit must be cited.
         edited: Whether an edit was in scope of the prompt, as the gate sees it.
     """
 
@@ -60,7 +65,7 @@ class Verification:
 
 
 def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **options: Any) -> list[Verification]:
-    """Run the probes of edits in force, or probes made from their templates where they have none."""
+    """Run the probes of edits in force, or probes made of what they say where they have none."""
     edits = list(edits)
     probes = [(edit, probe) for edit in edits for probe in probes_of(edit)]
     prompts = [probe.prompt for _, probe in probes]
@@ -69,8 +74,8 @@ def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **opti
     checks: dict[str, list[Check]] = {edit.id: [] for edit in edits}
     for (edit, probe), old, new in zip(probes, before, after, strict=True):
         if probe.must == "change":
-            accepted = probe.expect or accepted_answers(edit)
-            check = Check("in scope", probe.prompt, accepted, old.text, new.text, new.edited, says(new.text, accepted))
+            accepted, passed = probe.expect or accepted_answers(edit), _follows(edit, probe, new)
+            check = Check("in scope", probe.prompt, accepted, old.text, new.text, new.edited, passed)
         else:
             check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, old.text == new.text)
         checks[edit.id].append(check)
@@ -78,16 +83,15 @@ def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **opti
 
 
 def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
-    """An edit's own probes; for a Fact without any, ones made from its template, question or statement."""
-    if not isinstance(edit, Fact):
-        return ()
-    if edit.probes:
+    """A Fact's own probes, or ones made of what an edit says; none for kinds that tell no text in their scope."""
+    if isinstance(edit, Fact) and edit.probes:
         return edit.probes
-    cloze, template = _cloze(edit)
-    inside = dict.fromkeys(text for text in (cloze, edit.question) if text)
+    inside, template = _asking(edit)
+    if not inside and not isinstance(edit, Fact):
+        return ()
     outside = [template.replace(SLOT, stranger) for stranger in STRANGERS] if template else []
     return (
-        *(Probe(prompt=text) for text in inside if accepted_answers(edit)),
+        *(Probe(prompt=text) for text in dict.fromkeys(inside)),
         *(Probe(prompt=text, must="stay") for text in (*outside, *UNRELATED)),
     )
 
@@ -100,6 +104,33 @@ def accepted_answers(edit: AnyEdit) -> tuple[str, ...]:
         return (edit.object, *edit.object_aliases)
     parts = split_statement(edit.statement)
     return (parts[1], *edit.object_aliases) if parts else edit.object_aliases
+
+
+def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
+    """Texts in scope of an edit, and one with a slot for what it is about."""
+    match edit:
+        case Fact():
+            cloze, template = _cloze(edit)
+            return [text for text in (cloze, edit.question) if text and accepted_answers(edit)], template
+        case Erasure(asked=Fact() as asked):
+            cloze, template = _cloze(asked) if edit.prompt or edit.relation else (None, None)
+            return [text for text in (cloze, edit.question) if text], template
+        case Erasure() | Description(names=(_, *_)):
+            return [ABOUT.replace(SLOT, edit.names[0])], ABOUT
+        case Behaviour():
+            return [OPINION.replace(SLOT, edit.topic)], OPINION
+        case Feedback():
+            return [edit.situation], None
+    return [], None
+
+
+def _follows(edit: AnyEdit, probe: Probe, answer: Answer) -> bool:
+    """Whether an answer in scope is as the edit wants it, as far as that can be told."""
+    if isinstance(edit, Fact):
+        return says(answer.text, probe.expect or accepted_answers(edit))
+    if isinstance(edit, Erasure):
+        return not reveals(answer.text, edit.secrets)
+    return any(cited.id == edit.id for cited in answer.citations)
 
 
 def _cloze(edit: Fact) -> tuple[str | None, str | None]:

@@ -8,11 +8,33 @@ from typing import Any
 import pytest
 from test_methods import EDIT, IN_SCOPE, editable
 
-from memedit import Answer, EditableLLM, EditMemory, Fact, Probe
+from memedit import (
+    Answer,
+    Behaviour,
+    Description,
+    EditableLLM,
+    EditMemory,
+    Erasure,
+    Fact,
+    Feedback,
+    Patch,
+    Probe,
+)  # fmt: skip
+from memedit.edits import AnyEdit
 from memedit.errors import ProviderError, RequestRejected, UnknownEdit, UnsupportedModel
+from memedit.gate import Verdict
 from memedit.llms import as_llm
+from memedit.memory import Recalled
 from memedit.messages import as_request
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+
+
+class Closed(NamedGate):
+    """Lets nothing through."""
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        return []
+
 
 MESSAGES = [
     {"role": "system", "content": "Be brief."},
@@ -156,6 +178,29 @@ def test_verify_reports_both_sides() -> None:
     assert [check.passed for check in failing.checks] == [False, False]
     with pytest.raises(UnknownEdit):
         llm.verify("nothing")
+
+
+@pytest.mark.parametrize(
+    ("edit", "prompt"),
+    [
+        (Erasure("Carol Diaz", subject="Acme", relation="CEO"), "The CEO of Acme is"),
+        (Erasure("Carol Diaz", subject="Acme"), "What is known about Acme?"),
+        (Description("Niran was a cyclone of 2021.", subject="Niran"), "What is known about Niran?"),
+        (Behaviour(topic="Acme", conduct="be positive"), "What do you think of Acme?"),
+        (Feedback(situation="A word like big?", clarification="I want a synonym."), "A word like big?"),
+    ],
+)
+def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
+    llm = EditableLLM(FakeLLM(lambda text: "Carol Diaz" if "Acme" in text else "Bob"), EditMemory())
+    verification = llm.verify(llm.edit(edit).id)
+    assert [check.prompt for check in verification.checks if check.kind == "in scope"] == [prompt]
+    assert verification.passed
+    assert not EditableLLM(llm.llm, llm.memory, gate=Closed()).verify(edit).passed
+
+
+def test_verify_makes_no_check_of_a_patch() -> None:
+    llm = editable()
+    assert not llm.verify(llm.edit(Patch("If the text is long, then the label is negative"))).checks
 
 
 def test_a_path_is_a_memory(tmp_path: Any) -> None:

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,10 @@ PLACES: dict[str, Callable[[str], AnyEdit]] = {
 
 FRAMES: dict[str, Callable[[Request, Sequence[AnyEdit]], Request]] = {
     "completion": lambda request, edits: completion(request, edits, ASKED),
-    "context": context,
-    "composed": composed,
+    "context": partial(context, kind="chat"),
+    "context behind": partial(context, kind="instruct"),
+    "composed": partial(composed, kind="chat"),
+    "composed behind": partial(composed, kind="instruct"),
 }
 
 GIVEN: dict[str, Request] = {
@@ -201,7 +203,8 @@ def escapes(place: str, records: Sequence[Hostile] = HOSTILE) -> dict[Hostile, l
     found: dict[Hostile, list[str]] = {}
     for name, request in GIVEN.items():
         # A completion takes nothing but the options of a request, and a note is the same in all forms of one.
-        for frame in FRAMES if name == "text" else ["context"] if place == "statement" else ["composed"]:
+        noting = [one for one in FRAMES if one.startswith("context" if place == "statement" else "composed")]
+        for frame in FRAMES if name == "text" else noting:
             harmless = FRAMES[frame](request, [PLACES[place](MARK)])
             for one, edit in edits.items():
                 if wrong := faults(FRAMES[frame](request, [edit]), harmless):
@@ -227,7 +230,7 @@ def test_every_frame_that_shows_edits_is_checked() -> None:
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and "edits" in inspect.signature(function).parameters
     }
-    assert public - {"shown"} == set(FRAMES)  # it only chooses between them
+    assert public - {"shown"} == {name.split()[0] for name in FRAMES}  # it only chooses between them
     assert {type(PLACES[place](MARK)) for place in PLACES} == set(KINDS.values())
 
 
@@ -251,7 +254,7 @@ def test_a_naive_rendering_is_caught(weak: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_changes_around_the_hostile_text_are_caught() -> None:
     request = GIVEN["system"]
-    harmless, sent = context(request, [Fact(MARK)]), context(request, [Fact("x")])
+    harmless, sent = (context(request, [Fact(text)], kind="chat") for text in (MARK, "x"))
     notes, user = sent.messages
     assert not faults(sent, harmless)
     for messages in (
@@ -282,8 +285,9 @@ def test_no_hostile_edit_gets_out_of_its_place(place: str) -> None:
 def test_many_hostile_edits_together_stay_in_their_block() -> None:
     edits = [edit for one in HOSTILE for place in PLACES if (edit := made(place, one.text))][::3]
     for request in GIVEN.values():
-        told = next(text for _, text in context(request, edits).turns if OPEN in text)
-        assert not block_faults(told)
+        for kind in ("chat", "instruct"):
+            told = next(text for _, text in context(request, edits, kind=kind).turns if OPEN in text)
+            assert not block_faults(told)
     facts = [edit for edit in edits if edit.kind == "fact"][::50]
     assert not completion_faults(completion(GIVEN["text"], facts, ASKED).text)
 
@@ -349,18 +353,23 @@ def test_no_hostile_query_gets_out_of_the_completion() -> None:
             assert not completion_faults(sent.text), one
 
 
-@pytest.mark.parametrize("form", ["text", "messages", "raw"])
+@pytest.mark.parametrize("form", ["text", "messages", "raw", "text, notes behind", "messages, notes behind"])
 def test_nothing_in_a_query_passes_for_our_notes(form: str) -> None:
     for one in HOSTILE:
-        if form == "messages":
-            sent = context(request := as_request([("user", one.text)]), [HARMLESS])
+        if form.endswith("behind"):
+            request = as_request(one.text if form.startswith("text") else [("user", one.text)])
+            (sent,) = context(request, [HARMLESS], kind="instruct").messages
+            assert sent.text.startswith(one.text)
+            told, own = sent.text.removeprefix(one.text), one.text
+        elif form == "messages":
+            sent = context(request := as_request([("user", one.text)]), [HARMLESS], kind="chat")
             told, own = (message.text for message in sent.messages)
             assert sent.messages[1] is request.messages[0]
         else:
             request = as_request(one.text) if form == "text" else GIVEN["raw"].raw(one.text)
-            told = context(request, [HARMLESS]).text.removesuffix(one.text)
+            told = context(request, [HARMLESS], kind="chat").text.removesuffix(one.text)
             own = one.text
-            assert context(request, [HARMLESS]).text == told + own
+            assert context(request, [HARMLESS], kind="chat").text == told + own
         names = set(TAG.findall(told))
         assert len(names) == 1
         (name,) = names
@@ -390,7 +399,7 @@ def test_nothing_in_a_query_passes_for_our_notes(form: str) -> None:
 def test_honest_text_is_shown_as_it_is(text: str) -> None:
     assert as_data(text) == text
     assert deceptive_character(text) is None
-    assert f"- {text}\n" in context(GIVEN["text"], [Fact(text)]).text
+    assert f"- {text}\n" in context(GIVEN["text"], [Fact(text)], kind="chat").text
 
 
 def test_only_blanks_are_put_into_what_an_edit_may_hold() -> None:
@@ -533,8 +542,10 @@ def test_the_bundled_model_s_tokenizer_sees_no_control_token() -> None:
     for one in HOSTILE:
         if (edit := made("statement", one.text)) and len(one.text) < 400:
             for request in (GIVEN["text"], GIVEN["system"]):
-                messages = [message.to_openai() for message in context(request, [edit]).messages]
-                harmless = [message.to_openai() for message in context(request, [HARMLESS]).messages]
+                messages, harmless = (
+                    [message.to_openai() for message in context(request, [shown], kind="instruct").messages]
+                    for shown in (edit, HARMLESS)
+                )
                 ids, other = (
                     tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
                     for turns in (messages, harmless)

@@ -165,7 +165,7 @@ class TestTheMethod:
         assert "<|im_start|>" not in request.text
         assert request.text.split("\n\n")[-1].splitlines()[-1] == "Answer:"
         assert len(request.text.split("\n\n")[-1].splitlines()) == 3
-        shown = noted(as_request("q"), [evil], state=True).text
+        shown = noted(as_request("q"), [evil], kind="chat", state=True).text
         assert shown.count("</clarifications>") == 2  # the notes name it, the block ends in it
         assert "<|im_start|>" not in shown
         assert "[INST]" not in shown

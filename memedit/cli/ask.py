@@ -201,6 +201,7 @@ def _show_verification(verification: Verification) -> None:
     say(cited(verification.edit))
     if not verification.checks:
         say(("✗ ", "red"), "No check could be made: give the edit probes, or a subject, prompt and object.")
+        say("  A Patch is measured by `memedit patches evaluate`.")
         return
     say()
     rows: list[Sequence[Piece]] = [

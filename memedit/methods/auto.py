@@ -64,7 +64,7 @@ def auto(*, max_edits: int = 5, budget: int = 512) -> Run:
         said = tuple(edit for edit in task.hits if isinstance(edit, Feedback))[:1]
         rest = tuple(edit for edit in task.hits if not isinstance(edit, Feedback))[:max_edits]
         stated = understanding if said and task.request.only_text_back else None
-        request = composed(task.request, (*said, *rest), state=stated is not None)
+        request = composed(task.request, (*said, *rest), kind=task.kind, state=stated is not None)
         return Final(request, (*said, *rest), understanding=stated)
 
     return run

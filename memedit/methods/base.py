@@ -22,7 +22,7 @@ from typing import Any
 from memedit.edits import AnyEdit
 from memedit.errors import UnknownMethod
 from memedit.gate.port import Hits
-from memedit.llms import LLM, Capability, Mixer
+from memedit.llms import LLM, Capability, Kind, Mixer
 from memedit.messages import Reply, Request
 from memedit.plugins import plugin, plugins
 from memedit.trace import Hop
@@ -136,6 +136,11 @@ class Task:
     request: Request
     hits: Hits
     models: Mapping[str, LLM]
+
+    @property
+    def kind(self) -> Kind:
+        """Of the wrapped model."""
+        return self.models["base"].kind
 
 
 Run = Callable[[Task], Steps]

@@ -27,6 +27,6 @@ def behave(*, max_behaviours: int = 3, max_edits: int = 5) -> Run:
         if not wished:
             return (yield from otherwise.run(task))
         rest = tuple(edit for edit in task.hits if not isinstance(edit, Behaviour))[:max_edits]
-        return Final(composed(task.request, (*wished, *rest)), (*wished, *rest))
+        return Final(composed(task.request, (*wished, *rest), kind=task.kind), (*wished, *rest))
 
     return run

@@ -1,6 +1,6 @@
 """Blocks: how each kind of edit is shown to a model that follows instructions, once and in its own wording.
 
-Each block says what stands in it, and that it is data. `composed` puts the blocks of several kinds in front of a
+Each block says what stands in it, and that it is data. `composed` puts the blocks of several kinds to a
 conversation; Facts, and what has no wording of its own, stand in the block of notes.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memedit.edits import AnyEdit, Behaviour, Description, Erasure, Feedback, Patch
+from memedit.llms import Kind
 from memedit.messages import Request
 from memedit.methods import clarifying
 from memedit.methods.frames import CLOSE, NOTES, OPEN, with_notes
@@ -72,7 +73,7 @@ WORDINGS = (
 """In the order in which they are shown; Feedback comes last, and facts stand behind the background."""
 
 
-def composed(request: Request, edits: Sequence[AnyEdit], *, state: bool = False) -> Request:
+def composed(request: Request, edits: Sequence[AnyEdit], *, kind: Kind, state: bool = False) -> Request:
     """The request behind blocks of these edits, each kind once; within a kind they keep their order.
 
     An Erasure is never shown.
@@ -80,6 +81,7 @@ def composed(request: Request, edits: Sequence[AnyEdit], *, state: bool = False)
     Args:
         request: The caller's.
         edits: Most probable first.
+        kind: Of the model.
         state: Whether the model is asked to say what it takes to be meant, where a user's feedback is shown.
     """
     own = tuple(wording.kind for wording in WORDINGS)
@@ -94,4 +96,4 @@ def composed(request: Request, edits: Sequence[AnyEdit], *, state: bool = False)
     shown += blocks.values()
     if said := [edit for edit in edits if isinstance(edit, Feedback)]:
         shown.append(clarifying.block(said, state=state))
-    return with_notes(request, "\n\n".join(shown)) if shown else request
+    return with_notes(request, "\n\n".join(shown), kind=kind) if shown else request

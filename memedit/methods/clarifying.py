@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import Feedback
+from memedit.llms import Kind
 from memedit.messages import Request
 from memedit.methods.frames import with_notes
 from memedit.text import as_data
@@ -74,15 +75,16 @@ def block(said: Sequence[Feedback], *, state: bool) -> str:
     return "\n".join([f"{NOTES} {STATE}" if state else NOTES, OPEN, *lines, CLOSE])
 
 
-def noted(request: Request, said: Sequence[Feedback], *, state: bool) -> Request:
+def noted(request: Request, said: Sequence[Feedback], *, kind: Kind, state: bool) -> Request:
     """The request with the clarifications in a delimited block, for a model that follows instructions.
 
     Args:
         request: The caller's.
         said: The clarifications.
+        kind: Of the model.
         state: Whether the model is asked to say what it takes to be meant.
     """
-    return with_notes(request, block(said, state=state))
+    return with_notes(request, block(said, state=state), kind=kind)
 
 
 def understanding(text: str) -> str | None:

@@ -58,7 +58,10 @@ def score_labels(text: str, labels: Labels, hits: Hits, reading: Reading, prior:
     """The label with the highest mixed probability; the reply's `raw` holds all of them, by label."""
     patches, others = applicable(hits, reading.max_patches)
     request = labels.raw(text)
-    base = normal(_sums((yield Score(context(request, others) if others else request, labels.continuations()))), prior)
+    base = normal(
+        _sums((yield Score(context(request, others, kind="base") if others else request, labels.continuations()))),
+        prior,
+    )
     notes, said = [], []
     for one in patches:
         assert isinstance(one.edit, Patch)
@@ -92,7 +95,7 @@ def choose_label(text: str, labels: Labels, hits: Hits, reading: Reading, option
         patches = patches[:1]
     request: Request = as_request(labels.ask(text), options)
     if patches or others:
-        request = noted(request, [*holding(patches), *(edit.text for edit in others)])
+        request = noted(request, [*holding(patches), *(edit.text for edit in others)], kind="chat")
     notes = tuple(_note(one, None, {}) for one in patches)
     reply = yield Generate(request)
     label = labels.read(reply.text)

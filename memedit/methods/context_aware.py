@@ -21,7 +21,7 @@ def context_aware(*, alpha: float = 0.5, max_edits: int = 1) -> Run:
         return found
 
     def run(task: Task) -> Steps:
-        edits, query, kind = task.hits.edits[:max_edits], task.hits.query, task.models["base"].kind
+        edits, query, kind = task.hits.edits[:max_edits], task.hits.query, task.kind
         call = Final(shown(task.request, edits, query, kind=kind), edits)
         if not task.request.only_text_back:
             return call

@@ -34,6 +34,6 @@ def describe(*, max_descriptions: int = 3, max_edits: int = 5) -> Run:
         if task.request.form == "raw" and not rest:
             paragraphs = [as_data(edit.text) for edit in reversed(told)]
             return Final(task.request.raw("\n\n".join([*paragraphs, task.request.text])), told)
-        return Final(composed(task.request, (*told, *rest)), (*told, *rest))
+        return Final(composed(task.request, (*told, *rest), kind=task.kind), (*told, *rest))
 
     return run

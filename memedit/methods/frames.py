@@ -1,15 +1,16 @@
 """Frames: how edits are shown to a model, as delimited reference data that it is free to ignore.
 
 `completion` is the frame in which a small model follows best: a few texts, each with its reference and answer, the last
-one open. `context` is for models that follow instructions: one block of notes in front of the conversation.
+one open. `context` is for everything else: one block of notes, where models of this kind heed it most (`PLACES`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from memedit.edits import AnyEdit
 from memedit.llms import Kind
@@ -24,6 +25,12 @@ NOTES = (
     "Where a note bears on what is asked, answer as if it were true, without mentioning the notes. "
     "Where none does, answer as if they were not there."
 )
+
+PLACES: Mapping[Kind, Literal["before", "behind"]] = {
+    "chat": "before", "instruct": "behind", "base": "before", "counterfactual": "before",
+}  # fmt: skip
+"""Where notes stand to what is asked. Small instruction-tuned models follow them far more often behind it
+(`bench/robust.py`); a base model would go on from them."""
 
 HEADER = (
     "Each text is followed by its answer. The reference says what is true; "
@@ -83,14 +90,14 @@ def completion(
     return request.raw("\n\n".join([HEADER, *shots, _block(facts, as_data(query))]), stop=["\n"])
 
 
-def context(request: Request, edits: Sequence[AnyEdit]) -> Request:
-    """The request with the edits as notes: in its system message, or before the text where it is one plain string."""
-    return noted(request, [edit.text for edit in edits])
+def context(request: Request, edits: Sequence[AnyEdit], *, kind: Kind) -> Request:
+    """The request with the edits as notes, for a model of this kind; see `with_notes`."""
+    return noted(request, [edit.text for edit in edits], kind=kind)
 
 
-def noted(request: Request, lines: Sequence[str]) -> Request:
+def noted(request: Request, lines: Sequence[str], *, kind: Kind) -> Request:
     """As `context`, with lines that say what the edits come to."""
-    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(line)}" for line in lines), CLOSE]))
+    return with_notes(request, "\n".join([NOTES, OPEN, *(f"- {as_data(line)}" for line in lines), CLOSE]), kind=kind)
 
 
 def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind) -> Request:
@@ -101,14 +108,22 @@ def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind)
     if kind != "chat" and is_short(request) and all(edit.kind == "fact" for edit in edits):
         examples = () if kind == "counterfactual" else EXAMPLES
         return completion(request, edits, query or request.text, examples=examples)
-    return context(request, edits) if edits else request
+    return context(request, edits, kind=kind) if edits else request
 
 
-def with_notes(request: Request, notes: str) -> Request:
-    """The request with a text in its system message, or before the text where it is one plain string."""
+def with_notes(request: Request, notes: str, *, kind: Kind) -> Request:
+    """The request with notes where models of this kind heed them most.
+
+    Behind what is asked: at the end of the user's last message, if it is plain text and the last of all. Before it: in
+    the system message, or before the text where the request is one plain string.
+    """
     notes = _told_apart(notes, request)
     if request.form == "raw":
         return request.raw(f"{notes}\n\n{request.text}")
+    last = request.messages[-1]
+    if PLACES[kind] == "behind" and last.role == "user" and isinstance(last.content, str):
+        asked = replace(last, content=f"{last.content}\n\n{notes}", source=None)
+        return request.with_messages([*request.messages[:-1], asked])
     if request.form == "text":
         return request.with_messages([Message("user", f"{notes}\n\n{request.messages[0].text}")])
     first = request.messages[0]

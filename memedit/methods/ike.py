@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from memedit.edits import AnyEdit, Demonstration, Fact
+from memedit.llms import Kind
 from memedit.messages import Request
 from memedit.methods.base import Final, Run, Steps, Support, Task, method
 from memedit.methods.frames import CLOSE, NOTES, OPEN, completion, is_short, with_notes
@@ -57,7 +58,7 @@ def ike(*, k: int = 16, budget: int = 1_024, frame: Frame = "published", max_edi
         if base.kind != "chat" and is_short(request) and all(edit.kind == "fact" for edit in edits):
             put = _completion if frame == "published" else _referenced
             return Final(put(request, shots, edits, query), edits, notes=notes)
-        return Final(_notes(request, shots, edits), edits, notes=notes)
+        return Final(_notes(request, shots, edits, task.kind), edits, notes=notes)
 
     return run
 
@@ -112,10 +113,10 @@ def _referenced(request: Request, shots: Sequence[Demonstration], edits: Sequenc
     return completion(request, edits, query, examples=examples)
 
 
-def _notes(request: Request, shots: Sequence[Demonstration], edits: Sequence[AnyEdit]) -> Request:
+def _notes(request: Request, shots: Sequence[Demonstration], edits: Sequence[AnyEdit], kind: Kind) -> Request:
     examples = [SHOTS, OPEN, *(_shot(one) for one in reversed(shots)), CLOSE] if shots else []
     facts = [NOTES, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE]
-    return with_notes(request, "\n".join([*examples, *facts]))
+    return with_notes(request, "\n".join([*examples, *facts]), kind=kind)
 
 
 def _shot(one: Demonstration) -> str:

@@ -30,12 +30,12 @@ def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
     def run(task: Task) -> Steps:
         request = task.request
         answers = tuple(verdict.edit for verdict in task.hits.direct[:1])
-        if task.models["base"].kind != "chat" and is_short(request) and answers and answers[0].kind == "fact":
+        if task.kind != "chat" and is_short(request) and answers and answers[0].kind == "fact":
             call = Final(completion(request, answers, task.hits.query), answers)
             said = object_answer(request, task.hits) if objects else None
             return call if said is None else Ready(Reply(said, finish_reason="stop"), answers, (SAID,), instead_of=call)
         edits = task.hits.edits[:max_edits]
-        return Final(context(request, edits), edits)
+        return Final(context(request, edits, kind=task.kind), edits)
         yield  # a method is a generator, also when one call is all it needs
 
     return run

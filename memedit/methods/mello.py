@@ -46,7 +46,7 @@ def mello(*, rounds: int = 5, prompt: str | Path | None = None) -> Run:
     examples = _examples(prompt)
 
     def run(task: Task) -> Steps:
-        request, kind = task.request, task.models["base"].kind
+        request, kind = task.request, task.kind
         if not (request.only_text_back and task.hits.verdicts):
             return Final(request)
         written, retrieved = f"{examples}\n\nQuestion: {as_data(task.hits.query)}\n", list[AnyEdit]()

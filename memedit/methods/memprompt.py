@@ -47,7 +47,7 @@ def memprompt(*, max_clarifications: int | None = 1, max_edits: int = 5, frame: 
         if not said:
             return (yield from otherwise.run(task))
         rest = tuple(edit for edit in task.hits if not isinstance(edit, Feedback))[:max_edits]
-        small = task.models["base"].kind != "chat" and len(request.text) <= SHORT
+        small = task.kind != "chat" and len(request.text) <= SHORT
         chosen = frame
         if not request.only_text_back or (rest and frame != "appended"):
             chosen = "notes"
@@ -55,10 +55,10 @@ def memprompt(*, max_clarifications: int | None = 1, max_edits: int = 5, frame: 
             chosen = "completion" if small else "notes"
         if chosen == "completion":
             return Final(completion(request, said, task.hits.query), said, understanding=understanding)
-        shown = context(request, rest) if rest else request
+        shown = context(request, rest, kind=task.kind) if rest else request
         if chosen == "appended":
             return Final(appended(shown, said), (*said, *rest), understanding=understanding)
         stated = understanding if request.only_text_back else None
-        return Final(noted(shown, said, state=stated is not None), (*said, *rest), understanding=stated)
+        return Final(noted(shown, said, kind=task.kind, state=stated is not None), (*said, *rest), understanding=stated)
 
     return run

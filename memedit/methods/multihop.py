@@ -88,7 +88,7 @@ def led(task: Task, limits: Limits) -> Leading:
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
     if not made.edits:
         return None, (note,)
-    return Final(context(task.request, made.edits), made.edits, hops=tuple(made.hops)), (note,)
+    return Final(context(task.request, made.edits, kind=task.kind), made.edits, hops=tuple(made.hops)), (note,)
 
 
 def _read(query: str, hits: Hits) -> Plan | None:
@@ -119,7 +119,7 @@ def _answer(task: Task, made: Walk) -> Final | Ready:
     """What the walk found: by itself where the request asks for nothing more, else as a note to the model."""
     answer, hops = made.thing.names[0], tuple(made.hops)
     told = [*(edit.text for edit in made.edits), f"{task.hits.query} — {answer}"]
-    call = Final(noted(task.request, told), made.edits, hops=hops)
-    if task.models["base"].kind == "chat" or not is_plain(task.request):
+    call = Final(noted(task.request, told, kind=task.kind), made.edits, hops=hops)
+    if task.kind == "chat" or not is_plain(task.request):
         return call
     return Ready(Reply(answer, finish_reason="stop"), made.edits, hops=hops, instead_of=call)

@@ -41,7 +41,7 @@ def patches(*, combine: str = "most", max_patches: int = 4, trained: str | Path 
             return (yield from alone.run(task))
         notes = tuple(f"patch {one.edit.id[:8]} applies with {one.probability:.2f}" for one in used)
         shown = (*(one.edit for one in used), *others)
-        return Final(composed(task.request, shown), shown, notes=notes)
+        return Final(composed(task.request, shown, kind=task.kind), shown, notes=notes)
 
     return run
 
