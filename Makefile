@@ -17,7 +17,7 @@ demo: .venv/.demo
 	$(BIN)/memedit demo
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
 from memedit.messages import Reply, Request
 from memedit.plugins import plugin, plugin_for, schemes
 
-Kind = Literal["base", "instruct", "chat", "counterfactual"]
+Kind = Literal["base", "instruct", "chat", "counterfactual", "planner"]
 CHARACTERS = 4  # of a token of English, about
 Mixer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From next-token log-probabilities of several contexts (contexts, vocabulary) to one row of scores (vocabulary,)."""
@@ -61,7 +61,8 @@ class LLM(ABC):
 
     kind: Kind = "chat"
     """`base` continues text; `instruct` is small and has a chat template; `chat` follows instructions well;
-    `counterfactual` was trained to answer by an edit it is shown (`memedit serac train`)."""
+    `counterfactual` was trained to answer by an edit it is shown (`memedit serac train`), `planner` to take questions
+    apart (`memedit multihop train`)."""
 
     capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
 

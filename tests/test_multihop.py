@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 from memedit import EditableLLM, EditMemory, Erasure, Fact
 from memedit.gate import Hits, Verdict
 from memedit.gate.port import Role
+from memedit.llms import Capability, Likelihood
 from memedit.memory import Recalled
+from memedit.messages import Request
 from memedit.methods.multihop import multihop
 from memedit.multihop.asking import answer_in
+from memedit.multihop.lessons import lessons
 from memedit.multihop.naming import name_in
-from memedit.multihop.planning import plan_in
+from memedit.multihop.planning import plan_in, written
 from memedit.multihop.reading import asked_kind, read_hops
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -267,6 +271,55 @@ def test_a_planner_plans_what_the_grammar_does_not() -> None:
     answer = llm.invoke("Acme pays, where its headquarters stand, in what?")
     assert answer.text == "krone"
     assert "headquarters" in planner.requests[0].text
+
+
+class Weighing(Small):
+    """Finds the plans likelier that have these words in them."""
+
+    capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
+
+    def __init__(self, plan: str, likelier: str) -> None:
+        super().__init__(lambda prompt: plan)
+        self.likelier = likelier
+
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        return [
+            [Likelihood(-1.0 if self.likelier in text else -9.0, (True,)) for text in texts] for texts in continuations
+        ]
+
+
+BY_GRAMMAR, BY_PLANNER = "the currency of #", "the money of #"
+
+
+@pytest.mark.parametrize(
+    ("plan", "likelier", "answer", "note"),
+    [
+        (f" Acme\nthe headquarters of #\n{BY_GRAMMAR}", "", "krone", "planner made the same plan"),
+        (f" Acme\nthe head office of #\n{BY_GRAMMAR}", "", "krone", "two plans agree on krone"),
+        (" Acme\nthe headquarters of #", BY_GRAMMAR, "krone", "two plans differ: krone was taken, not Oslo"),
+        (" Acme\nthe headquarters of #\n", "Acme\nthe headquarters of #\n\n", "Oslo",
+         "two plans differ: Oslo was taken, not krone"),
+        (" Globex\nthe owner of #", "", "krone", "planner made no plan"),
+    ],
+)  # fmt: skip
+def test_a_second_plan_is_weighed_where_that_is_wanted(plan: str, likelier: str, answer: str, note: str) -> None:
+    llm = editable(Small(), models={"planner": Weighing(plan, likelier)}, agree=True)
+    llm.edit_many([HEADQUARTERS, CURRENCY])
+    found = llm.invoke(QUESTION)
+    assert found.text == answer
+    assert note in found.trace.notes
+    assert not llm.invoke("Who is Acme's head?").trace.calls[:-1]
+
+
+def test_lessons_are_plans_that_can_be_read_and_of_no_benchmark() -> None:
+    made = lessons(300)
+    assert made == lessons(300)
+    assert len({one.question for one in made}) == 300
+    assert {len(one.steps) for one in made} == {1, 2, 3, 4}
+    for one in made:
+        assert plan_in(written((one.name, one.steps)), one.question), one
+        for known in ("chief executive of", "spouse of", "currency of"):
+            assert not any(known in step for step in one.steps)
 
 
 @pytest.mark.parametrize(

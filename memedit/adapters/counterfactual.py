@@ -8,34 +8,15 @@ what it made.
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from memedit.adapters import transformers as local
+from memedit.adapters import tuning
+from memedit.adapters.transformers import LocalLLM
 from memedit.edits import Fact
-from memedit.errors import RunRejected, UnsupportedModel
 from memedit.messages import as_request
 from memedit.methods.frames import completion
-
-try:
-    import torch
-    from torch.nn.functional import cross_entropy
-except ModuleNotFoundError as missing:
-    from memedit.errors import MissingExtra
-
-    raise MissingExtra("local", package=missing.name or "torch") from missing
-
-KIND, CARD, CHECKPOINT = "counterfactual", "counterfactual.json", "checkpoint.pt"
-MOST_HELD = 200  # lessons the held-out loss is taken of
-IGNORED = -100
-Tokens = tuple[list[int], list[int]]
-"""Of what is read, and of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,222 +35,17 @@ class Lesson:
     answer: str
     group: str
 
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a counterfactual model is trained.
-
-    Args:
-        steps: At most; training ends when the held-out loss has not fallen in `patience` looks.
-        batch: Lessons in a step (10, as published).
-        learning_rate: Of AdamW, after `warm_up` steps.
-        clip: Of the gradient's norm.
-        every: Steps between two looks at the held-out loss, each of which leaves a checkpoint.
-        held_out: Share of the groups.
-        seed: Of the split and the order.
-    """
-
-    steps: int = 600
-    batch: int = 10
-    learning_rate: float = 2e-5
-    warm_up: int = 20
-    clip: float = 1.0
-    every: int = 50
-    patience: int = 4
-    held_out: float = 0.1
-    seed: int = 0
+    def sample(self) -> tuning.Sample:
+        """What a model learns it by: the frame without examples, and the answer on its line."""
+        asked = completion(as_request(self.prompt), [Fact(self.fact)], self.prompt, examples=())
+        return tuning.Sample(asked, f" {' '.join(self.answer.split())}\n", self.group)
 
 
-@dataclass
-class _Course:
-    """Where training stands."""
-
-    step: int = 0
-    best: float = float("inf")
-    waited: int = 0
-    before: float = float("nan")
+def train(llm: LocalLLM, lessons: Iterable[Lesson], **how: Any) -> dict[str, Any]:
+    """Train a counterfactual model. See `tuning.train`."""
+    return tuning.train(llm, [lesson.sample() for lesson in lessons], "counterfactual", **how)
 
 
-def train(
-    llm: local.LocalLLM, lessons: Sequence[Lesson], *, out: str | Path, recipe: Recipe | None = None,
-    resume: bool = False, progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Train a model and write it to a folder, with its recipe, data hash and held-out losses in `counterfactual.json`.
-
-    A run that was stopped goes on from its last checkpoint, to the same weights.
-
-    Args:
-        llm: The model to begin with; its weights change.
-        lessons: What is learned.
-        out: The folder; new or empty, or that of the run to resume.
-        recipe: The settings.
-        resume: Go on with the run in `out`, if there is one.
-        progress: Is told (steps done, steps).
-
-    Returns:
-        The card.
-
-    Raises:
-        RunRejected: `out` holds something else, or the lessons are too few to hold some out.
-    """
-    recipe, folder = recipe or Recipe(), Path(out).expanduser()
-    learned, held = _split(lessons, recipe)
-    made_of = _fingerprint(lessons, recipe, llm.name)
-    course, state = _begin(folder, made_of, resume=resume)
-    rows, held_rows = ([_tokens(llm, one) for one in part] for part in (learned, held[:MOST_HELD]))
-    optimiser = torch.optim.AdamW(llm.model.parameters(), lr=recipe.learning_rate)
-    if state:
-        llm.model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-    else:
-        course.before = course.best = _loss_of(llm, held_rows, recipe)
-        _keep(llm, folder)
-    while course.step < recipe.steps and course.waited < recipe.patience:
-        _learn(llm, optimiser, _batch(rows, course.step, recipe), course.step, recipe)
-        course.step += 1
-        if progress:
-            progress(course.step, recipe.steps)
-        if course.step % recipe.every == 0 or course.step == recipe.steps:
-            loss = _loss_of(llm, held_rows, recipe)
-            course.waited = 0 if loss < course.best else course.waited + 1
-            if loss < course.best:
-                course.best = loss
-                _keep(llm, folder)
-            saved = {"model": llm.model.state_dict(), "optimiser": optimiser.state_dict()}
-            _save(folder, saved | {"course": asdict(course), "made of": made_of})
-    card = {
-        "kind": KIND, "base": llm.name, "recipe": asdict(recipe), "made of": made_of, "memedit": version("memedit"),
-        "lessons": {"learned from": len(learned), "held out": len(held)}, "steps": course.step,
-        "held-out loss, nats a token": {"before": round(course.before, 4), "after": round(course.best, 4)},
-    }  # fmt: skip
-    # Written last: a folder without it was not finished.
-    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return card
-
-
-def load(source: str, **options: Any) -> local.LocalLLM:
-    """`counterfactual:FOLDER`: what `memedit serac train` made.
-
-    Raises:
-        UnsupportedModel: The folder holds no such model, or one whose training did not end.
-    """
-    folder = Path(source).expanduser()
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        fits = isinstance(card, dict) and card.get("kind") == KIND
-    except (OSError, ValueError):
-        fits = False
-    if not fits:
-        raise UnsupportedModel(
-            f"{folder} holds no counterfactual model.",
-            do="make one with `memedit serac train --out FOLDER`, or end its training with --resume",
-        )
-    return local.load(str(folder), **({"kind": "counterfactual"} | options))
-
-
-def _tokens(llm: local.LocalLLM, lesson: Lesson) -> Tokens:
-    asked = completion(as_request(lesson.prompt), [Fact(lesson.fact)], lesson.prompt, examples=())
-    return llm.encode(asked), llm.encode(as_request("").raw(f" {' '.join(lesson.answer.split())}\n"))
-
-
-def _batch(rows: Sequence[Tokens], step: int, recipe: Recipe) -> list[Tokens]:
-    """The rows of a step: every epoch has an order of its own, which nothing but the seed decides."""
-    size = min(recipe.batch, len(rows))
-    epoch, place = divmod(step, len(rows) // size)
-    order = random.Random(f"{recipe.seed} {epoch}").sample(range(len(rows)), len(rows))  # noqa: S311 - no secret
-    return [rows[at] for at in order[place * size : (place + 1) * size]]
-
-
-def _learn(llm: local.LocalLLM, optimiser: torch.optim.Optimizer, rows: list[Tokens], step: int, how: Recipe) -> None:
-    torch.manual_seed(how.seed + step)  # dropout of a resumed run is that of the run
-    llm.model.train()
-    for group in optimiser.param_groups:
-        group["lr"] = how.learning_rate * min(1.0, (step + 1) / max(how.warm_up, 1))
-    optimiser.zero_grad(set_to_none=True)
-    summed, count = _losses(llm, rows)
-    (summed / count).backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(llm.model.parameters(), how.clip)
-    optimiser.step()
-    llm.model.eval()
-    llm.forget_prefix()
-
-
-def _loss_of(llm: local.LocalLLM, rows: Sequence[Tokens], recipe: Recipe) -> float:
-    """Negative log-likelihood a token of the answers, in nats."""
-    whole, tokens = 0.0, 0
-    with torch.no_grad():
-        for start in range(0, len(rows), recipe.batch):
-            summed, count = _losses(llm, rows[start : start + recipe.batch])
-            whole, tokens = whole + float(summed), tokens + count
-    return whole / max(tokens, 1)
-
-
-def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
-    """Summed loss of the answers' tokens, and how many there are."""
-    longest = max(len(read) + len(answer) for read, answer in rows)
-    pad, ids, wanted = llm.tokenizer.pad_token_id, [], []
-    for read, answer in rows:
-        rest = longest - len(read) - len(answer)
-        ids.append(read + answer + [pad] * rest)
-        wanted.append([IGNORED] * len(read) + answer + [IGNORED] * rest)
-    mask = [[1] * (len(read) + len(answer)) + [0] * (longest - len(read) - len(answer)) for read, answer in rows]
-    logits = llm.model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits[:, :-1]
-    targets = torch.tensor(wanted)[:, 1:]
-    loss = cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="sum")
-    return loss, int((targets != IGNORED).sum())
-
-
-def _split(lessons: Sequence[Lesson], recipe: Recipe) -> tuple[list[Lesson], list[Lesson]]:
-    """Learned from, and held out, by group; both shuffled."""
-    groups = sorted({one.group for one in lessons})
-    if len(groups) < 2:
-        raise RunRejected(
-            f"The lessons are about {len(groups)} subjects, which leaves none to hold out.", do="give more --data"
-        )
-    draw = random.Random(recipe.seed)  # noqa: S311 - a split, no secret
-    draw.shuffle(groups)
-    kept = set(groups[: max(1, min(len(groups) - 1, round(recipe.held_out * len(groups))))])
-    mixed = draw.sample(list(lessons), len(lessons))
-    return [one for one in mixed if one.group not in kept], [one for one in mixed if one.group in kept]
-
-
-def _fingerprint(lessons: Sequence[Lesson], recipe: Recipe, base: str) -> str:
-    told = [base, asdict(recipe) | {"steps": 0, "patience": 0}, [asdict(one) for one in lessons]]
-    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _begin(folder: Path, made_of: str, *, resume: bool) -> tuple[_Course, dict[str, Any]]:
-    """Where to begin, and the state of the run to resume; empty for a new one."""
-    if folder.exists() and not folder.is_dir():
-        raise RunRejected(f"{folder} is a file.", do="give --out a new or empty folder")
-    held = any(folder.iterdir()) if folder.exists() else False
-    if not held:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _Course(), {}
-    if not resume or not (folder / CHECKPOINT).is_file():
-        raise RunRejected(
-            f"{folder} is there already{', and holds no run to resume' if resume else ''}.",
-            do="give --out a new or empty folder" + ("" if resume else ", or go on with its run by --resume"),
-        )
-    state = torch.load(folder / CHECKPOINT, weights_only=True)
-    if state["made of"] != made_of:
-        raise RunRejected(
-            f"{folder} holds a run of other data, settings or another model.", do="give these, or a new folder"
-        )
-    return _Course(**state["course"]), state
-
-
-def _keep(llm: local.LocalLLM, folder: Path) -> None:
-    """The best weights so far, as the folder of a model."""
-    if getattr(llm.model, "hf_quantizer", None) is not None:  # a GGUF file, which was dequantised when it was read
-        llm.model.hf_quantizer = None
-        llm.model.config.quantization_config = None
-    llm.model.save_pretrained(str(folder))
-    llm.tokenizer.save_pretrained(str(folder))
-
-
-def _save(folder: Path, state: dict[str, Any]) -> None:
-    draft = folder / f"{CHECKPOINT}.draft"
-    torch.save(state, draft)
-    draft.replace(folder / CHECKPOINT)
+def load(source: str, **options: Any) -> LocalLLM:
+    """`counterfactual:FOLDER`: what `memedit serac train` made. See `tuning.load`."""
+    return tuning.load(source, "counterfactual", made_by="memedit serac train", **options)

@@ -47,6 +47,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("eval:report", "Write a page about runs: tables, plots, cases."),
         "gate": ("gate:gate", "Measure, train and calibrate what decides which edits are in scope."),
         "serac": ("serac:serac", "Train a small model that answers by the edit it is shown."),
+        "multihop": ("multihop:multihop", "Train a small model that takes questions apart."),
         "patches": ("patches:patches", "Measure and train what decides where a patch's condition holds."),
     },
     "Care": {

@@ -27,7 +27,7 @@ NOTES = (
 )
 
 PLACES: Mapping[Kind, Literal["before", "behind"]] = {
-    "chat": "before", "instruct": "behind", "base": "before", "counterfactual": "before",
+    "chat": "before", "instruct": "behind", "base": "before", "counterfactual": "before", "planner": "before",
 }  # fmt: skip
 """Where notes stand to what is asked. Small instruction-tuned models follow them far more often behind it
 (`bench/robust.py`); a base model would go on from them."""

@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from memedit.gate.port import Hits, Verdict
+from memedit.llms import Capability
 from memedit.messages import Reply
-from memedit.methods.base import Effect, Final, Generate, Ready, Run, Steps, Task, method
+from memedit.methods.base import Effect, Final, Generate, Ready, Run, Score, Steps, Task, method
 from memedit.methods.frames import context, noted
 from memedit.methods.in_context import in_context
 from memedit.methods.objects import is_plain
 from memedit.multihop.naming import name_in
-from memedit.multihop.planning import ask_plan, plan_in
+from memedit.multihop.planning import ask_plan, plan_in, written
 from memedit.multihop.reading import asked_kind, read_hops
 from memedit.multihop.walk import Limits, Walk, Walking, is_of_kind, walk
 
@@ -27,12 +28,14 @@ KNOWLEDGE, PLANNER = "knowledge", "planner"
 Plan = tuple[str, tuple[str, ...]]
 """The thing a question starts from, and its hops."""
 Leading = Generator[Effect, Any, tuple[Final | Ready | None, tuple[str, ...]]]
+Thinking = Generator[Effect, Any, tuple[Walk | None, tuple[str, ...]]]
 
 
 @method("multihop", paper="after Zhong et al. 2023, arXiv:2305.14795 (MeLLo)", always=True)
 def multihop(
-    *, max_calls: int = 8, max_tokens: int | None = None, seconds: float | None = None, max_edits: int = 5
-) -> Run:
+    *, max_calls: int = 8, max_tokens: int | None = None, seconds: float | None = None, max_edits: int = 5,
+    agree: bool = False,
+) -> Run:  # fmt: skip
     """Take a question apart into hops, answer each by an edit or else by the model, and use the edits on the way.
 
     A question that one edit answers, or that holds but one hop, is answered as by `in_context`; no call of the model is
@@ -45,12 +48,15 @@ def multihop(
         seconds: How long a walk may take. Where one of the three is reached, the edits found so far are given to the
             model, and a note in the trace says so.
         max_edits: As of `in_context`.
+        agree: Whether the model `planner` plans also what the grammar brings to an answer. Where the two plans lead to
+            different answers, the one that the planner finds likelier is followed, by the mean log-probability of its
+            tokens; without log-probabilities, the grammar's. The trace says whether they agreed.
     """
     otherwise = in_context(max_edits=max_edits)
     limits = Limits(max_calls, max_tokens, seconds)
 
     def run(task: Task) -> Steps:
-        end, notes = yield from led(task, limits)
+        end, notes = yield from led(task, limits, agree=agree)
         if end is None:
             end = (yield from otherwise.run(task)) if task.hits else Final(task.request)
         return replace(end, notes=(*end.notes, *notes))
@@ -58,7 +64,7 @@ def multihop(
     return run
 
 
-def led(task: Task, limits: Limits) -> Leading:
+def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
     """Where edits lead over several hops, and what is to be said of it.
 
     None where the request is none of several hops, where no edit lies on the way, or where an edit answers the request
@@ -70,25 +76,41 @@ def led(task: Task, limits: Limits) -> Leading:
     plan = _read(query, hits)
     made = (yield from _walked(plan, task, limits)) if plan else None
     several = bool(hits.bridges) or (plan is not None and len(plan[1]) > 1)
-    if PLANNER in task.models and several and not hits.direct and not (made and made.arrived):
-        sent = ask_plan(task.request, query, hits, task.models[PLANNER].kind)
-        thought = plan_in((yield Generate(sent, PLANNER)).text, query)
-        if thought and thought != plan:
-            further = yield from _walked(thought, task, limits)
-            made = further if further.arrived or made is None else made
+    notes: tuple[str, ...] = ()
+    if PLANNER in task.models and several and not hits.direct and (agree or not (made and made.arrived)):
+        made, notes = yield from _thought(plan, made, task, limits)
     if made is None:
-        return None, ()
+        return None, notes
     if refused := made.refused:
-        return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (f"refused by {refused.id[:8]}",)
+        return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (*notes, f"refused by {refused.id[:8]}")
     whole = _whole(task)
     if made.arrived and (len(made.edits) > 1 or whole is None or made.passed_by(whole)):
-        return _answer(task, made), ()
+        return _answer(task, made), notes
     if whole or not several:
-        return None, ()
+        return None, notes
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
     if not made.edits:
-        return None, (note,)
-    return Final(context(task.request, made.edits, kind=task.kind), made.edits, hops=tuple(made.hops)), (note,)
+        return None, (*notes, note)
+    return Final(context(task.request, made.edits, kind=task.kind), made.edits, hops=tuple(made.hops)), (*notes, note)
+
+
+def _thought(plan: Plan | None, made: Walk | None, task: Task, limits: Limits) -> Thinking:
+    """The better of the walk by the grammar's plan and that by the planner's, and what is to be said of them."""
+    planner, query = task.models[PLANNER], task.hits.query
+    sent = ask_plan(task.request, query, task.hits, planner.kind)
+    thought = plan_in((yield Generate(sent, PLANNER)).text, query)
+    if thought is None or thought == plan:
+        return made, (f"{PLANNER} made {'the same plan' if thought else 'no plan'}",)
+    further = yield from _walked(thought, task, limits.less(made) if made else limits)
+    if made is None or plan is None or not (made.arrived and further.arrived):
+        return (further if further.arrived or made is None else made), (f"{PLANNER} made a plan",)
+    if made.thing.is_like(further.thing):
+        return made, (f"two plans agree on {made.thing.names[0]}",)
+    if Capability.LOGPROBS in planner.capabilities:
+        likely = yield Score(sent, [written(plan), written(thought)], PLANNER)
+        own, other = (one.logprob / one.tokens for one in likely)
+        made, further = (further, made) if other > own else (made, further)
+    return made, (f"two plans differ: {made.thing.names[0]} was taken, not {further.thing.names[0]}",)
 
 
 def _read(query: str, hits: Hits) -> Plan | None:

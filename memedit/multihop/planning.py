@@ -45,6 +45,8 @@ def ask_plan(request: Request, query: str, hits: Hits, kind: str) -> Request:
         hits: What was recalled for it.
         kind: Of the model that plans.
     """
+    if kind == "planner":
+        return trained_form(Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form), query)
     known = relations(hits)
     offer = [f"Relations that are known: {'; '.join(known)}."] if known else []
     shots = [_shown(question, f"{name}\n" + "\n".join(steps)) for question, name, steps in EXAMPLES]
@@ -54,6 +56,11 @@ def ask_plan(request: Request, query: str, hits: Hits, kind: str) -> Request:
         return short.raw(text, stop=["\n\n", "Question:"])
     told = "\n\n".join([TOLD, "Write nothing but a line “Name: …” and a line a step.", *shots, *offer])
     return short.with_messages([Message("system", told), Message("user", f"Question: {as_data(query)}")])
+
+
+def trained_form(request: Request, query: str) -> Request:
+    """The request to a planner that was trained (`memedit multihop train`): nothing but the question."""
+    return request.raw(f"Question: {as_data(query)}\nName:", stop=["\n\n", "Question:"])
 
 
 def relations(hits: Hits) -> tuple[str, ...]:
@@ -77,6 +84,12 @@ def plan_in(text: str, query: str) -> tuple[str, tuple[str, ...]] | None:
     if any(step.count("#") != 1 for step in steps):
         return None
     return name, tuple(_parted(step.replace("#", SLOT) for step in steps))
+
+
+def written(plan: tuple[str, tuple[str, ...]]) -> str:
+    """A plan as a planner would write it, so that its likelihood can be told."""
+    name, hops = plan
+    return " " + "\n".join((name, *(hop.replace(SLOT, "#") for hop in hops))) + "\n\n"
 
 
 def _parted(steps: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memedit.edits import AnyEdit, Erasure, Fact
@@ -43,8 +43,12 @@ class Thing:
 
     def is_named(self, fact: Fact) -> bool:
         """Whether a fact is about it; articles, case and accents aside."""
+        return self.is_like(Thing(fact.names))
+
+    def is_like(self, other: Thing) -> bool:
+        """Whether another thing has a name of it."""
         own = {_bare(name) for name in self.names}
-        return any(_bare(name) in own for name in fact.names)
+        return any(_bare(name) in own for name in other.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class Limits:
         if self.seconds is not None and seconds >= self.seconds:
             return f"{self.seconds:g} s are over"
         return None
+
+    def less(self, made: Walk) -> Limits:
+        """What is left to spend on models after a walk."""
+        tokens = None if self.tokens is None else self.tokens - made.tokens
+        return replace(self, calls=self.calls - made.calls, tokens=tokens)
 
 
 @dataclass(slots=True)

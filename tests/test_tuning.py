@@ -1,4 +1,4 @@
-"""Training a counterfactual model: a tiny one, made here, learns, stops, goes on to the same weights, and is loaded."""
+"""Fine-tuning for a method: a tiny model, made here, learns, stops, goes on to the same weights, and is loaded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import torch
 from click.testing import CliRunner
 
 from memedit import EditableLLM, EditMemory, Fact, Probe
-from memedit.adapters.counterfactual import CARD, CHECKPOINT, Lesson, Recipe, load, train
+from memedit.adapters.counterfactual import Lesson, load, train
 from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.tuning import CARD, CHECKPOINT, Recipe
 from memedit.errors import CapabilityMissing, FileRejected, RunRejected, UnsupportedModel
 from memedit.eval.cases import Case, Kind, ask
 from memedit.eval.lessons import lessons_of, lessons_of_facts, read_lessons
+from memedit.llms import as_llm
 from memedit.memory.files import write_edits
 from memedit.messages import as_request
 from memedit.methods.serac import serac
@@ -173,6 +175,23 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memedit.cli._common.open_model", lambda *_: FakeLLM())
     with pytest.raises(UnsupportedModel, match="cannot be trained"):
         CliRunner().invoke(group, [*given, "--out", str(tmp_path / "three")], catch_exceptions=False)
+
+
+def test_the_command_makes_a_planner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from memedit.cli.multihop import multihop as group
+
+    monkeypatch.setattr("memedit.cli._common.open_model", lambda *_: tiny())
+    given = ["train", "--questions", "40", "--steps", "3", "--every", "1", "--learning-rate", "1e-2"]
+    said = CliRunner().invoke(group, [*given, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    assert f'"planner": "planner:{tmp_path / "out"}"' in said.output
+    made = as_llm(f"planner:{tmp_path / 'out'}")
+    assert made.kind == "planner"
+    with pytest.raises(UnsupportedModel, match="holds no counterfactual model"):
+        load(str(tmp_path / "out"))
+    llm = EditableLLM(FakeLLM(), EditMemory(), method="multihop", models={"planner": made})
+    llm.edit(Fact(subject="Acme", object="Lima", prompt="{} is based in"))
+    answer = llm.invoke("Acme pays in what, and where is the river of its home?", max_tokens=2)
+    assert all(call.model in ("planner", "base") for call in answer.trace.calls)
 
 
 @pytest.mark.model
