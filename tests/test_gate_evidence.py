@@ -222,6 +222,24 @@ def test_a_question_of_two_steps_has_a_bridge() -> None:
     assert not hits.direct
 
 
+@pytest.mark.parametrize(
+    ("query", "passes"),
+    [
+        ("The CEO of Acme Robotics is", True),
+        ("The CEO of Acme Robotics, who is not Carol Diaz, is", False),
+        ("Who is the CEO of Acme Robotics, other than the Carol Diaz?", False),
+        ("Who is the CEO of Acme Robotics, other than Carol Dietz?", True),
+        ("Is the CEO of Acme Robotics not Carol Diaz?", True),
+    ],
+)
+def test_an_edit_whose_object_the_query_rules_out_does_not_pass(query: str, passes: bool) -> None:
+    memory = EditMemory(embedder=default_embedder())
+    memory.add(CEO)
+    (verdict,) = EvidenceGate().decide(memory.recall(query))
+    assert verdict.passed == passes
+    assert any("ruled out" in reason for reason in verdict.reasons) != passes
+
+
 def test_the_features_that_decided_are_told() -> None:
     memory = EditMemory(embedder=default_embedder())
     memory.add(CEO)

@@ -18,7 +18,7 @@ from memedit.gate import scorer
 from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, geometry, text_features
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
-from memedit.gate.reading import Known, know, read
+from memedit.gate.reading import Known, know, read, rules_out
 from memedit.gate.roles import softmax
 from memedit.gate.scorer import Network, Scorer
 from memedit.memory import Candidate, Recalled
@@ -38,6 +38,7 @@ class Evidence:
         name: The subject's first name, as it was looked for.
         bridge: How likely the edit lies on the way to the answer.
         direct: How likely it is the answer.
+        ruled_out: Whether the query rules out what the edit says, which then is not let through.
     """
 
     network: Network
@@ -45,6 +46,7 @@ class Evidence:
     name: str
     direct: float
     bridge: float
+    ruled_out: bool = False
 
     def numbers(self) -> dict[str, float]:
         """The measured features, and the probabilities of both roles."""
@@ -64,6 +66,8 @@ class Evidence:
             said = f"subject “{self.name}” is named in part, or within a longer name ({named:.0%})"
         deciding = self.network.deciding(self.features)[:SHOWN]
         values = self.numbers()
+        if self.ruled_out:
+            said = f"{said}; its object is ruled out"
         return (said, *(f"{name} {values[name]:.2f} ({added:+.1f})" for name, added in deciding))
 
 
@@ -129,18 +133,21 @@ class EvidenceGate(Gate):
         logits[:, 1:] += np.array([[one.edit.radius] for one in found if isinstance(one.edit, Fact)])
         shares = softmax(logits)
         return [
-            self._verdict(one, network, row, " ".join(edit.names[0]) if edit.names else "", share)
+            self._verdict(one, network, row, " ".join(edit.names[0]) if edit.names else "", share, recalled.query)
             for one, edit, row, share in zip(found, known, features, shares.tolist(), strict=True)
         ]
 
     def _verdict(
-        self, found: Candidate, network: Network, features: Vectors, name: str, shares: Sequence[float]
+        self, found: Candidate, network: Network, features: Vectors, name: str, shares: Sequence[float], query: str
     ) -> Verdict:
         _, direct, bridge = shares
         role: Role = "direct" if direct >= bridge else "bridge"
         probability = max(direct, bridge)
-        evidence = Evidence(network, features, name, direct, bridge)
-        return Verdict(found.edit, probability, probability >= self.thresholds[role], evidence, role)
+        ruled_out = isinstance(found.edit, Fact) and rules_out(query, found.edit)
+        passed = probability >= self.thresholds[role] and not ruled_out
+        return Verdict(
+            found.edit, probability, passed, Evidence(network, features, name, direct, bridge, ruled_out), role
+        )
 
     def _model(self, embedder: Embedder) -> tuple[Head, Network]:
         if embedder.space == self.weights.embedder:

@@ -43,6 +43,11 @@ ASKS = re.compile(
 NEGATED = re.compile(
     r"\b(?:not|never|no longer|without|except|other than|besides|apart from|instead of|\w+n['’]t)\b", re.IGNORECASE
 )
+RULED_OUT = re.compile(
+    r"\b(?:(?:which|who|that) (?:is|are|was|were) not|other than|besides|apart from|aside from|except(?: for)?"
+    r"|excluding) (?:the |an? )?",
+    re.IGNORECASE,
+)
 ROMAN = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 PASSIVE = re.compile(r"\b\w+(?:ed|en|ung|old|ught|ade|un|it|et|id) by\b", re.IGNORECASE)
 QUOTES = re.compile(r"[\"“”„«»`]|\n")
@@ -192,6 +197,13 @@ def _know(given: tuple[str, ...], relation: str, value: str | None) -> Known:
         PASSIVE.search(relation) is not None,
         type_of(value) if value else None,
     )
+
+
+def rules_out(query: str, fact: Fact) -> bool:
+    """Whether a query asks for something else than the object: “X's employer, which is not Acme, is”."""
+    told = [words(query[found.end() :]) for found in RULED_OUT.finditer(query)]
+    objects = [words(name) for name in (fact.answer, *fact.object_aliases) if name] if told else []
+    return any(name and rest[: len(name)] == name for rest in told for name in objects)
 
 
 def type_of(value: str) -> Type:
