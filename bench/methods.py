@@ -34,6 +34,7 @@ from memedit.gate import Gate, Hits, Verdict, focus
 from memedit.llms import as_llm
 from memedit.memory import Recalled
 from memedit.methods import Method
+from memedit.methods.base import Recall
 from memedit.methods.context_aware import context_aware
 from memedit.methods.ike import ike
 from memedit.methods.in_context import in_context
@@ -59,8 +60,8 @@ class Handed(EditableLLM):
 
     right: Mapping[str, AnyEdit]
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
-        return [Hits(query, (Verdict(self.right[query], 1.0, passed=True),)) for query in queries]
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
+        return [Hits(one.query, (Verdict(self.right[one.query], 1.0, passed=True),)) for one in asked]
 
 
 def methods() -> Iterator[tuple[str, Method]]:

@@ -35,7 +35,7 @@ class Driver:
     """
 
     models: Mapping[str, LLM]
-    recall: Callable[[str, Sequence[str]], list[Hits]]
+    recall: Callable[[str, Sequence[Recall]], list[Hits]]
     support: Callable[[str, str, int], list[Demonstration]]
 
     def run(self, jobs: Sequence[Job]) -> list[Answer]:
@@ -144,7 +144,7 @@ class Driver:
             effects = [batch[place][1] for place in places]
             began = time.perf_counter()
             if kind is Recall:
-                outcome: list[Any] = self.recall(target, [effect.query for effect in effects])  # type: ignore[union-attr]
+                outcome: list[Any] = self.recall(target, effects)  # type: ignore[arg-type]
             elif kind is Support:
                 outcome = [self.support(target, effect.query, effect.k) for effect in effects]  # type: ignore[union-attr]
             else:
@@ -159,8 +159,7 @@ class Driver:
             effects = [batch[place][1] for place in places]
             began = time.perf_counter()
             if kind is Recall:
-                queries = [effect.query for effect in effects]  # type: ignore[union-attr]
-                outcome: list[Any] = await asyncio.to_thread(self.recall, target, queries)
+                outcome: list[Any] = await asyncio.to_thread(self.recall, target, effects)  # type: ignore[arg-type]
             elif kind is Support:
                 outcome = [
                     await asyncio.to_thread(self.support, target, effect.query, effect.k)  # type: ignore[union-attr]

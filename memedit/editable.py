@@ -301,8 +301,11 @@ class EditableLLM:
         return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
 
     def _steps(self, request: Request) -> Steps:
-        query = _last_text(request) if self.method.whole_text else focus(request.turns).query
-        hits = (yield Recall(query)) if query else Hits("")
+        text = _last_text(request)
+        query = text if self.method.whole_text else focus(request.turns).query
+        hits: Hits = (yield Recall(query)) if query else Hits("")
+        if text != query and any(one.edit.kind == "patch" for one in hits.verdicts):
+            hits = hits.but_for("patch", (yield Recall(text, kinds=("patch",))))
         if not hits and not (self.method.always and query):
             return Final(request)
         return (yield from watched(self.method)(Task(request, hits, self.models)))
@@ -317,10 +320,10 @@ class EditableLLM:
             found += yield Score(call.request, behind, call.model)
         return Ready(Reply(""), end.citations)
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        self.memory.prepare(queries, namespace=namespace)
-        found = [self._current(self.memory.recall(query, namespace=namespace)) for query in queries]
+        self.memory.prepare([one.query for one in asked], namespace=namespace)
+        found = [self._current(self.memory.recall(one.query, namespace=namespace, kinds=one.kinds)) for one in asked]
         judged = iter(self.gate.decide_many([one for one in found if one.candidates]))
         return [
             Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found

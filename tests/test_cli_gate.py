@@ -35,6 +35,7 @@ from memedit.gate.learning.judging import Judged, judge
 from memedit.gate.learning.radius import reaches
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.memory.files import write_edits
+from memedit.methods.base import Recall
 from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -283,7 +284,7 @@ def test_what_calibrate_refuses(run: Run, args: tuple[str, ...], says: str) -> N
 
 def subjects(memory: EditMemory, text: str) -> set[str]:
     """The subjects of the edits in scope of a text."""
-    (hits,) = EditableLLM(FakeLLM(), memory).recall("default", [text])
+    (hits,) = EditableLLM(FakeLLM(), memory).recall("default", [Recall(text)])
     return {str(edit.subject) for edit in hits.edits if isinstance(edit, Fact)}
 
 

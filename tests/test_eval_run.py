@@ -34,6 +34,7 @@ from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.memory import EditMemory
 from memedit.messages import Reply, Request
 from memedit.methods import Decode, Ready, Steps, Task, method
+from memedit.methods.base import Recall
 from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder
 
@@ -297,9 +298,9 @@ def test_ungated_baselines_always_pass_one_edit(whole: Run, name: str) -> None:
 def test_ungated_baselines_pass_one_edit_whatever_is_asked(name: str, query: str, best: str | None) -> None:
     with EditMemory(embedder=HashEmbedder()) as memory:
         llm = contender(name)(FakeLLM(), memory)
-        assert not llm.recall("default", [query])[0]
+        assert not llm.recall("default", [Recall(query)])[0]
         llm.edit_many(["The CEO of Acme is Carol.", "Bo Chan likes tea.", "Lima is by the sea."])
-        (found, other) = llm.recall("default", [query, "tea"])
+        (found, other) = llm.recall("default", [Recall(query), Recall("tea")])
         assert len(found.verdicts) == len(found.edits) == 1
         assert [edit.text for edit in other] == ["Bo Chan likes tea."]
         assert best is None or [edit.text for edit in found] == [best]
@@ -318,7 +319,7 @@ def test_bm25_over_edits_of_which_no_word_can_be_indexed() -> None:
     with EditMemory(embedder=HashEmbedder()) as memory:
         llm = contender("bm25")(FakeLLM(), memory)
         llm.edit("X is Y")
-        assert len(llm.recall("default", ["X is"])[0].edits) == 1
+        assert len(llm.recall("default", [Recall("X is")])[0].edits) == 1
 
 
 def test_conditions_are_asked_of_the_unedited_model_alone(tmp_path: Path) -> None:

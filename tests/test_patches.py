@@ -381,3 +381,19 @@ def test_the_bundled_model_follows_a_patch(smollm: LocalLLM) -> None:
         assert llm.classify(text, LABELS).label == label
         llm.undo()
     assert not llm.classify(text, LABELS).edited
+
+
+def test_conditions_are_judged_on_the_whole_text_by_every_method() -> None:
+    review = (
+        "I went there last week with my family. The food was fine, but the service was awfully slow. "
+        "We waited an hour for the soup and left without dessert.\n\nWhat do you think of my evening?"
+    )
+    llm = EditableLLM(FakeLLM(), EditMemory())
+    llm.edit(Patch(condition="the service was slow", consequence="the evening was spoiled"))
+    answer = llm.invoke(review)
+    assert answer.edited
+    assert answer.trace.lookups[0].query != review
+    assert answer.trace.lookups[-1].query == review
+    llm.edit("The CEO of Acme is Carol Diaz.")
+    asked = llm.explain(review.replace("What do you think of my evening", "Who is the CEO of Acme")).trace
+    assert {one.edit.kind for hits in asked.lookups[1:] for one in hits.verdicts} == {"patch"}

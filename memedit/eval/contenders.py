@@ -16,6 +16,7 @@ from memedit.gate import Hits, Verdict
 from memedit.gate.feedback import FeedbackGate
 from memedit.llms import LLM
 from memedit.memory import EditMemory
+from memedit.methods.base import Recall
 from memedit.methods.mello import mello
 from memedit.methods.memprompt import memprompt
 from memedit.plugins import plugins
@@ -27,8 +28,8 @@ WORD = r"(?u)\b\w+\b"
 class Unedited(EditableLLM):
     """The model alone."""
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
-        return [Hits(query) for query in queries]
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
+        return [Hits(one.query) for one in asked]
 
 
 class Dense(EditableLLM):
@@ -36,9 +37,9 @@ class Dense(EditableLLM):
 
     most: int | None = None
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
-        self.memory.prepare(queries, namespace=namespace)
-        found = [self.memory.recall(query, namespace=namespace) for query in queries]
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
+        self.memory.prepare([one.query for one in asked], namespace=namespace)
+        found = [self.memory.recall(one.query, namespace=namespace, kinds=one.kinds) for one in asked]
         return [
             Hits(
                 recalled.query,
@@ -70,7 +71,7 @@ class Bm25(EditableLLM):
         super().__init__(*args, **options)
         self._retrievers: dict[str, tuple[int, Any]] = {}
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         try:
             import bm25s
         except ModuleNotFoundError as missing:
@@ -80,8 +81,9 @@ class Bm25(EditableLLM):
             self._retrievers[namespace] = revision, self._indexed(namespace, bm25s)
         retriever = self._retrievers[namespace][1]
         if retriever is None:
-            return [Hits(query) for query in queries]
-        tokens = bm25s.tokenize(list(queries), token_pattern=WORD, show_progress=False)
+            return [Hits(one.query) for one in asked]
+        queries = [one.query for one in asked]
+        tokens = bm25s.tokenize(queries, token_pattern=WORD, show_progress=False)
         edits, scores = retriever.retrieve(tokens, k=1, show_progress=False)
         return [
             Hits(query, (Verdict(edit, float(score), passed=True),), revision, "bm25")
@@ -113,13 +115,13 @@ class GrowingPrompt(EditableLLM):
         super().__init__(*args, **{"method": memprompt(max_clarifications=None), **options})
         self.room = room
 
-    def recall(self, namespace: str, queries: Sequence[str]) -> list[Hits]:
+    def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         edits = sorted(self.memory.edits(namespace=namespace), key=lambda edit: edit.created_at, reverse=True)
         lengths = accumulate(len(edit.text) for edit in edits)
         newest = [edit for edit, length in zip(edits, lengths, strict=True) if length <= self.room]
         verdicts = tuple(Verdict(edit, 1.0, passed=True) for edit in reversed(newest))
         revision = self.memory.revision(namespace=namespace)
-        return [Hits(query, verdicts, revision, "all") for query in queries]
+        return [Hits(one.query, verdicts, revision, "all") for one in asked]
 
 
 class MemPromptAsPublished(EditableLLM):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from memedit.edits import AnyEdit
@@ -88,6 +88,12 @@ class Hits:
     def bridges(self) -> tuple[Verdict, ...]:
         """Those let through that lie on the way to the answer."""
         return tuple(verdict for verdict in self.passed if verdict.role == "bridge")
+
+    def but_for(self, kind: str, other: Hits) -> Hits:
+        """The same with the verdicts on a kind of edit taken from another look-up."""
+        rest = [verdict for verdict in self.verdicts if verdict.edit.kind != kind]
+        taken = [verdict for verdict in other.verdicts if verdict.edit.kind == kind]
+        return replace(self, verdicts=tuple(sorted((*rest, *taken), key=lambda verdict: -verdict.probability)))
 
     def __iter__(self) -> Iterator[AnyEdit]:
         return iter(self.edits)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from memedit.edits import AnyEdit
+from memedit.edits import SCOPED, AnyEdit
 from memedit.errors import UnknownMethod
 from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, Kind, Mixer
@@ -30,9 +30,15 @@ from memedit.trace import Hop
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Look a query up in the memory and ask the gate. Gives `Hits`."""
+    """Look a query up in the memory and ask the gate. Gives `Hits`.
+
+    Args:
+        query: What is asked.
+        kinds: Of edit; all that have a scope when left out.
+    """
 
     query: str
+    kinds: tuple[str, ...] = SCOPED
 
 
 @dataclass(frozen=True, slots=True)
