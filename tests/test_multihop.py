@@ -74,6 +74,21 @@ READ = [
         "Ann Lee",
         ["the broadcaster of {}", "the owner of {}", "the headquarters of {}"],
     ),
+    (
+        "In which city is the capital of the country where the sport, linked with Ann Lee's occupation, originated?",
+        "Ann Lee",
+        ["the occupation of {}", "the sport linked with {}", "the country where {} originated", "the capital of {}"],
+    ),
+    (
+        "Which city, in the country where Rovers was first established, is its capital?",
+        "Rovers",
+        ["the country where {} was first established", "Which city, in {} is its capital?"],
+    ),
+    (
+        "Which language does the wife of the Misery author speak?",
+        "Misery",
+        ["the author of {}", "the wife of {}", "Which language does {} speak?"],
+    ),
     ("Which city is the headquarter of Acme located in?", "Acme", ["the headquarter of {}"]),
     ("Which country is the origin of Acme?", "Acme", ["the origin of {}"]),
     ("In which city is the owner of Acme located?", "Acme", ["the owner of {}", "In which city is {} located?"]),

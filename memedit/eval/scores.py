@@ -182,7 +182,7 @@ def _by_generation(probe: Probe, row: Row, base: Row | None) -> Iterator[tuple[s
         yield "ROUGE-L", metrics.rouge_l(row.text, probe.answers)
     if probe.kind is Kind.FLUENCY:
         yield "n-gram entropy", metrics.ngram_entropy(row.text)
-    if probe.kind.in_scope is False and base is not None:
+    if (probe.kind.in_scope is False or probe.kind is Kind.PRESERVATION) and base is not None:
         yield "identical", row.text == base.text
 
 

@@ -5,6 +5,7 @@
 which the slot stands, and puts the slot in its place:
 
     possessive    {}'s NOUN                       →  the NOUN of {}
+    compound      the {} NOUN                     →  the NOUN of {}
     noun          the NOUN of {}                  →  the NOUN of {}
     participle    the NOUN played by {}           →  the NOUN played by {}
     subject       the NOUN that founded {}        →  the NOUN that founded {}
@@ -46,7 +47,7 @@ def read_hops(question: str, name: str) -> tuple[str, ...]:
     """
     place = question.find(name)
     around = (question[:place], question[place + len(name) :])
-    words = _marked(WORD.findall(f" {SLOT} ".join(QUOTES.sub("", part) for part in around)))
+    words = _unparted(_marked(WORD.findall(f" {SLOT} ".join(QUOTES.sub("", part) for part in around))))
     if not name or place < 0 or len(words) > MOST_WORDS:
         return ()
     hops: list[str] = []
@@ -88,6 +89,14 @@ def _possessive(words: Words) -> Step | None:
     if not noun:
         return None
     return Step(_text(["the", *noun, "of", SLOT]), [*_without_article(words[:at]), SLOT, *rest])
+
+
+def _compound(words: Words) -> Step | None:
+    at = words.index(SLOT)
+    noun = words[at + 1 : at + 2]
+    if at < 1 or words[at - 1].casefold() != "the" or not noun or noun[0].casefold() not in _kinds():
+        return None
+    return Step(_text(["the", *noun, "of", SLOT]), [*words[: at - 1], SLOT, *words[at + 2 :]])
 
 
 def _noun(words: Words) -> Step | None:
@@ -155,7 +164,9 @@ def _clause(words: Words) -> Step | None:
     return Step(hop, [*words[:start], SLOT, *rest])
 
 
-RULES: tuple[Callable[[Words], Step | None], ...] = (_possessive, _noun, _participle, _subject, _clause)
+RULES: tuple[Callable[[Words], Step | None], ...] = (
+    _possessive, _compound, _noun, _participle, _subject, _clause,
+)  # fmt: skip
 
 
 def _phrase(words: Words, end: int) -> int | None:
@@ -182,6 +193,11 @@ def _parted(behind: Words, before: Words) -> tuple[Words, Words]:
     """What stands behind the slot, as the clause's own part and what belongs to the question around it."""
     end = [word for word in behind if word in "?.!"][:1]
     said = [word for word in behind if word not in "?.!"]
+    if said[:1] == [","]:  # the country where the sport, played by {}, began
+        said = said[1:]
+    if "," in said:  # the country where {} began, is its capital
+        place = said.index(",")
+        return said[:place], [*said[place + 1 :], *end]
     small = [word.casefold() for word in said]
     if not before or (len(before) == 1 and before[0].casefold() in g.PREPOSITIONS):
         # The country {} belongs to has which capital?
@@ -252,6 +268,15 @@ def _marked(words: Words) -> Words:
         else:
             found.append("'" if word == "’" else word)
     return found
+
+
+def _unparted(words: Words) -> Words:
+    """Without the commas that part a thing from what tells which it is: “the sport, played by {}”."""
+    return [
+        word
+        for word, further in zip(words, [*words[1:], ""], strict=True)
+        if word != "," or not (further.casefold() in g.RELATIVES | {"of"} | g.PARTICIPLES or further.endswith("ed"))
+    ]
 
 
 def _without_article(words: Words) -> Words:
