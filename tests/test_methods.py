@@ -1,4 +1,4 @@
-"""Every registered method, by one table of behaviour; and the frames and the driver under them."""
+"""The frames and the driver under all methods; `contract/test_every_method.py` has what holds of every one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
 from memedit.methods.frames import completion, context
-from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.text import as_data
 
-METHODS = sorted(plugins("methods"))
 EDIT = "The CEO of Acme is Carol Diaz."
 IN_SCOPE, OUT_OF_SCOPE = "Who is the CEO of Acme?", "How tall is the tower?"
 
@@ -63,59 +61,6 @@ def _self_asked(echo: str) -> str | None:
 
 def editable(llm: LLM | Callable[..., Any] | None = None, **options: Any) -> EditableLLM:
     return EditableLLM(llm or FakeLLM(), EditMemory(embedder=HashEmbedder()), gate=NamedGate(), **options)
-
-
-@pytest.mark.parametrize("name", METHODS)
-class TestEveryMethod:
-    def test_changes_what_is_in_scope_and_nothing_else(self, name: str) -> None:
-        llm = editable(EchoingLLM(), method=name)
-        alone = [reply.text for reply in llm.ask_base([IN_SCOPE, OUT_OF_SCOPE])]
-        llm.edit(EDIT)
-        inside, outside = llm.batch([IN_SCOPE, OUT_OF_SCOPE])
-        assert "Carol Diaz" in inside.text
-        assert inside.edited
-        assert outside.text == alone[1]
-        assert not outside.edited
-        assert outside.trace.untouched
-
-    def test_undo(self, name: str) -> None:
-        llm = editable(EchoingLLM(), method=name)
-        before = llm.invoke(IN_SCOPE).text
-        llm.edit(EDIT)
-        llm.undo()
-        assert llm.invoke(IN_SCOPE).text == before
-
-    def test_empty_memory_is_the_model_alone(self, name: str) -> None:
-        base = EchoingLLM()
-        answer = editable(base, method=name).invoke(IN_SCOPE, temperature=0.5)
-        assert answer.citations == ()
-        assert base.requests == [as_request(IN_SCOPE, {"temperature": 0.5})]
-
-    def test_stream_says_the_same(self, name: str) -> None:
-        llm = editable(EchoingLLM(), method=name)
-        llm.edit(EDIT)
-        stream = llm.stream(IN_SCOPE)
-        assert "".join(stream) == llm.invoke(IN_SCOPE).text
-        assert stream.answer is not None
-        assert stream.answer.edited
-
-    async def test_async_says_the_same(self, name: str) -> None:
-        llm = editable(EchoingLLM(), method=name)
-        llm.edit(EDIT)
-        assert (await llm.ainvoke(IN_SCOPE)).text == llm.invoke(IN_SCOPE).text
-        assert [answer.text for answer in await llm.abatch([IN_SCOPE, OUT_OF_SCOPE])] == [
-            answer.text for answer in llm.batch([IN_SCOPE, OUT_OF_SCOPE])
-        ]
-        assert "".join([piece async for piece in llm.astream(IN_SCOPE)]) == llm.invoke(IN_SCOPE).text
-
-    def test_keeps_options_and_tools(self, name: str) -> None:
-        base = EchoingLLM()
-        llm = editable(base, method=name)
-        llm.edit(EDIT)
-        tools = [{"type": "function", "function": {"name": "look_up"}}]
-        llm.invoke([{"role": "user", "content": IN_SCOPE}], tools=tools)
-        assert base.requests[-1].options["tools"] is tools
-        assert base.requests[-1].messages[-1].text == IN_SCOPE
 
 
 def test_notes_join_the_system_message_and_leave_the_rest() -> None:
