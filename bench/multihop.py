@@ -5,6 +5,8 @@ published files below MEMEDIT_DATA; `python bench/multihop.py show FOLDER` print
 
 `python bench/multihop.py compare --cases 30 --methods multihop,mello_dense_top1` asks the multi-hop questions alone, in
 lockstep, all edits of MQuAKE-2002 in memory: accuracy and cost of methods that make many calls.
+`python bench/multihop.py plans --planner planner:FOLDER --cases 200` walks the multi-hop questions by the plans of the
+grammar, of a planner, and of both, the unedited hops given; no other model is asked.
 `python bench/multihop.py single` counts the model calls that questions of one hop would pay for; no model is asked.
 
 own      the model's own knowledge for what no edit answers
@@ -29,9 +31,15 @@ from memedit import EditableLLM, EditMemory
 from memedit.edits import Fact
 from memedit.embedders import default_embedder
 from memedit.eval import Kind, Score, find_benchmark, load_run, read, score_run
+from memedit.eval.cases import Probe
 from memedit.eval.contenders import contender
 from memedit.eval.stats import Share
 from memedit.llms import as_llm
+from memedit.messages import Reply
+from memedit.methods import Final, Generate, Ready, Run, Steps, Task, method
+from memedit.methods.multihop import multihop
+from memedit.multihop.planning import ask_plan, plan_in
+from memedit.multihop.walk import Limits, walk
 from memedit.testing import FakeLLM
 from memedit.text import says
 
@@ -50,7 +58,7 @@ SHOWN = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "show", "compare", "single"))
+    parser.add_argument("what", choices=("run", "show", "compare", "plans", "single"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("bench/out/multihop"))
     parser.add_argument("--cases", default="200")
     parser.add_argument("--methods", default="multihop", help="with commas")
@@ -58,11 +66,14 @@ def main() -> None:
     parser.add_argument("--hard", action="store_true", help="MQuAKE-hard instead of MQuAKE-2002")
     parser.add_argument("--in-memory", default="all", help="all, or groups of so many cases")
     parser.add_argument("--llm", default="bundled")
+    parser.add_argument("--planner", help="of `plans`: planner:FOLDER, or any other model")
     options = parser.parse_args()
     if options.what == "run":
         run(options)
     elif options.what == "compare":
         compare(options)
+    elif options.what == "plans":
+        plans(options)
     elif options.what == "single":
         single()
     else:
@@ -89,13 +100,7 @@ def run(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """M-Acc, questions right, and what they cost, by method."""
-    data = Path(os.environ["MEMEDIT_DATA"]) / "mquake"
-    chosen = set(json.loads((data / IDS).read_text(encoding="utf-8")))
-    cases = [case for case in read(find_benchmark("mquake"), [data / CF]).cases if int(case.id.split(":")[1]) in chosen]
-    memory = EditMemory(embedder=default_embedder())
-    list(memory.add_many(edit for case in cases for edit in case.edits))
-    random.Random(0).shuffle(cases)
-    asked = [[one for one in case.probes if one.kind is Kind.MULTI_HOP] for case in cases[: int(options.cases)]]
+    memory, asked = sample(int(options.cases))
     llm = as_llm(options.llm, dtype="bfloat16")
     print("| method | M-Acc | questions right | tokens a question, in / out | calls | s a question |")
     print("|---|---|---|---|---:|---:|", flush=True)
@@ -103,7 +108,7 @@ def compare(options: argparse.Namespace) -> None:
         editable, began = contender(name)(llm, memory), time.perf_counter()
         answers = editable.batch([probe.prompt for probes in asked for probe in probes], max_tokens=32)
         seconds, each = (time.perf_counter() - began) / len(answers), iter(answers)
-        right = [[says(next(each).text, probe.answers) for probe in probes] for probes in asked]
+        right = [[says(next(each).text, one.answers) for one in probes] for probes in asked]
         calls = [call for answer in answers for call in answer.trace.calls]
         tokens = [sum(call.usage.get(way, 0) for call in calls) / len(answers) for way in ("input", "output")]
         shares = Share(sum(map(any, right)), len(right)), Share(sum(map(sum, right)), len(answers))
@@ -112,6 +117,61 @@ def compare(options: argparse.Namespace) -> None:
             f"| {len(calls) / len(answers):.2f} | {seconds:.2f} |",
             flush=True,
         )
+
+
+def sample(count: int) -> tuple[EditMemory, list[list[Probe]]]:
+    """All edits of MQuAKE-2002, and the multi-hop questions of so many cases."""
+    data = Path(os.environ["MEMEDIT_DATA"]) / "mquake"
+    chosen = set(json.loads((data / IDS).read_text(encoding="utf-8")))
+    cases = [case for case in read(find_benchmark("mquake"), [data / CF]).cases if int(case.id.split(":")[1]) in chosen]
+    memory = EditMemory(embedder=default_embedder())
+    list(memory.add_many(edit for case in cases for edit in case.edits))
+    random.Random(0).shuffle(cases)
+    return memory, [[one for one in case.probes if one.kind is Kind.MULTI_HOP] for case in cases[:count]]
+
+
+def plans(options: argparse.Namespace) -> None:
+    """M-Acc and questions right, by who plans."""
+    memory, asked = sample(int(options.cases))
+    file = Path(os.environ["MEMEDIT_DATA"]) / "mquake" / CF
+    list(memory.add_many(unedited(json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())))
+    models = {"planner": as_llm(options.planner)} if options.planner else {}
+    ways = {"the grammar": multihop()}
+    if models:
+        ways |= {
+            f"{options.planner} alone": planned(),
+            f"the grammar, where it fails {options.planner}": multihop(),
+            "both, weighed": multihop(agree=True),
+        }
+    print("| plans of | M-Acc | questions right | calls of the planner a question |\n|---|---|---|---:|", flush=True)
+    for name, way in ways.items():
+        known = {} if name == "the grammar" else models
+        answers = EditableLLM(Unknowing(), memory, method=way, models=known).batch(
+            [probe.prompt for probes in asked for probe in probes]
+        )
+        each = iter(answers)
+        right = [[says(next(each).text, one.answers) for one in probes] for probes in asked]
+        shares = Share(sum(map(any, right)), len(right)), Share(sum(map(sum, right)), len(answers))
+        calls = sum(call.model == "planner" for answer in answers for call in answer.trace.calls) / len(answers)
+        print(f"| {name} | {' | '.join(map(share, shares))} | {calls:.2f} |", flush=True)
+
+
+@method("planned", paper="of this bench: a planner's plan is walked, whatever the grammar says", always=True)
+def planned() -> Run:
+    """Walk the plan of the model `planner`, and no other."""
+
+    def run(task: Task) -> Steps:
+        query = task.hits.query
+        reply = yield Generate(ask_plan(task.request, query, task.hits, task.models["planner"].kind), "planner")
+        plan = plan_in(reply.text, query)
+        if plan is None:
+            return Final(task.request)
+        made = yield from walk(*plan, task, model=None, limits=Limits())
+        if not made.arrived:
+            return Final(task.request)
+        return Ready(Reply(made.thing.names[0]), made.edits, hops=tuple(made.hops))
+
+    return run
 
 
 def share(of: Share) -> str:

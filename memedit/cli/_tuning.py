@@ -16,24 +16,29 @@ if TYPE_CHECKING:
     from memedit.adapters.transformers import LocalLLM
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-OPTIONS = (
-    click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER",
-                 help="Where the model goes; new or empty."),
-    click.option("--resume", is_flag=True, help="Go on with a run in --out that was stopped."),
-    click.option("--steps", type=click.IntRange(1), default=600, show_default=True, help="At most."),
-    click.option("--batch", type=click.IntRange(1), default=10, show_default=True, help="Samples in a step."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=2e-5, show_default=True),
-    click.option("--every", type=click.IntRange(1), default=50, show_default=True,
-                 help="Steps between two looks at what is held out, and two checkpoints."),
-    click.option("--seed", default=0, show_default=True, help="Of the split and the order."),
-)  # fmt: skip
 
 
-def tuned(command: Command) -> Command:
-    """Give a command the options of a run."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+def tuned(*, steps: int, batch: int, learning_rate: float, every: int) -> Callable[[Command], Command]:
+    """Give a command the options of a run, with these defaults."""
+    options = (
+        click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER",
+                     help="Where the model goes; new or empty."),
+        click.option("--resume", is_flag=True, help="Go on with a run in --out that was stopped."),
+        click.option("--steps", type=click.IntRange(1), default=steps, show_default=True, help="At most."),
+        click.option("--batch", type=click.IntRange(1), default=batch, show_default=True, help="Samples in a step."),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=learning_rate,
+                     show_default=True),
+        click.option("--every", type=click.IntRange(1), default=every, show_default=True,
+                     help="Steps between two looks at what is held out, and two checkpoints."),
+        click.option("--seed", default=0, show_default=True, help="Of the split and the order."),
+    )  # fmt: skip
+
+    def with_options(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
 
 
 def run(

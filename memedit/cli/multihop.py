@@ -22,9 +22,9 @@ def multihop() -> None:
 
 
 @multihop.command(cls=Command, short_help="Train a small model to take questions apart.")
-@click.option("--questions", type=click.IntRange(20), default=6000, show_default=True,
+@click.option("--questions", type=click.IntRange(20), default=3000, show_default=True,
               help="How many are made of the phrasings that come with memedit.")  # fmt: skip
-@_tuning.tuned
+@_tuning.tuned(steps=150, batch=8, learning_rate=1e-4, every=30)
 @click.pass_obj
 def train(session: Session, /, questions: int, seed: int, **run: Any) -> None:
     """Fine-tune --model on questions of one to four hops and their plans.

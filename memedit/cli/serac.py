@@ -29,7 +29,7 @@ def serac() -> None:
 
 @serac.command(cls=Command, short_help="Train a small model to answer by an edit it is shown.")
 @click.option("--data", multiple=True, required=True, metavar="SPEC", help=DATA_HELP)
-@_tuning.tuned
+@_tuning.tuned(steps=600, batch=10, learning_rate=2e-5, every=50)
 @click.pass_obj
 def train(session: Session, /, data: tuple[str, ...], **run: Any) -> None:
     """Fine-tune --model on edits and texts in their scope, by the likelihood of the answers.
