@@ -28,7 +28,12 @@ READ = [
     (
         "Which currency is used where Acme's headquarters are?",
         "Acme",
-        ["the headquarters of {}", "Which currency is used where {} are?"],
+        ["the headquarters of {}", "Which currency is used in {}?"],
+    ),
+    (
+        "Which currency is used where Acme has its headquarters?",
+        "Acme",
+        ["the place where {} has its headquarters", "Which currency is used in {}?"],
     ),
     (
         "Who is the head of state of the country where Ann Lee holds citizenship?",
@@ -277,6 +282,20 @@ def test_what_was_found_when_a_limit_is_reached_is_given_to_the_model() -> None:
     assert [edit.id for edit in answer.citations] == [HEADQUARTERS.id]
     assert "The headquarters of Acme is Oslo." in answer.text
     assert any("0 calls" in note for note in answer.trace.notes)
+
+
+@pytest.mark.model
+def test_plain_statements_are_chained_by_the_gate_itself() -> None:
+    llm = EditableLLM(Small(lambda prompt: "unknown"), EditMemory())
+    llm.edit_many(["The headquarters of Acme is in Oslo.", "The currency of Oslo is the krone."])
+    for asked in (
+        "Which currency is used where Acme has its headquarters?",
+        "What is the currency of the city where Acme has its headquarters?",
+    ):
+        answer = llm.invoke(asked)
+        assert answer.text == "the krone"
+        assert [hop.answer for hop in answer.trace.hops] == ["Oslo", "the krone"]
+        assert len(answer.citations) == 2
 
 
 def test_a_planner_plans_what_the_grammar_does_not() -> None:

@@ -10,6 +10,7 @@ which the slot stands, and puts the slot in its place:
     participle    the NOUN played by {}           →  the NOUN played by {}
     subject       the NOUN that founded {}        →  the NOUN that founded {}
     clause        the NOUN where {} was born      →  the NOUN where {} was born
+    place         used where {} is based          →  the place where {} is based
 
 What is left, if it asks anything, is the last hop.
 """
@@ -164,8 +165,22 @@ def _clause(words: Words) -> Step | None:
     return Step(hop, [*words[:start], SLOT, *rest])
 
 
+def _place(words: Words) -> Step | None:
+    """Of a clause without a noun that it tells of: Which currency is used where {} VERB …?"""
+    at = words.index(SLOT)
+    opens = len(_without_article(words[:at])) - 1
+    if opens < 2 or words[opens].casefold() != "where" or not g.is_verb(words[opens - 1]):
+        return None
+    said, rest = _parted(words[at + 1 :], [])
+    if not said:
+        return None
+    is_there = set(map(str.casefold, said)) <= g.IS_THERE
+    hop = None if is_there else _text(["the", "place", "where", SLOT, *said])
+    return Step(hop, [*words[:opens], "in", SLOT, *rest])
+
+
 RULES: tuple[Callable[[Words], Step | None], ...] = (
-    _possessive, _compound, _noun, _participle, _subject, _clause,
+    _possessive, _compound, _noun, _participle, _subject, _clause, _place,
 )  # fmt: skip
 
 
