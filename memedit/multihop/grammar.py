@@ -19,7 +19,8 @@ VERBS = frozenset(
     """belong belongs hold holds come comes hail hails speak speaks plays originate originates possess possesses follows
     practices practises reside resides lives works serve serves dies runs leads heads owns sings writes written makes
     made uses goes owe owes held led spoken sung born known found founded built won set came grew begin begins began
-    adheres adhere includes include coaches hosts operates stands lie lies took takes used become becomes became""".split()
+    adheres adhere includes include coaches hosts operates stands lie lies took takes used become becomes
+    became""".split()
 )
 PARTICIPLES = frozenset("born written made held led spoken sung built won known run".split())
 SAID_BESIDE = "currently|now|presently|today|originally|officially|called|tell me|please".split("|")
