@@ -87,6 +87,7 @@ def test_notes_stand_behind_the_question_for_a_small_model() -> None:
     [
         {"role": "tool", "tool_call_id": "1", "content": "It is Ann."},
         {"role": "user", "content": [{"type": "text", "text": "Who?"}]},
+        {"role": "user", "content": "Who is it?\nA. Ann\nB. Bo\nC. Cy"},
     ],
 )
 def test_notes_join_the_system_message_where_no_plain_question_is_last(last: dict[str, object]) -> None:

@@ -114,14 +114,16 @@ def shown(request: Request, edits: Sequence[AnyEdit], query: str, *, kind: Kind)
 def with_notes(request: Request, notes: str, *, kind: Kind) -> Request:
     """The request with notes where models of this kind heed them most.
 
-    Behind what is asked: at the end of the user's last message, if it is plain text and the last of all. Before it: in
-    the system message, or before the text where the request is one plain string.
+    Behind what is asked: at the end of the user's last message, if it is plain text and the last of all, and does not
+    end in choices by letter, which a model is to have before its eyes. Before it: in the system message, or before the
+    text where the request is one plain string.
     """
     notes = _told_apart(notes, request)
     if request.form == "raw":
         return request.raw(f"{notes}\n\n{request.text}")
     last = request.messages[-1]
-    if PLACES[kind] == "behind" and last.role == "user" and isinstance(last.content, str):
+    open_ended = last.role == "user" and isinstance(last.content, str) and not LETTERED.search(last.content)
+    if PLACES[kind] == "behind" and open_ended:
         asked = replace(last, content=f"{last.content}\n\n{notes}", source=None)
         return request.with_messages([*request.messages[:-1], asked])
     if request.form == "text":
