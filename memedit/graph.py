@@ -202,8 +202,8 @@ def with_derived(edit: AnyEdit, others: Iterable[AnyEdit]) -> list[AnyEdit]:
 
 def triple_of(fact: Fact) -> Triple | None:
     """Subject, relation and object of a Fact, by its fields or its wording; None where they are not told apart."""
-    names, answer = fact.names, fact.answer
-    if not names or answer is None:
+    names, thing = fact.names, fact.thing
+    if not names or thing is None:
         return None
     relation = fact.relation
     if relation is None:
@@ -213,4 +213,4 @@ def triple_of(fact: Fact) -> Triple | None:
             return None
         relation = said
     label = shipped_relations().label(relation) if PROPERTY_ID.fullmatch(relation) else relation
-    return Triple(names[0], label, answer, (fact.id,))
+    return Triple(names[0], label, thing, (fact.id,))

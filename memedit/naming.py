@@ -10,6 +10,7 @@ from memedit.text import FUNCTION_WORDS, words
 COPULA = re.compile(r"\b(?:is|are|was|were|has|have|had|will)\b")
 CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
 NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+|&\s+)?{CAPITAL}[\w.&'’-]*)*")
+PREPOSITION = re.compile(r"^(?:in|at|on|by|from|to)\s+(?=\S)", re.IGNORECASE)
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
 

@@ -233,3 +233,9 @@ def test_other_kinds_come_back_too(kind, one, two):
     except EditRejected:
         return
     assert as_edit(edit.to_dict()) == edit
+
+
+def test_the_thing_a_fact_leads_to() -> None:
+    assert Fact("The headquarters of Acme is in Oslo.").thing == "Oslo"
+    assert Fact(subject="Nirvana", object="In Utero", prompt="The last album of {} is").thing == "In Utero"
+    assert Fact("Look out!").thing is None

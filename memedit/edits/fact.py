@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Template, Text, Time
-from memedit.naming import asking_part, guess_subjects, split_statement, without_subject
+from memedit.naming import PREPOSITION, asking_part, guess_subjects, split_statement, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import same_key, tidy
 
@@ -83,6 +83,11 @@ class Fact(Edit):
             return self.object
         parts = split_statement(self.statement)
         return parts[1] if parts and self.key_text == parts[0] else None
+
+    @property
+    def thing(self) -> str | None:
+        """The thing that its answer names: “is in Oslo” leads to “Oslo”."""
+        return self.answer if self.object is not None or self.answer is None else PREPOSITION.sub("", self.answer)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

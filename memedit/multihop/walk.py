@@ -7,7 +7,6 @@ that of the position he plays): the hop is then asked of its object.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,6 @@ from memedit.multihop.reading import SLOT, asked_kind
 from memedit.text import words
 from memedit.trace import Hop
 
-LEADING = re.compile(r"(?i)^(?:in|at|on|by|from|to) (?=\S)")
 BETWEEN = 4  # facts about a thing that are tried as lying between, most probable first
 DEEPEST = 2  # of them, one behind another
 NAMES = 3  # of a thing, by which a hop is asked
@@ -39,10 +37,9 @@ class Thing:
     def found_by(cls, verdict: Verdict) -> Thing:
         """The object of an edit."""
         fact = verdict.edit
-        if not isinstance(fact, Fact) or fact.answer is None:
+        if not isinstance(fact, Fact) or fact.thing is None:
             raise TypeError(f"{fact.kind} has no object")
-        bare = LEADING.sub("", fact.answer)  # of a plain statement: in Oslo
-        return cls(tuple(dict.fromkeys((bare, fact.answer, *fact.object_aliases))))
+        return cls((fact.thing, *fact.object_aliases))
 
     def is_named(self, fact: Fact) -> bool:
         """Whether a fact is about it; articles, case and accents aside."""
