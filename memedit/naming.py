@@ -10,6 +10,8 @@ from memedit.text import FUNCTION_WORDS, words
 COPULA = re.compile(r"\b(?:is|are|was|were|has|have|had|will)\b")
 CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
 NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+|&\s+)?{CAPITAL}[\w.&'’-]*)*")
+SENTENCE_END = re.compile(r"(\S+)[.!?][\"”’)]*\s+(?=[\"“A-ZÀ-Þ])")
+ABBREVIATED = frozenset("mr mrs ms dr st jr sr co no mt vs inc ltd vol gen rev hon prof corp".split())
 PREPOSITION = re.compile(r"^(?:in|at|on|by|from|to)\s+(?=\S)", re.IGNORECASE)
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
@@ -59,6 +61,12 @@ def split_statement(statement: str) -> tuple[str, str] | None:
     cloze, rest = (statement[: verbs[-1].end()], statement[verbs[-1].end() :]) if verbs else ("", "")
     completion = rest.strip(" .!")
     return (cloze, completion) if completion else None
+
+
+def is_one_sentence(text: str) -> bool:
+    """Whether no further sentence begins in a text."""
+    ends = (found[1] for found in SENTENCE_END.finditer(text))
+    return all(word.casefold() in ABBREVIATED or word.rpartition(".")[2].isupper() for word in ends)
 
 
 def asking_part(statement: str) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from memedit.edits import MAX_NAME, MAX_TEXT, Demonstration, Edit, Fact, Feedback, Patch, Probe, as_edit
 from memedit.errors import EditRejected, MemeditError
+from memedit.naming import is_one_sentence
 from memedit.text import deceptive_character
 
 EACH_KIND = [
@@ -239,3 +240,19 @@ def test_the_thing_a_fact_leads_to() -> None:
     assert Fact("The headquarters of Acme is in Oslo.").thing == "Oslo"
     assert Fact(subject="Nirvana", object="In Utero", prompt="The last album of {} is").thing == "In Utero"
     assert Fact("Look out!").thing is None
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [
+        ("The CEO of J. R. Maddox is Dr. Smith.", True),
+        ("The capital of the U.S. State of Ohio is Columbus.", True),
+        ("Mrs. Lee of Acme Inc. Ltd. is here", True),
+        ("It is so. He was there.", False),
+        ("He said “no.” Then he left.", False),
+        ("It costs 3.5 million. The rest is free.", False),
+    ],
+)
+def test_only_a_single_sentence_has_an_answer(text: str, one: bool) -> None:
+    assert is_one_sentence(text) == one
+    assert one or Fact(text).answer is None

@@ -260,3 +260,15 @@ def test_a_trace_counts_the_share_of_a_batch() -> None:
     (call,) = answers[0].trace.calls
     assert call.batch == 2
     assert answers[0].trace.seconds == pytest.approx(answers[0].trace.lookup_seconds + call.seconds / 2)
+
+
+def test_a_paragraph_answers_its_own_question_and_else_is_read() -> None:
+    told = Fact(
+        "Acme is a firm of many trades. It was once a mill. It is big.", subject="Acme", question="What is Acme?"
+    )
+    llm = editable(SmallLLM())
+    llm.edit(told)
+    assert llm.invoke("what is Acme ?").text == told.statement
+    read = llm.invoke("What was Acme once?")
+    assert read.trace.calls
+    assert read.citations == llm.invoke("What is Acme?").citations

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Template, Text, Time
-from memedit.naming import PREPOSITION, asking_part, guess_subjects, split_statement, without_subject
+from memedit.naming import PREPOSITION, asking_part, guess_subjects, is_one_sentence, split_statement, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import same_key, tidy
 
@@ -78,9 +78,11 @@ class Fact(Edit):
 
     @property
     def answer(self) -> str | None:
-        """What it answers: the object; of a plain statement, what follows the part that asks, where there is one."""
+        """What it answers: the object; of a plain sentence, what follows the part that asks, where there is one."""
         if self.object is not None:
             return self.object
+        if not is_one_sentence(self.statement):
+            return None
         parts = split_statement(self.statement)
         return parts[1] if parts and self.key_text == parts[0] else None
 

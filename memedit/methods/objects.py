@@ -1,4 +1,5 @@
-"""Where an edit's object is the answer by itself: a cloze, or a short question after a thing. Nothing is generated.
+"""Where an edit's object is the answer by itself: a cloze, or a short question after a thing; and where a paragraph is
+the answer to its own question. Nothing is generated.
 
 A small model given the right edit still says something else now and then (Mitchell et al. 2022 train a counterfactual
 model for it); what the edit holds needs no model to be said.
@@ -12,6 +13,7 @@ from memedit.edits import Fact
 from memedit.gate.port import Hits
 from memedit.messages import Request
 from memedit.methods.frames import is_short
+from memedit.text import words
 
 AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
@@ -27,8 +29,11 @@ MORE = re.compile(
 def object_answer(request: Request, hits: Hits) -> str | None:
     """The answer that the most probable edit holds, where the request asks for nothing but that; else None."""
     edit = hits.direct[0].edit if hits.direct else None
-    if not isinstance(edit, Fact) or edit.answer is None or not is_plain(request):
+    if not isinstance(edit, Fact) or not is_plain(request):
         return None
+    if edit.answer is None:  # a paragraph, which answers the question it was given with
+        own = edit.question is not None and words(edit.question) == words(hits.query)
+        return edit.statement if own else None
     query = hits.query.strip().casefold()
     if MORE.search(query):
         return None
