@@ -1,4 +1,7 @@
-"""Local causal language models through transformers: a hub id, a folder, a GGUF file, or a loaded model."""
+"""Local language models through transformers: a hub id, a folder, a GGUF file, or a loaded model.
+
+Causal ones are here; what encoder-decoders do otherwise is in `seq2seq`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,14 @@ from memedit.messages import Reply, Request
 
 try:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TextIteratorStreamer
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        AutoTokenizer,
+        PreTrainedModel,
+        TextIteratorStreamer,
+    )  # fmt: skip
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "transformers") from missing
 
@@ -78,7 +88,7 @@ class LocalLLM(LLM):
 
     def stream(self, request: Request) -> Iterator[Reply]:
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        ids, mask = self._padded([self.encode(request)])
+        ids, mask = self.padded([self.encode(request)])
         failure: list[BaseException] = []
 
         def run() -> None:
@@ -121,8 +131,8 @@ class LocalLLM(LLM):
         with self._lock:
             prefix = self._prefix.shared(rows)
             cache = self._prefix.cache(prefix, rows=len(rows)) if prefix else None
-        ids, mask = self._padded([row[len(prefix) :] for row in rows])
-        return self._decoded([self], [Contexts(self.model, ids, mask, cache, len(prefix))], requests[0], mixer)
+        ids, mask = self.padded([row[len(prefix) :] for row in rows])
+        return self._decoded([self], [self._contexts(ids, mask, cache, len(prefix))], requests[0], mixer)
 
     def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
         models = [self, *(one for one in others if isinstance(one, LocalLLM) and one.vocabulary == self.vocabulary)]
@@ -133,8 +143,7 @@ class LocalLLM(LLM):
                 do="mix models that share a tokenizer, or choose a method that does not mix",
             )
         contexts = [
-            Contexts(one.model, *one._padded([one.encode(request)]))
-            for one, request in zip(models, requests, strict=True)
+            one._contexts(*one.padded([one.encode(request)])) for one, request in zip(models, requests, strict=True)
         ]
         return self._decoded(models, contexts, requests[0], mixer)
 
@@ -157,6 +166,9 @@ class LocalLLM(LLM):
                     context.put(token)
         text = _cut(self.spell(written), options["stop"])[0]
         return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
+
+    def _contexts(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> Contexts:
+        return Contexts(self.model, ids, mask, cache, begun)
 
     @cached_property
     def vocabulary(self) -> str:
@@ -203,7 +215,7 @@ class LocalLLM(LLM):
     def spell(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Left-padded ids and mask, (rows, longest)."""
         longest = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
@@ -217,7 +229,7 @@ class LocalLLM(LLM):
         with self._lock, torch.inference_mode():
             longest = max(len(ending) for _, ending in pairs)
             prefix = self._prefix.shared([row[: len(row) - longest] or row[:1] for row in rows])
-            ids, mask = self._padded([row[len(prefix) :] for row in rows])
+            ids, mask = self.padded([row[len(prefix) :] for row in rows])
             mask = torch.cat([torch.ones(len(rows), len(prefix), dtype=mask.dtype), mask], dim=1)
             logits = self.model(
                 input_ids=ids,
@@ -226,19 +238,19 @@ class LocalLLM(LLM):
                 past_key_values=self._prefix.cache(prefix, rows=len(rows)) if prefix else None,
                 logits_to_keep=longest + 1,
             ).logits.float()
-        return [_likelihood(row[-len(ending) - 1 : -1], ending) for row, (_, ending) in zip(logits, pairs, strict=True)]
+        return [likelihood(row[-len(ending) - 1 : -1], ending) for row, (_, ending) in zip(logits, pairs, strict=True)]
 
     def _generate(self, requests: Sequence[Request], tokens: list[list[int]], group: Sequence[int]) -> list[Reply]:
         rows = [tokens[place] for place in group]
         options = _options(requests[group[0]])
         with self._lock:
             prefix = self._prefix.shared(rows)
-        ids, mask = self._padded([row[len(prefix) :] for row in rows])
+        ids, mask = self.padded([row[len(prefix) :] for row in rows])
         head = torch.tensor([prefix] * len(rows), dtype=ids.dtype).reshape(len(rows), -1)
         ids, mask = torch.cat([head, ids], dim=1), torch.cat([torch.ones_like(head), mask], dim=1)
         out = self._run(ids, mask, options, prefix=prefix)
         replies = []
-        for row, place in zip(out[:, ids.shape[1] :].tolist(), group, strict=True):
+        for row, place in zip(out[:, self._read(ids) :].tolist(), group, strict=True):
             written = [token for token in row if token not in self._ends and token != self.tokenizer.pad_token_id]
             text, stopped = _cut(self.spell(written), options["stop"])
             text = text.lstrip() if requests[place].form == "raw" else text
@@ -246,6 +258,10 @@ class LocalLLM(LLM):
             usage = {"input": len(tokens[place]), "output": len(written)}
             replies.append(Reply(text, finish_reason="stop" if done else "length", usage=usage))
         return replies
+
+    def _read(self, ids: torch.Tensor) -> int:
+        """How many tokens of what is generated were there before."""
+        return ids.shape[1]
 
     def _run(
         self, ids: torch.Tensor, mask: torch.Tensor, options: Mapping[str, Any], *, prefix: Sequence[int] = (),
@@ -271,10 +287,10 @@ class LocalLLM(LLM):
 
 
 def load(source: str, *, dtype: str = "auto", **options: Any) -> LocalLLM:
-    """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model and its tokenizer.
+    """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model (causal, or encoder-decoder) and its tokenizer.
 
     Raises:
-        UnsupportedModel: transformers cannot load a causal model from there.
+        UnsupportedModel: transformers cannot load a language model from there.
     """
     return _load(source, f"hf:{Path(source).name}", {"dtype": dtype}, options)
 
@@ -309,9 +325,18 @@ def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
     tokenizer = tokenizer or getattr(source, "tokenizer", None)
     if not isinstance(model, PreTrainedModel) or tokenizer is None:
         raise UnsupportedModel(
-            f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded causal model and tokenizer="
+            f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded language model and tokenizer="
         )
-    return LocalLLM(model, tokenizer, **options)
+    return _fitting(model)(model, tokenizer, **options)
+
+
+def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
+    """The adapter for a model of this architecture."""
+    if not model.config.is_encoder_decoder:
+        return LocalLLM
+    from memedit.adapters.seq2seq import Seq2SeqLLM
+
+    return Seq2SeqLLM
 
 
 def _load(
@@ -319,16 +344,19 @@ def _load(
 ) -> LocalLLM:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **(files or {}))
-        model = AutoModelForCausalLM.from_pretrained(folder, **how)
+        # A GGUF file's own settings take a while to read, and are read with the model.
+        reads = not files and AutoConfig.from_pretrained(folder).is_encoder_decoder
+        loader = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
+        model = loader.from_pretrained(folder, **how)
     except ImportError as error:
         raise MissingExtra("local", package=error.name or "gguf") from error
     except (OSError, ValueError, KeyError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UnsupportedModel(
             f"No model could be loaded from {folder}: {first}",
-            do="give a folder or file with a causal language model, or a hub id this machine can reach",
+            do="give a folder or file with a language model, or a hub id this machine can reach",
         ) from error
-    return LocalLLM(model, tokenizer, name=name, **options)
+    return _fitting(model)(model, tokenizer, name=name, **options)
 
 
 def _options(request: Request) -> dict[str, Any]:
@@ -389,7 +417,7 @@ def _without_indent(pieces: Iterator[Reply]) -> Iterator[Reply]:
             yield Reply(text)
 
 
-def _likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
+def likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
     """Of an ending, from the logits (tokens, vocabulary) that foretell its tokens."""
     wanted = torch.tensor(ending)
     logprobs = logits.log_softmax(-1).gather(-1, wanted[:, None])

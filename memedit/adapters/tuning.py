@@ -207,6 +207,8 @@ def _loss_of(llm: local.LocalLLM, rows: Sequence[Tokens], recipe: Recipe) -> flo
 
 def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
     """Summed loss of the answers' tokens, and how many there are."""
+    if llm.model.config.is_encoder_decoder:
+        return _losses_behind_an_encoder(llm, rows)
     longest = max(len(read) + len(answer) for read, answer in rows)
     pad, ids, wanted = llm.tokenizer.pad_token_id, [], []
     for read, answer in rows:
@@ -216,6 +218,19 @@ def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, 
     mask = [[1] * (len(read) + len(answer)) + [0] * (longest - len(read) - len(answer)) for read, answer in rows]
     logits = llm.model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits[:, :-1]
     targets = torch.tensor(wanted)[:, 1:]
+    loss = cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="sum")
+    return loss, int((targets != IGNORED).sum())
+
+
+def _losses_behind_an_encoder(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
+    """The same of an encoder-decoder, which is to end behind the answer, too."""
+    from memedit.adapters.seq2seq import begun
+
+    answers = [[*answer, llm.tokenizer.eos_token_id] for _, answer in rows]
+    longest = max(map(len, answers))
+    targets = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers])
+    ids, mask = llm.padded([read for read, _ in rows])
+    logits = llm.model(input_ids=ids, attention_mask=mask, decoder_input_ids=begun(llm.model, answers)).logits
     loss = cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="sum")
     return loss, int((targets != IGNORED).sum())
 
