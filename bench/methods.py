@@ -66,6 +66,8 @@ class Handed(EditableLLM):
 
 def methods() -> Iterator[tuple[str, Method]]:
     yield "in_context", in_context(objects=False)
+    yield "in_context, the object", in_context()
+    yield "in_context, the likelier object", in_context(weigh=True)
     for k in (0, 8, 16, 32):
         yield f"ike, k = {k}", ike(k=k, budget=2_048)
     for alpha in (0.5, 1.0):
@@ -128,8 +130,8 @@ def row(name: str, editable: EditableLLM, asked: Sequence[tuple[AnyEdit, Probe]]
             new = edit.answer  # type: ignore[union-attr]
             held[_kind(probe)].append(says(answer.text, (new,)))
             begun[_kind(probe)].append(words(answer.text)[: len(words(new))] == words(new))
-            call = answer.trace.calls[-1]
-            tokens += len(editable.models[call.model].encode(call.request))  # type: ignore[attr-defined]
+            for call in answer.trace.calls[-1:]:
+                tokens += len(editable.models[call.model].encode(call.request))  # type: ignore[attr-defined]
     seconds = (time.perf_counter() - began) / len(asked)
     shares = []
     for kind in KINDS:

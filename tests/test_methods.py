@@ -14,6 +14,7 @@ from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
 from memedit.methods.frames import completion, context
+from memedit.methods.in_context import in_context
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.text import as_data
 
@@ -272,3 +273,13 @@ def test_a_paragraph_answers_its_own_question_and_else_is_read() -> None:
     read = llm.invoke("What was Acme once?")
     assert read.trace.calls
     assert read.citations == llm.invoke("What is Acme?").citations
+
+
+@pytest.mark.parametrize(("before", "said"), [("Bo", "Bo"), ("Bartholomew", "Carol Diaz"), (None, "Carol Diaz")])
+def test_of_two_objects_the_likelier_may_be_the_answer(before: str | None, said: str) -> None:
+    fact = Fact(subject="Acme", relation="CEO", object="Carol Diaz", prompt="The CEO of {} is", previous_object=before)
+    llm = editable(SmallLLM(), method=in_context(weigh=True))  # which finds short answers likelier
+    llm.edit(fact)
+    answer = llm.invoke(IN_SCOPE)
+    assert answer.text == said
+    assert len(answer.trace.calls) == (before is not None)

@@ -5,16 +5,19 @@ Unlike the published baselines the edit is retrieved and gated, never handed ove
 
 from __future__ import annotations
 
+from memedit.edits import Fact
+from memedit.llms import Capability
 from memedit.messages import Reply
-from memedit.methods.base import Final, Ready, Run, Steps, Task, method
+from memedit.methods.base import Final, Ready, Run, Score, Steps, Task, method
 from memedit.methods.frames import completion, context, is_short
 from memedit.methods.objects import object_answer
 
 SAID = "the object of the edit answers by itself"
+LIKELIER = "of what holds and what held before, “{}” is likelier behind the edit"
 
 
 @method("in_context", paper="Zhang et al. 2024, arXiv:2401.01286 (ICE)")
-def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
+def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False) -> Run:
     """Give the edits in scope to the model as reference data, in the frame that suits its kind.
 
     A small local model (`base`, `instruct`) is shown the most probable edit in a few-shot completion, where it follows
@@ -25,6 +28,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
         max_edits: How many edits are given at most, most probable first.
         objects: Whether, with a small local model, the edit's object is the answer where a cloze or a short question
             asks for nothing else. No model is called then.
+        weigh: Whether that answer is instead whichever the model finds likelier behind the edit, the object or what
+            held before (`previous_object`). Needs log-probabilities; where they or it are missing, the object is it.
     """
 
     def run(task: Task) -> Steps:
@@ -33,9 +38,16 @@ def in_context(*, max_edits: int = 5, objects: bool = True) -> Run:
         if task.kind != "chat" and is_short(request) and answers and answers[0].kind == "fact":
             call = Final(completion(request, answers, task.hits.query), answers)
             said = object_answer(request, task.hits) if objects else None
-            return call if said is None else Ready(Reply(said, finish_reason="stop"), answers, (SAID,), instead_of=call)
+            if said is None:
+                return call
+            note = SAID
+            before = answers[0].previous_object if isinstance(answers[0], Fact) else None
+            if weigh and before and Capability.LOGPROBS in task.models["base"].capabilities:
+                new, old = yield Score(call.request, [f" {said}", f" {before}"])
+                said = said if new.logprob / new.tokens >= old.logprob / old.tokens else before
+                note = LIKELIER.format(said)
+            return Ready(Reply(said, finish_reason="stop"), answers, (note,), instead_of=call)
         edits = task.hits.edits[:max_edits]
         return Final(context(request, edits, kind=task.kind), edits)
-        yield  # a method is a generator, also when one call is all it needs
 
     return run
