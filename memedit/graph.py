@@ -148,18 +148,20 @@ class Rules:
         turned: What the object is to the subject.
         implied: What else the object is to the subject.
         composed: The relation that follows behind, and what both come to.
+        parts: Of a composed relation, where each has one value at a time: the mother's mother.
     """
 
     turned: Mapping[str, tuple[str, ...]]
     implied: Mapping[str, tuple[str, ...]]
     composed: Mapping[str, tuple[tuple[str, str], ...]]
+    parts: Mapping[str, tuple[str, ...]]
 
 
 @cache
 def shipped_rules() -> Rules:
     """The rules that come with memedit."""
     told = json.loads(resources.files("memedit.data").joinpath("rules.json").read_text(encoding="utf-8"))
-    key = shipped_relations().key
+    key, one_value = shipped_relations().key, shipped_relations().has_one_value
     turned: dict[str, tuple[str, ...]] = {}
     implied: dict[str, tuple[str, ...]] = {}
     composed: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -170,7 +172,18 @@ def shipped_rules() -> Rules:
     for rule in told["compositions"]:
         first, second = rule["path"]
         composed[key(first)] = (*composed.get(key(first), ()), (key(second), rule["relation"]))
-    return Rules(turned, implied, composed)
+    paths = {key(rule["relation"]): tuple(rule["path"]) for rule in told["compositions"]}
+    return Rules(turned, implied, composed, {name: path for name, path in paths.items() if all(map(one_value, path))})
+
+
+def in_parts(description: str) -> tuple[str, ...]:
+    """A description by a composed relation in its parts: “the maternal grandmother of {}” is the mother of {}, twice.
+
+    Any other description is its only part.
+    """
+    said = OF_IT.match(description)
+    parts = shipped_rules().parts.get(shipped_relations().key(said[1])) if said else None
+    return tuple(f"the {relation} of {SLOT}" for relation in parts) if parts else (description,)
 
 
 def derived_facts(edits: Iterable[AnyEdit], *, of: Iterable[str] | None = None) -> list[Fact]:

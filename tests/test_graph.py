@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.cli import main
-from memedit.graph import Graph, derived_facts, triple_of
+from memedit.graph import Graph, derived_facts, in_parts, triple_of
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.when import named_time
 
@@ -72,6 +72,20 @@ def test_deriving_ends_and_nobody_is_their_own_sibling() -> None:
     graph = Graph.of([*twins, Fact(subject="Ann", relation="spouse", object="Ann")]).with_derived()
     assert all(triple.subject != triple.object for triple in graph.triples if triple.relation == "sibling")
     assert {triple.object for triple in graph.follow("Ann", "sibling")} == {"Di"}
+
+
+@pytest.mark.parametrize(
+    ("description", "parts"),
+    [
+        ("the maternal grandmother of {}", ("the mother of {}", "the mother of {}")),
+        ("the father-in-law of {}", ("the spouse of {}", "the father of {}")),
+        ("the uncle of {}", ("the uncle of {}",)),
+        ("the mayor of {}", ("the mayor of {}",)),
+        ("Where is {}?", ("Where is {}?",)),
+    ],
+)
+def test_a_composed_relation_is_told_by_its_parts(description: str, parts: tuple[str, ...]) -> None:
+    assert in_parts(description) == parts
 
 
 def test_aliases_lead_on() -> None:

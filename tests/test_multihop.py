@@ -98,6 +98,44 @@ READ = [
     ("Which country is the origin of Acme?", "Acme", ["the origin of {}"]),
     ("In which city is the owner of Acme located?", "Acme", ["the owner of {}", "In which city is {} located?"]),
     ("Which continent is the country of Acme?", "Acme", ["the country of {}", "Which continent is {}?"]),
+    ("The league of the team that Ann Lee plays for is", "Ann Lee", ["the team that {} plays for", "The league of {}"]),
+    ("The official language of the country Ghana is", "Ghana", ["The official language of {}"]),
+    (
+        "The name of the continent which the country Acme is associated with is part of is",
+        "Acme",
+        ["the country {} is associated with", "the continent which {} is part of"],
+    ),
+    (
+        "What is the currency of the country the Blue Lodge is associated with?",
+        "Blue Lodge",
+        ["the country {} is associated with", "the currency of {}"],
+    ),
+    (
+        "Which continent is the country that Acme is associated with part of?",
+        "Acme",
+        ["the country that {} is associated with", "Which continent is {} part of?"],
+    ),
+    (
+        "Which city is the firm that Ann Lee owns based in?",
+        "Ann Lee",
+        ["the firm that {} owns", "Which city is {} based in?"],
+    ),
+    (
+        "In which city is the capital of the country where the sport Ann Lee played in was first played?",
+        "Ann Lee",
+        ["the sport {} played in", "the country where {} was first played", "the capital of {}"],
+    ),
+    (
+        "From which language does the word that the firm Ann Lee owns uses come?",
+        "Ann Lee",
+        ["the firm {} owns", "the word that {} uses", "From which language does {} come?"],
+    ),
+    (
+        "What is the origin of the sport which Rovers is a part of?",
+        "Rovers",
+        ["the sport which {} is a part of", "the origin of {}"],
+    ),
+    ("The name of the father in law of Ann Lee is", "Ann Lee", ["the father-in-law of {}"]),
 ]
 
 
@@ -191,6 +229,18 @@ def test_edits_alone_answer() -> None:
     assert base.requests == []
     assert "hop 1: the headquarters of Acme → Oslo" in str(llm.explain(QUESTION))
     assert llm.llm is base
+
+
+def test_a_composed_relation_is_walked_in_its_parts() -> None:
+    llm = editable(Small())
+    mothers = [
+        Fact(subject="Ann", relation="mother", object="Bea"),
+        Fact(subject="Bea", relation="mother", object="Di"),
+    ]
+    llm.edit_many(mothers)
+    answer = llm.invoke("Who is the maternal grandmother of Ann?")
+    assert answer.text == "Di"
+    assert [hop.question for hop in answer.trace.hops] == ["the mother of Ann", "the mother of Bea"]
 
 
 def test_the_model_gives_what_no_edit_does() -> None:

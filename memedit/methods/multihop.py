@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from memedit.gate.port import Hits, Verdict
+from memedit.graph import in_parts
 from memedit.llms import Capability
 from memedit.messages import Reply
 from memedit.methods.base import Effect, Final, Generate, Ready, Run, Score, Steps, Task, method
@@ -116,7 +117,7 @@ def _thought(plan: Plan | None, made: Walk | None, task: Task, limits: Limits) -
 def _read(query: str, hits: Hits) -> Plan | None:
     """The plan that the question's grammar tells; None where it is plain: one hop that an edit answers."""
     name = name_in(query, hits)
-    hops = read_hops(query, name) if name else ()
+    hops = tuple(part for hop in read_hops(query, name) for part in in_parts(hop)) if name else ()
     if not name or not hops:
         return None
     if len(hops) == 1 and hits.direct:

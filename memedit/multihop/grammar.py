@@ -37,13 +37,20 @@ WHAT_KIND = re.compile(
     r"(?:(?:in |at |on )?(?:which|what) (\w+)|where) (?:is|was|are|were) (?:the )?\{\}"
     r"(?: (?:located|situated|found|based))?(?: in| at)?\W*"
 )
-IS_THERE = BE | {"located", "situated", "found"}
+ADVERBS = frozenset("first originally initially officially currently now".split())
+PLACED = frozenset("located situated based found".split())
+IS_THERE = BE | PLACED - {"based"}
 NAMES_OF_A_THING = frozenset("name names full title identity person individual one".split())
 SAME = re.compile(
     r"(?:(?:is|was|are|were)(?: (?:known|used|considered|regarded|recognized|designated))?(?: as| to be)?"
     r"|(?:serves|serve|acts|functions|stands|known|used|considered|regarded|recognized)(?: as| to be)?)"
 )
 """A verb that says what a thing is, and asks nothing new: the city that *serves as* the capital."""
+
+
+def is_auxiliary(word: str) -> bool:
+    """Whether a word is a form of “be”, “do” or “have”, or a modal verb."""
+    return word.casefold() in AUXILIARIES
 
 
 def is_verb(word: str) -> bool:

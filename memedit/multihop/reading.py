@@ -27,6 +27,7 @@ from memedit.relations import shipped_relations
 
 SLOT = "{}"
 MOST_WORDS = 120  # a longer question is not read
+IN_LAW = re.compile(r"(?i)\b((?:father|mother|brother|sister|son|daughter)s?) in law\b")
 QUOTES = re.compile(r",?[\"“”]|‘|’(?!s\b)")
 WORD = re.compile(r"\{\}|[\w.&’'/-]*\w|[^\w\s]")
 IS = r"(?: (?:is|are|was|were)(?:(?: named| called)? (?:who|what))?)?"
@@ -48,7 +49,8 @@ def read_hops(question: str, name: str) -> tuple[str, ...]:
     """
     place = question.find(name)
     around = (question[:place], question[place + len(name) :])
-    words = _unparted(_marked(WORD.findall(f" {SLOT} ".join(QUOTES.sub("", part) for part in around))))
+    around_slot = f" {SLOT} ".join(IN_LAW.sub(r"\1-in-law", QUOTES.sub("", part)) for part in around)
+    words = _unparted(_marked(WORD.findall(around_slot)))
     if not name or place < 0 or len(words) > MOST_WORDS:
         return ()
     hops: list[str] = []
@@ -152,10 +154,15 @@ def _clause(words: Words) -> Step | None:
     while marked and end > 1 and words[end - 1].casefold() in g.PREPOSITIONS:
         end -= 1
     start = _phrase(words, end)
-    if start is None or (not marked and opens < at):
+    if start is None:
         return None
-    said, rest = _parted(words[at + 1 :], words[:start])
     inside = start > 0 and words[start - 1].casefold() in g.RELATIVES
+    said, rest = _parted(words[at + 1 :], words[:start])
+    if not marked and opens < at and not (said and g.is_verb(said[0])):  # the man the {} prize
+        return None
+    if inside and any(g.is_verb(word) for word in (*words[:start], *rest) if word[0].isalnum()):
+        own, outer = _first_clause(said)  # the continent which the country {} is tied to | is part of
+        said, rest, inside = (own, [*outer, *rest], False) if outer else (said, rest, True)
     if not marked and (inside or not said):  # the sports team {}
         return Step(None, [*words[:start], SLOT, *words[at + 1 :]])
     if not said:
@@ -208,6 +215,8 @@ def _parted(behind: Words, before: Words) -> tuple[Words, Words]:
     """What stands behind the slot, as the clause's own part and what belongs to the question around it."""
     end = [word for word in behind if word in "?.!"][:1]
     said = [word for word in behind if word not in "?.!"]
+    if not end and said and said[-1].casefold() in g.BE:  # a cloze: The league of the team that {} plays for is
+        return said[: -2 if said[-2:-1] == [","] else -1], said[-1:]
     if said[:1] == [","]:  # the country where the sport, played by {}, began
         said = said[1:]
     if "," in said:  # the country where {} began, is its capital
@@ -220,9 +229,28 @@ def _parted(behind: Words, before: Words) -> tuple[Words, Words]:
             if small[place] in g.AUXILIARIES | {"serves"} and small[place + 1] in g.ASKING | {"the", "located"}:
                 return said[:place], [*said[place:], *end]
     if _waits_for_a_verb([word.casefold() for word in before], said):
-        taken = 2 if len(said) > 1 and small[-1] in g.PREPOSITIONS and g.is_verb(small[-2]) else 1
+        taken = len(_last_verb(said)) or 1
         return said[:-taken], [*said[-taken:], *end]
     return said, end
+
+
+def _first_clause(said: Words) -> tuple[Words, Words]:
+    """What is said up to where a second verb begins, and from there: “is tied to”, “is part of”."""
+    begun = False
+    for at, word in enumerate(said):
+        if not g.is_verb(word) or word.endswith("ing") or word in g.PLACED:
+            continue
+        before = [earlier for earlier in said[:at] if earlier not in g.ADVERBS][-1:]
+        if begun and not g.is_auxiliary(before[0]):
+            return said[:at], said[at:]
+        begun = True
+    return said, []
+
+
+def _last_verb(said: Words) -> Words:
+    """The verb at the end and the preposition behind it: “based”, “located in”, also “part of”."""
+    tail = said[-2:] if len(said) > 1 and said[-1].casefold() in g.PREPOSITIONS else said[-1:]
+    return tail if tail and (g.is_verb(tail[0]) or tail[0] == "part") else []
 
 
 def _is_last_verb(words: Words, at: int, end: int) -> bool:
@@ -239,12 +267,20 @@ def _waits_for_a_verb(before: Words, said: Words) -> bool:
     at = next((place for place in range(len(before) - 1, -1, -1) if before[place] in g.DO | g.BE), None)
     if at is None or not said or any(g.is_verb(word) for word in before[at + 1 :]):
         return False
+    verb = _last_verb(said)
+    if verb and verb[0].endswith("s"):  # From where does the man {} | comes from?
+        return False
     if before[at] in g.DO:
         return True
+    in_a_clause = any(word in g.RELATIVES for word in before[at + 1 :])
+    if not verb or (in_a_clause and verb[0] not in g.PLACED):  # the country where the sport {} plays | was founded
+        return False
+    earlier = [word for word in said[: -len(verb)] if word not in g.ADVERBS]
+    while earlier and g.is_auxiliary(earlier[-1]):
+        earlier.pop()
     asks_what = at > 0 and before[at - 1] in ("who", "what", "which")
-    ends = g.is_verb(said[-1])
-    earlier = said[:-2] if len(said) > 1 and said[-2].casefold() in g.AUXILIARIES else said[:-1]
-    return not asks_what and ends and any(g.is_verb(word) for word in earlier)
+    is_noun = earlier and earlier[-1] in g.DETERMINERS  # {} is a | part of
+    return not asks_what and not is_noun and any(g.is_verb(word) for word in earlier)
 
 
 def _asks_nothing(words: Words, before: str) -> bool:
