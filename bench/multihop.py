@@ -4,7 +4,8 @@
 published files below MEMEDIT_DATA; `python bench/multihop.py show FOLDER` prints the table.
 
 `python bench/multihop.py compare --cases 30 --methods multihop,mello_dense_top1` asks the multi-hop questions alone, in
-lockstep, all edits of MQuAKE-2002 in memory: accuracy and cost of methods that make many calls.
+lockstep, all edits of MQuAKE-2002 in memory: accuracy and cost of methods that make many calls, or of a slow model.
+With `--given` the unedited hops are in the memory too; with `--hops` every hop is asked as well, for H-Acc.
 `python bench/multihop.py plans --planner planner:FOLDER --cases 200` walks the multi-hop questions by the plans of the
 grammar, of a planner, and of both, the unedited hops given; no other model is asked.
 `python bench/multihop.py single` counts the model calls that questions of one hop would pay for; no model is asked.
@@ -27,11 +28,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from memedit import EditableLLM, EditMemory
+from memedit import Answer, EditableLLM, EditMemory
 from memedit.edits import Fact
 from memedit.embedders import default_embedder
 from memedit.eval import Kind, Score, find_benchmark, load_run, read, score_run
-from memedit.eval.cases import Probe
+from memedit.eval.cases import Case, Probe
 from memedit.eval.contenders import contender
 from memedit.eval.stats import Share
 from memedit.llms import as_llm
@@ -66,6 +67,8 @@ def main() -> None:
     parser.add_argument("--hard", action="store_true", help="MQuAKE-hard instead of MQuAKE-2002")
     parser.add_argument("--in-memory", default="all", help="all, or groups of so many cases")
     parser.add_argument("--llm", default="bundled")
+    parser.add_argument("--given", action="store_true", help="of `compare`: with the unedited hops in the memory")
+    parser.add_argument("--hops", action="store_true", help="of `compare`: H-Acc, too")
     parser.add_argument("--planner", help="of `plans`: planner:FOLDER, or any other model")
     options = parser.parse_args()
     if options.what == "run":
@@ -99,42 +102,61 @@ def run(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """M-Acc, questions right, and what they cost, by method."""
-    memory, asked = sample(int(options.cases))
+    """M-Acc, H-Acc, questions right, and what they cost, by method."""
+    memory, cases = sample(int(options.cases), given=options.given)
     llm = as_llm(options.llm, dtype="bfloat16")
-    print("| method | M-Acc | questions right | tokens a question, in / out | calls | s a question |")
-    print("|---|---|---|---|---:|---:|", flush=True)
+    print("| method | M-Acc | H-Acc | questions right | tokens a question, in / out | calls | s a question |")
+    print("|---|---|---|---|---|---:|---:|", flush=True)
     for name in options.methods.split(","):
         editable, began = contender(name)(llm, memory), time.perf_counter()
-        answers = editable.batch([probe.prompt for probes in asked for probe in probes], max_tokens=32)
-        seconds, each = (time.perf_counter() - began) / len(answers), iter(answers)
-        right = [[says(next(each).text, one.answers) for one in probes] for probes in asked]
+        asked = [probe.prompt for case in cases for probe in of_kind(case, Kind.MULTI_HOP)]
+        answers = editable.batch(asked, max_tokens=32)
+        seconds = (time.perf_counter() - began) / len(answers)
+        right = marks(cases, Kind.MULTI_HOP, answers)
+        solved = [any(one) for one in right]
+        h_acc = "–"
+        if options.hops:
+            hops = [probe.prompt for case in cases for probe in of_kind(case, Kind.HOP)]
+            each = marks(cases, Kind.HOP, editable.batch(hops, max_tokens=32))
+            h_acc = share(one and all(way) for one, way in zip(solved, each, strict=True))
         calls = [call for answer in answers for call in answer.trace.calls]
         tokens = [sum(call.usage.get(way, 0) for call in calls) / len(answers) for way in ("input", "output")]
-        shares = Share(sum(map(any, right)), len(right)), Share(sum(map(sum, right)), len(answers))
+        shares = [share(solved), h_acc, share(mark for case in right for mark in case)]
         print(
-            f"| `{name}` | {' | '.join(map(share, shares))} | {tokens[0]:.0f} / {tokens[1]:.0f} "
+            f"| `{name}` | {' | '.join(shares)} | {tokens[0]:.0f} / {tokens[1]:.0f} "
             f"| {len(calls) / len(answers):.2f} | {seconds:.2f} |",
             flush=True,
         )
 
 
-def sample(count: int) -> tuple[EditMemory, list[list[Probe]]]:
-    """All edits of MQuAKE-2002, and the multi-hop questions of so many cases."""
+def of_kind(case: Case, kind: Kind) -> list[Probe]:
+    return [probe for probe in case.probes if probe.kind is kind]
+
+
+def marks(cases: list[Case], kind: Kind, answers: Iterable[Answer]) -> list[list[bool]]:
+    """Whether each answer is right, by case."""
+    each = iter(answers)
+    return [[says(next(each).text, probe.answers) for probe in of_kind(case, kind)] for case in cases]
+
+
+def sample(count: int, *, given: bool = False) -> tuple[EditMemory, list[Case]]:
+    """All edits of MQuAKE-2002, with the unedited hops if they are `given`, and so many cases."""
     data = Path(os.environ["MEMEDIT_DATA"]) / "mquake"
     chosen = set(json.loads((data / IDS).read_text(encoding="utf-8")))
     cases = [case for case in read(find_benchmark("mquake"), [data / CF]).cases if int(case.id.split(":")[1]) in chosen]
     memory = EditMemory(embedder=default_embedder())
     list(memory.add_many(edit for case in cases for edit in case.edits))
+    if given:
+        rows = (data / CF).read_text(encoding="utf-8").splitlines()
+        list(memory.add_many(unedited(json.loads(line) for line in rows)))
     random.Random(0).shuffle(cases)
-    return memory, [[one for one in case.probes if one.kind is Kind.MULTI_HOP] for case in cases[:count]]
+    return memory, cases[:count]
 
 
 def plans(options: argparse.Namespace) -> None:
     """M-Acc and questions right, by who plans."""
-    memory, asked = sample(int(options.cases))
-    file = Path(os.environ["MEMEDIT_DATA"]) / "mquake" / CF
-    list(memory.add_many(unedited(json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())))
+    memory, cases = sample(int(options.cases), given=True)
+    asked = [probe.prompt for case in cases for probe in of_kind(case, Kind.MULTI_HOP)]
     models = {"planner": as_llm(options.planner)} if options.planner else {}
     ways = {"the grammar": multihop()}
     if models:
@@ -146,14 +168,11 @@ def plans(options: argparse.Namespace) -> None:
     print("| plans of | M-Acc | questions right | calls of the planner a question |\n|---|---|---|---:|", flush=True)
     for name, way in ways.items():
         known = {} if name == "the grammar" else models
-        answers = EditableLLM(Unknowing(), memory, method=way, models=known).batch(
-            [probe.prompt for probes in asked for probe in probes]
-        )
-        each = iter(answers)
-        right = [[says(next(each).text, one.answers) for one in probes] for probes in asked]
-        shares = Share(sum(map(any, right)), len(right)), Share(sum(map(sum, right)), len(answers))
+        answers = EditableLLM(Unknowing(), memory, method=way, models=known).batch(asked)
+        right = marks(cases, Kind.MULTI_HOP, answers)
+        shares = share(map(any, right)), share(mark for case in right for mark in case)
         calls = sum(call.model == "planner" for answer in answers for call in answer.trace.calls) / len(answers)
-        print(f"| {name} | {' | '.join(map(share, shares))} | {calls:.2f} |", flush=True)
+        print(f"| {name} | {' | '.join(shares)} | {calls:.2f} |", flush=True)
 
 
 @method("planned", paper="of this bench: a planner's plan is walked, whatever the grammar says", always=True)
@@ -174,7 +193,9 @@ def planned() -> Run:
     return run
 
 
-def share(of: Share) -> str:
+def share(marks: Iterable[bool]) -> str:
+    counted = list(marks)
+    of = Share(sum(counted), len(counted))
     low, high = of.interval
     return f"{100 * of.value:.1f} % ({100 * low:.1f}–{100 * high:.1f}; {of.good}/{of.of})"
 
@@ -187,9 +208,7 @@ def single() -> None:
         llm = EditableLLM(Unknowing(), EditMemory(embedder=default_embedder()), method="multihop")
         list(llm.memory.add_many(edit for case in cases for edit in case.edits))
         probes = [probe.prompt for case in cases for probe in case.probes if probe.kind in ONE_HOP]
-        calls = [len(answer.trace.calls) for answer in llm.batch(probes)]
-        more = Share(sum(count > 1 for count in calls), len(calls))
-        print(f"{name}: {share(more)} pay for hops")
+        print(f"{name}: {share(len(answer.trace.calls) > 1 for answer in llm.batch(probes))} pay for hops")
 
 
 class Unknowing(FakeLLM):
