@@ -14,6 +14,7 @@ PREPOSITIONS = frozenset(
 )
 BEHIND_A_NOUN = frozenset("of for in behind to from at".split())
 """The prepositions that may tie what is asked for to what it is asked of: the capital *of*, the author *behind*."""
+PRONOUNS = frozenset("i you we they people one".split())
 DETERMINERS = frozenset("the a an its his her their".split())
 VERBS = frozenset(
     """belong belongs hold holds come comes hail hails speak speaks plays originate originates possess possesses follows
@@ -28,14 +29,14 @@ KINDS_OF_PLACE = frozenset("city town place location municipality".split())
 OF_A_KIND = (
     (
         KINDS_OF_PLACE,
-        frozenset("capital headquarters headquarter birthplace place city town location seat base".split()),
+        frozenset("capital headquarters headquarter birthplace place city town location seat base office".split()),
     ),
     (frozenset({"country", "nation"}), frozenset("country nation origin home homeland".split())),
 )
 """Kinds of things, and the words of a hop that finds one of the kind."""
 WHAT_KIND = re.compile(
-    r"(?:(?:in |at |on )?(?:which|what) (\w+)|where) (?:is|was|are|were) (?:the )?\{\}"
-    r"(?: (?:located|situated|found|based))?(?: in| at)?\W*"
+    r"the (?:location|place|whereabouts) of \{\}|(?:(?:in |at |on )?(?:which|what) (\w+)|where) "
+    r"(?:is|was|are|were) (?:the )?\{\}(?: (?:located|situated|found|based))?(?: in| at)?\W*"
 )
 ADVERBS = frozenset("first originally initially officially currently now".split())
 PLACED = frozenset("located situated based found".split())

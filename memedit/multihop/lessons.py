@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from memedit.edits import SLOT
 from memedit.gate.learning.everyday import Relation, kinds
-from memedit.multihop.reading import SLOT
 from memedit.relations import shipped_relations
 from memedit.text import same_key
 

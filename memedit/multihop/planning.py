@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memedit.edits import Fact
+from memedit.edits import SLOT, Fact
 from memedit.gate.port import Hits
 from memedit.messages import Message, Request
-from memedit.multihop.reading import SLOT, read_hops
+from memedit.multihop.reading import read_hops
 from memedit.text import as_data, same_key
 
 TOLD = (

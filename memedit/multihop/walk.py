@@ -8,16 +8,17 @@ that of the position he plays): the hop is then asked of its object.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.edits import SLOT, AnyEdit, Erasure, Fact
 from memedit.gate.port import Hits, Verdict
 from memedit.methods.base import Effect, Generate, Recall, Task
 from memedit.methods.secrets import reveals
 from memedit.multihop.asking import answer_in, ask
-from memedit.multihop.reading import SLOT, asked_kind
+from memedit.multihop.reading import asked_kind, has_clause
 from memedit.text import words
 from memedit.trace import Hop
 
@@ -153,12 +154,16 @@ def walk(
     Returns:
         How far it came.
     """
-    made, began = Walk(Thing((name,)), task.hits), time.perf_counter()
-    for place, hop in enumerate(hops):
+    made, began, ahead = Walk(Thing((name,)), task.hits), time.perf_counter(), deque(hops)
+    while ahead:
+        hop = ahead.popleft()
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
+        if ahead and not has_clause(hop) and (yield from _in_memory(ahead[0].replace(SLOT, hop), made, deepest=0)):
+            ahead.popleft()  # the leader of the government of {} is one relation
+            continue
         may_ask = whole is None or made.passed_by(whole)
-        if model is None or not may_ask or not (made.edits or (yield from _promising(hops[place + 1 :]))):
+        if model is None or not may_ask or not (made.edits or (yield from _promising(ahead))):
             made.ended = "no edit answers"
             return made
         made.ended = limits.reached(made.calls, made.tokens, time.perf_counter() - began)
@@ -219,7 +224,7 @@ def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, 
     return False
 
 
-def _promising(hops: Sequence[str]) -> Generator[Effect, Any, bool]:
+def _promising(hops: Iterable[str]) -> Generator[Effect, Any, bool]:
     """Whether an edit may answer one of these hops, whatever they will be about: else nothing is worth asking."""
     for hop in hops:
         hits: Hits = yield Recall(hop.replace(SLOT, "").strip())
