@@ -135,6 +135,42 @@ READ = [
         "Rovers",
         ["the sport which {} is a part of", "the origin of {}"],
     ),
+    ("Can you name the capital of Ghana?", "Ghana", ["the capital of {}"]),
+    (
+        "Name the founder of the religion followed by Ann Lee.",
+        "Ann Lee",
+        ["the religion followed by {}", "the founder of {}"],
+    ),
+    (
+        "Who holds the office of mayor of the city hosting the Rovers?",
+        "Rovers",
+        ["the city hosting {}", "the mayor of {}"],
+    ),
+    (
+        "Who leads the country whose citizenship Ann Lee holds?",
+        "Ann Lee",
+        ["the country whose citizenship {} holds", "Who leads {}?"],
+    ),
+    (
+        "Where was the person who founded the firm that Ann Lee worked for born?",
+        "Ann Lee",
+        ["the firm that {} worked for", "the person who founded {}", "Where was {} born?"],
+    ),
+    (
+        "In what language do they conduct business in the country that invented the sport Ann Lee plays?",
+        "Ann Lee",
+        ["the sport {} plays", "the country that invented {}", "In what language do they conduct business in {}?"],
+    ),
+    (
+        "What is the location of the headquarters of the company responsible for developing 'The Falcon'?",
+        "The Falcon",
+        ["the company responsible for developing {}", "the headquarters of {}"],
+    ),
+    (
+        "Who is the director / manager of the organizing country of the Nile Cup?",
+        "Nile Cup",
+        ["the organizing country of {}", "the director/manager of {}"],
+    ),
     ("The name of the father in law of Ann Lee is", "Ann Lee", ["the father-in-law of {}"]),
 ]
 
@@ -213,6 +249,19 @@ def editable(llm: FakeLLM, *, models: dict[str, FakeLLM] | None = None, **option
     return EditableLLM(llm, memory, gate=Doubting(), method=multihop(**options), models=models)
 
 
+class Literal(NamedGate):
+    """Lets through what names the subject and, word for word, the relation."""
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        verdicts = super().decide(recalled)
+        return [
+            one
+            if isinstance(one.edit, Fact) and str(one.edit.relation) in recalled.query
+            else replace(one, probability=0.0, passed=False)
+            for one in verdicts
+        ]
+
+
 HEADQUARTERS = Fact(subject="Acme", relation="headquarters", object="Oslo", object_aliases=("Kristiania",))
 CURRENCY = Fact(subject="Kristiania", relation="currency", object="krone")
 QUESTION = "What is the currency of the headquarters of Acme?"
@@ -241,6 +290,30 @@ def test_a_composed_relation_is_walked_in_its_parts() -> None:
     answer = llm.invoke("Who is the maternal grandmother of Ann?")
     assert answer.text == "Di"
     assert [hop.question for hop in answer.trace.hops] == ["the mother of Ann", "the mother of Bea"]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Who is the head of the government of Acme?", ["the head of the government of Acme → Ann"]),
+        ("Who is the friend of the king of Acme?", ["the king of Acme → Olaf"]),
+        ("Where is the home of the ruler of the king of Acme?", ["the king of Acme → Olaf", "the ruler of Olaf → Bo"]),
+    ],
+)
+def test_hops_that_one_edit_answers_together(question: str, said: list[str]) -> None:
+    base = Small()
+    llm = EditableLLM(base, EditMemory(embedder=HashEmbedder()), gate=Literal(), method="multihop")
+    llm.edit_many(
+        [
+            Fact(subject="Acme", relation="head of the government", object="Ann"),
+            Fact(subject="Acme", relation="king", object="Olaf"),
+            Fact(subject="Olaf", relation="ruler", object="Bo"),
+        ]
+    )
+    answer = llm.invoke(question)
+    assert [f"{hop.question} → {hop.answer}" for hop in answer.trace.hops] == said
+    assert answer.text == said[-1].split(" → ")[1]
+    assert base.requests == []
 
 
 def test_the_model_gives_what_no_edit_does() -> None:

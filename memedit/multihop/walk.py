@@ -162,6 +162,8 @@ def walk(
         if ahead and not has_clause(hop) and (yield from _in_memory(ahead[0].replace(SLOT, hop), made, deepest=0)):
             ahead.popleft()  # the leader of the government of {} is one relation
             continue
+        if (yield from _said_already(hop, made)):
+            continue
         may_ask = whole is None or made.passed_by(whole)
         if model is None or not may_ask or not (made.edits or (yield from _promising(ahead))):
             made.ended = "no edit answers"
@@ -222,6 +224,18 @@ def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, 
             return True
         trails = further
     return False
+
+
+def _said_already(hop: str, made: Walk) -> Generator[Effect, Any, bool]:
+    """Whether the last edit answers its hop and this one together, and no less probably than its own alone.
+
+    “What city is home to {}?” behind “the headquarters of Acme” asks nothing that the headquarters do not say.
+    """
+    last = made.hops[-1] if made.hops else None
+    if last is None or last.edit is None or last.question.endswith("?"):
+        return False
+    hits: Hits = yield Recall(hop.replace(SLOT, last.question))
+    return any(one.edit.id == last.edit.id and one.probability >= (last.probability or 0) for one in hits.direct)
 
 
 def _promising(hops: Iterable[str]) -> Generator[Effect, Any, bool]:

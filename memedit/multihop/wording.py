@@ -11,7 +11,7 @@ IN_LAW = re.compile(r"(?i)\b((?:father|mother|brother|sister|son|daughter)s?) in
 QUOTES = re.compile(r",?[\"“”]|‘|’(?!s\b)")
 SLASH = re.compile(r" ?/ ?")
 WORD = re.compile(r"\{\}|[\w.&’'/-]*\w|[^\w\s]")
-ORDER = re.compile(r"(?i)^(?:please )?(?:name|identify|state|tell me|give me) (?=the )")
+ORDER = re.compile(r"(?i)^(?:please |can you |could you )*(?:name|identify|state|tell me|give me) (?=the )")
 Words = list[str]
 
 
