@@ -185,7 +185,8 @@ def _clause(words: Words) -> Step | None:
         return None
     if inside and any(g.is_verb(word) for word in (*words[:start], *rest) if word[0].isalnum()):
         own, outer = first_clause(said)  # the continent which the country {} is tied to | is part of
-        said, rest, inside = (own, [*outer, *rest], False) if outer else (said, rest, True)
+        if outer:
+            said, rest, inside = own, [*outer, *rest], False
     if not marked and (inside or not said):  # the sports team {}
         return Step(None, [*words[:start], SLOT, *words[at + 1 :]])
     if not said:
