@@ -36,6 +36,8 @@ from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import MentionIndex
 from memedit.text import words
 
+LEVELS, AS_MANY = [at / 100 for at in range(10, 100)], 0.005
+"""Thresholds to try from the lowest up, until so few neighbours have a wrong edit let through."""
 TITLES = {"relation": "relations and subjects never trained on", "subject": "in distribution: relations seen"}
 
 
@@ -202,14 +204,20 @@ def scale(options: argparse.Namespace) -> None:
     embedder, gate = default_embedder(), as_gate()
     edits, origin = crowd(data, sizes[-1])
     questions = _with_namesakes(official.questions, edits)
-    print(f"{dict(origin)}\n\n| edits in memory | efficacy | paraphrase | neighbourhood: wrong edit let through |")
-    print("|---|---|---|---|")
+    print(f"{dict(origin)}\n\n| edits in memory | threshold | efficacy | paraphrase | neighbourhood, wrong |")
+    print("|---|---|---|---|---|")
     for size in sizes:
-        held = ScopeSet("counterfact", tuple(edits[:size]), questions)
-        found = scores(judge(gate, held, embedder), direct=gate.thresholds["direct"], bridge=gate.thresholds["bridge"])
-        by_group = {one.group: one for one in found.groups}
-        said = [by_group["efficacy"].direct, by_group["paraphrase"].direct, by_group["neighbourhood"].false_fires]
-        print(f"| {size} | {' | '.join(map(str, said))} |", flush=True)
+        judged = judge(gate, ScopeSet("counterfact", tuple(edits[:size]), questions), embedder)
+        bridge = gate.thresholds["bridge"]
+        even = next((at for at in LEVELS if _probes(judged, at, bridge)[-1].value <= AS_MANY), LEVELS[-1])
+        for at in (gate.thresholds["direct"], even):
+            print(f"| {size} | {at:.2f} | {' | '.join(map(str, _probes(judged, at, bridge)))} |", flush=True)
+
+
+def _probes(judged: Sequence[Judged], direct: float, bridge: float) -> tuple[Share, Share, Share]:
+    """Right edit prompts, right paraphrases, and neighbours that a wrong edit is let through for."""
+    groups = {one.group: one for one in scores(judged, direct=direct, bridge=bridge).groups}
+    return groups["efficacy"].direct, groups["paraphrase"].direct, groups["neighbourhood"].false_fires
 
 
 def _with_namesakes(questions: Sequence[Question], edits: Sequence[Fact]) -> tuple[Question, ...]:
