@@ -89,6 +89,10 @@ class Hits:
         """Those let through that lie on the way to the answer."""
         return tuple(verdict for verdict in self.passed if verdict.role == "bridge")
 
+    def probability_of(self, edit: AnyEdit) -> float:
+        """How probably an edit is in scope; 0 where it was no candidate."""
+        return next((verdict.probability for verdict in self.verdicts if verdict.edit.id == edit.id), 0.0)
+
     def but_for(self, kind: str, other: Hits) -> Hits:
         """The same with the verdicts on a kind of edit taken from another look-up."""
         rest = [verdict for verdict in self.verdicts if verdict.edit.kind != kind]

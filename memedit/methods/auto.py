@@ -17,7 +17,7 @@ from memedit.methods.blocks import composed
 from memedit.methods.clarifying import understanding
 from memedit.methods.describe import describe
 from memedit.methods.memprompt import memprompt
-from memedit.methods.multihop import led
+from memedit.methods.multihop import led, without_mistaken
 from memedit.methods.patches import patches
 from memedit.multihop.walk import Limits
 
@@ -43,9 +43,11 @@ def auto(*, max_edits: int = 5, budget: int = 512) -> Run:
     def run(task: Task) -> Steps:
         led_notes: tuple[str, ...] = ()
         if all(one.edit.kind == "fact" for one in task.hits.passed):
+            task, doubts = yield from without_mistaken(task)
             end, led_notes = yield from led(task, Limits())
+            led_notes = doubts + led_notes
             if end is not None:
-                return end
+                return replace(end, notes=doubts + end.notes)
         if not task.hits:
             return Final(task.request, notes=led_notes)
         kept, older = agreed(task.hits.passed)

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+from memedit.edits import Fact
 from memedit.gate.port import Hits, Verdict
 from memedit.graph import in_parts
 from memedit.llms import Capability
@@ -23,7 +24,7 @@ from memedit.methods.objects import is_plain
 from memedit.multihop.naming import name_in
 from memedit.multihop.planning import ask_plan, plan_in, written
 from memedit.multihop.reading import asked_kind, read_hops
-from memedit.multihop.walk import Limits, Walk, Walking, is_of_kind, walk
+from memedit.multihop.walk import Limits, Walk, Walking, is_of_another, is_of_kind, walk
 
 KNOWLEDGE, PLANNER = "knowledge", "planner"
 Plan = tuple[str, tuple[str, ...]]
@@ -57,12 +58,27 @@ def multihop(
     limits = Limits(max_calls, max_tokens, seconds)
 
     def run(task: Task) -> Steps:
+        task, doubts = yield from without_mistaken(task)
         end, notes = yield from led(task, limits, agree=agree)
         if end is None:
             end = (yield from otherwise.run(task)) if task.hits else Final(task.request)
-        return replace(end, notes=(*end.notes, *notes))
+        return replace(end, notes=(*doubts, *end.notes, *notes))
 
     return run
+
+
+def without_mistaken(task: Task) -> Generator[Effect, Any, tuple[Task, tuple[str, ...]]]:
+    """The task without the edits that answer the question only if a hop of it is left out, and a note on each."""
+    plan = _read(task.hits.query, task.hits) if task.hits.direct and task.request.only_text_back else None
+    if plan is None or len(plan[1]) < 2:
+        return task, ()
+    mistaken: set[str] = set()
+    for verdict in task.hits.direct:
+        if isinstance(verdict.edit, Fact) and (yield from is_of_another(verdict, *plan)):
+            mistaken.add(verdict.edit.id)
+    kept = tuple(replace(one, passed=one.passed and one.edit.id not in mistaken) for one in task.hits.verdicts)
+    notes = tuple(f"left out {name[:8]}, which answers the question of another thing" for name in sorted(mistaken))
+    return replace(task, hits=replace(task.hits, verdicts=kept)), notes
 
 
 def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:

@@ -65,9 +65,9 @@ def read_hops(question: str, name: str) -> tuple[str, ...]:
     return tuple(OFFICE.sub("the ", hop) for hop in hops)
 
 
-def has_clause(hop: str) -> bool:
-    """Whether a hop says what its thing does, and is more than a noun of it: “the country where {} lives”."""
-    return any(g.is_verb(word) for word in hop.split())
+def asks_for_a_thing(hop: str) -> bool:
+    """Whether a hop describes a thing or asks which one, and not whether, why or how: “the home of {}”."""
+    return not hop.endswith("?") or bool(re.match(r"(?i)(?:\w+ )?(?:who|whom|whose|what|which|where)\b", hop))
 
 
 def asked_kind(question: str) -> str | None:

@@ -18,13 +18,14 @@ from memedit.gate.port import Hits, Verdict
 from memedit.methods.base import Effect, Generate, Recall, Task
 from memedit.methods.secrets import reveals
 from memedit.multihop.asking import answer_in, ask
-from memedit.multihop.reading import asked_kind, has_clause
+from memedit.multihop.reading import asked_kind, asks_for_a_thing
 from memedit.text import words
 from memedit.trace import Hop
 
 BETWEEN = 4  # facts about a thing that are tried as lying between, most probable first
 DEEPEST = 2  # of them, one behind another
 NAMES = 3  # of a thing, by which a hop is asked
+AKIN = 0.1  # how probably an edit is in scope of a hop, if it may be another wording of its relation
 PROMISING = 0.02  # how probably an edit is in scope of a hop that names no thing, if it is about the same relation
 
 
@@ -159,9 +160,6 @@ def walk(
         hop = ahead.popleft()
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
-        if ahead and not has_clause(hop) and (yield from _in_memory(ahead[0].replace(SLOT, hop), made, deepest=0)):
-            ahead.popleft()  # the leader of the government of {} is one relation
-            continue
         if (yield from _said_already(hop, made)):
             continue
         may_ask = whole is None or made.passed_by(whole)
@@ -232,10 +230,32 @@ def _said_already(hop: str, made: Walk) -> Generator[Effect, Any, bool]:
     “What city is home to {}?” behind “the headquarters of Acme” asks nothing that the headquarters do not say.
     """
     last = made.hops[-1] if made.hops else None
-    if last is None or last.edit is None or last.question.endswith("?"):
+    if last is None or last.edit is None or last.question.endswith("?") or not asks_for_a_thing(hop):
         return False
     hits: Hits = yield Recall(hop.replace(SLOT, last.question))
     return any(one.edit.id == last.edit.id and one.probability >= (last.probability or 0) for one in hits.direct)
+
+
+def is_of_another(whole: Verdict, name: str, hops: Sequence[str]) -> Generator[Effect, Any, bool]:
+    """Whether an edit that is said to answer a question of several hops answers but the later ones, of another thing.
+
+    “The mother of Ann is Bea” is no answer to “Who is the mother of Ann's wife?”. So it is where the edit has nothing
+    to do with the first hop, and is less probably in scope of all together than of the later ones, asked of `name`.
+    """
+    if (yield Recall(_joined(hops[:1], name))).probability_of(whole.edit) >= AKIN:
+        return False
+    together = (yield Recall(_joined(hops, name))).probability_of(whole.edit)
+    for later in range(1, len(hops)):
+        if (yield Recall(_joined(hops[later:], name))).probability_of(whole.edit) > together:
+            return True
+    return False
+
+
+def _joined(hops: Sequence[str], name: str) -> str:
+    """Hops as one: “the mother of the wife of Ann”."""
+    for hop in hops:
+        name = hop.replace(SLOT, name)
+    return name
 
 
 def _promising(hops: Iterable[str]) -> Generator[Effect, Any, bool]:
