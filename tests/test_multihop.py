@@ -323,7 +323,7 @@ def test_whether_and_why_are_no_hops(question: str) -> None:
 
 
 class Careless(NamedGate):
-    """Takes an edit for an answer wherever subject and relation are named, whatever else is; surest of short queries."""
+    """Takes an edit for an answer wherever subject and relation are named; surest where nothing else is."""
 
     def decide(self, recalled: Recalled) -> list[Verdict]:
         return [
