@@ -9,6 +9,8 @@ With `--given` the unedited hops are in the memory too; with `--hops` every hop 
 `python bench/multihop.py plans --planner planner:FOLDER --cases 200` walks the multi-hop questions by the plans of the
 grammar, of a planner, and of both, the unedited hops given; no other model is asked.
 `python bench/multihop.py single` counts the model calls that questions of one hop would pay for; no model is asked.
+`python bench/multihop.py mistaken --cases 400` counts, by kind of probe, where an edit of the probe's own case is
+left out since it would answer of another thing.
 
 own      the model's own knowledge for what no edit answers
 given    the unedited hops are in the memory as well, from the records, so that planning and retrieval are judged apart
@@ -59,7 +61,7 @@ SHOWN = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "show", "compare", "plans", "single"))
+    parser.add_argument("what", choices=("run", "show", "compare", "plans", "single", "mistaken"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("bench/out/multihop"))
     parser.add_argument("--cases", default="200")
     parser.add_argument("--methods", default="multihop", help="with commas")
@@ -79,6 +81,8 @@ def main() -> None:
         plans(options)
     elif options.what == "single":
         single()
+    elif options.what == "mistaken":
+        mistaken(int(options.cases))
     else:
         for part in sorted(options.folder.glob("*/run.json")):
             print(f"\n{part.parent.name}\n")
@@ -209,6 +213,24 @@ def single() -> None:
         list(llm.memory.add_many(edit for case in cases for edit in case.edits))
         probes = [probe.prompt for case in cases for probe in case.probes if probe.kind in ONE_HOP]
         print(f"{name}: {share(len(answer.trace.calls) > 1 for answer in llm.batch(probes))} pay for hops")
+
+
+def mistaken(count: int) -> None:
+    """All edits of each file in memory; by kind of probe, of how many an edit of the same case is left out."""
+    data = Path(os.environ["MEMEDIT_DATA"])
+    for name, file in {**SINGLE, "mquake": f"mquake/{CF}"}.items():
+        cases = list(read(find_benchmark(name), [data / file]).cases)
+        llm = EditableLLM(Unknowing(), EditMemory(embedder=default_embedder()), method="multihop")
+        list(llm.memory.add_many(edit for case in cases for edit in case.edits))
+        random.Random(0).shuffle(cases)
+        asked = [(case, probe) for case in cases[:count] for probe in case.probes if probe.kind in ONE_HOP]
+        left_out: dict[Kind, list[bool]] = {}
+        for (case, probe), answer in zip(asked, llm.batch([probe.prompt for _, probe in asked]), strict=True):
+            own = {f"left out {edit.id[:8]}," for edit in case.edits}
+            noted = any(note.startswith(tuple(own)) for note in answer.trace.notes)
+            left_out.setdefault(probe.kind, []).append(noted)
+        for kind, marks_of in left_out.items():
+            print(f"{name}, {kind}: {share(marks_of)} left out", flush=True)
 
 
 class Unknowing(FakeLLM):

@@ -8,8 +8,7 @@ that of the position he plays): the hop is then asked of its object.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -155,15 +154,14 @@ def walk(
     Returns:
         How far it came.
     """
-    made, began, ahead = Walk(Thing((name,)), task.hits), time.perf_counter(), deque(hops)
-    while ahead:
-        hop = ahead.popleft()
+    made, began = Walk(Thing((name,)), task.hits), time.perf_counter()
+    for place, hop in enumerate(hops):
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
         if (yield from _said_already(hop, made)):
             continue
         may_ask = whole is None or made.passed_by(whole)
-        if model is None or not may_ask or not (made.edits or (yield from _promising(ahead))):
+        if model is None or not may_ask or not (made.edits or (yield from _promising(hops[place + 1 :]))):
             made.ended = "no edit answers"
             return made
         made.ended = limits.reached(made.calls, made.tokens, time.perf_counter() - began)
@@ -258,7 +256,7 @@ def _joined(hops: Sequence[str], name: str) -> str:
     return name
 
 
-def _promising(hops: Iterable[str]) -> Generator[Effect, Any, bool]:
+def _promising(hops: Sequence[str]) -> Generator[Effect, Any, bool]:
     """Whether an edit may answer one of these hops, whatever they will be about: else nothing is worth asking."""
     for hop in hops:
         hits: Hits = yield Recall(hop.replace(SLOT, "").strip())
