@@ -1,23 +1,29 @@
 # make demo    the bundled model, edited, asked and undone (a few minutes)
 # make test    all tests
+# make test-hosted   the tests that need no local model, in an environment without torch
 # make check   formatting, types, import layers
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
+# make encoders  the finder and the judge that come with memedit, and how they are weighed (an hour and a half)
 # make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
 PYTHON ?= python3
 BIN := .venv/bin
+HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory adapters_openai)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test check gate bench clean
+.PHONY: demo test test-hosted check gate encoders bench clean
 
 demo: .venv/.demo
 	$(BIN)/memedit demo
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-hosted: .venv-hosted/.made
+	.venv-hosted/bin/python -m pytest $(HOSTED_TESTS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -29,6 +35,12 @@ gate: .venv/.dev
 	test -n "$$MEMEDIT_DATA"  # the folder with the benchmark files
 	$(BIN)/python bench/gate.py train memedit/data/gate --judged bench/out/judged.pkl
 	$(BIN)/python bench/gate.py show bench/out/judged.pkl
+
+encoders: .venv/.dev
+	test -n "$$MEMEDIT_DATA"  # the folder with the benchmark files
+	$(BIN)/python bench/encoders.py train bench/out/encoders
+	$(BIN)/python bench/encoders.py export bench/out/encoders memedit/data/encoders
+	$(BIN)/python bench/everyday.py fit --everyday memedit/data/everyday/dev.jsonl
 
 bench: .venv/.dev
 	mkdir -p bench/out
@@ -53,5 +65,11 @@ bench: .venv/.dev
 	$(PIP) -e '.[all,dev]'
 	touch $@
 
+.venv-hosted/.made: pyproject.toml constraints.txt
+	test -x .venv-hosted/bin/python || $(PYTHON) -m venv .venv-hosted
+	.venv-hosted/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[hosted,openai]' hypothesis pytest pytest-asyncio pytest-timeout
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info bench/out
+	rm -rf .venv .venv-hosted build dist *.egg-info bench/out

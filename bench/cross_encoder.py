@@ -22,8 +22,8 @@ from memedit.edits import Fact
 from memedit.eval.benchmarks import find_benchmark, read
 from memedit.eval.cases import Case
 from memedit.eval.scopes import scope_set
-from memedit.gate import focus
 from memedit.gate.embedding import EmbeddingGate
+from memedit.gate.focus import focus
 from memedit.gate.learning.cross_encoder import Recipe, train
 from memedit.gate.learning.pairs import Asked, ask_all
 from memedit.gate.learning.scope_sets import Question, ScopeSet

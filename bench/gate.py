@@ -29,7 +29,8 @@ from memedit.embedders import default_embedder
 from memedit.eval.gates import GateScores, scores
 from memedit.eval.scopes import scope_set
 from memedit.eval.stats import Share, auroc, average_precision
-from memedit.gate import as_gate, focus
+from memedit.gate import as_gate
+from memedit.gate.focus import focus
 from memedit.gate.learning.evidence import train
 from memedit.gate.learning.judging import Judged, judge
 from memedit.gate.learning.scope_sets import Question, ScopeSet

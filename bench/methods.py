@@ -30,7 +30,8 @@ from memedit.eval.benchmarks.counterfact import bundled_cases
 from memedit.eval.cases import Case, Kind, Probe
 from memedit.eval.demonstrations import demonstrations_of
 from memedit.eval.stats import Share
-from memedit.gate import Gate, Hits, Verdict, focus
+from memedit.gate import Gate, Hits, Verdict
+from memedit.gate.focus import focus
 from memedit.llms import as_llm
 from memedit.memory import Recalled
 from memedit.methods import Method

@@ -230,7 +230,7 @@ def _streamed(job: Job, end: Final, pieces: Sequence[Reply], seconds: float) -> 
 
 
 def _end(job: Job, end: Final | Ready) -> None:
-    job.trace.untouched = isinstance(end, Final) and end.request.untouched
+    job.trace.untouched = end.untouched if isinstance(end, Ready) else end.request.untouched
     job.trace.notes += end.notes
     job.trace.hops += end.hops
 

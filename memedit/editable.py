@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, Demonstration, EditLike, Fact, as_edit
+from memedit.edits import AnyEdit, Demonstration, EditLike, Erasure, Fact, as_edit
 from memedit.errors import RequestRejected
 from memedit.feedback import as_feedback
-from memedit.gate import Focus, Gate, Hits, as_gate, focus
+from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
 from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.memory import Change, EditMemory, Recalled, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
-from memedit.methods.base import Decode, Final, Method, Ready, Recall, Score, Steps, Task, find_method
+from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Score, Steps, Task, find_method
+from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
+from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
@@ -30,13 +32,13 @@ class Explanation:
     """What `EditableLLM.explain` found, without asking the model.
 
     Args:
-        focus: What of the request was looked up.
+        looked_up: What of the request was looked up.
         trace: The look-up, with each candidate's probability and reasons.
         request: The first request that would be sent; None when the memory answers alone.
         untouched: Whether that is the caller's own, unchanged.
     """
 
-    focus: Focus
+    looked_up: Conversation
     trace: Trace
     request: Request | None
     untouched: bool
@@ -56,8 +58,11 @@ class EditableLLM:
         gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
         method: How hits change the answer: a registered name, a configured Method, or `auto`.
         models: Further models that methods may name (`counterfactual`, `planner`, …).
+        doubt: What is done with edits that may bear on a message and may not: `leave`, `show` or `ask`
+            (`methods/doubt.py`). Left out, a chat model is shown them, and any other model is not.
 
     Raises:
+        RequestRejected: `doubt` is none of the three.
         UnsupportedModel: `llm` cannot be wrapped.
         CapabilityMissing: The method needs what the model cannot do.
     """
@@ -71,6 +76,7 @@ class EditableLLM:
         gate: Gate | str | None = None,
         method: str | Method = "auto",
         models: Mapping[str, Any] | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         self.llm: LLM = as_llm(llm)
         self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
@@ -81,6 +87,9 @@ class EditableLLM:
         self.models: dict[str, LLM] = {"base": self.llm} | {
             name: as_llm(model) for name, model in (models or {}).items()
         }
+        if doubt is not None and doubt not in get_args(Doubt):
+            raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
+        self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
         self._driver = Driver(self.models, self.recall, self.support)
 
     # ---- asking ---------------------------------------------------------------------------------------------------
@@ -211,7 +220,7 @@ class EditableLLM:
         job = self._job(request, namespace, {})
         first = self._driver.first_call(job)
         sent = first.requests[0] if isinstance(first, Decode) else getattr(first, "request", None)
-        return Explanation(focus(request.turns), job.trace, sent, sent is not None and sent.untouched)
+        return Explanation(read_conversation(request.turns), job.trace, sent, sent is not None and sent.untouched)
 
     def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""
@@ -301,14 +310,26 @@ class EditableLLM:
         return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
 
     def _steps(self, request: Request) -> Steps:
-        text = _last_text(request)
-        query = text if self.method.whole_text else focus(request.turns).query
-        hits: Hits = (yield Recall(query)) if query else Hits("")
+        said, text = read_conversation(request.turns), _last_text(request)
+        query = text if self.method.whole_text else said.query
+        hits: Hits = yield Recall(query, whole=said.whole)
         if text != query and any(one.edit.kind == "patch" for one in hits.verdicts):
             hits = hits.but_for("patch", (yield Recall(text, kinds=("patch",))))
-        if not hits and not (self.method.always and query):
-            return Final(request)
-        return (yield from watched(self.method)(Task(request, hits, self.models)))
+        notes: tuple[str, ...] = ()
+        if self.doubt == "ask":
+            hits, notes = yield from asked_about(request, hits)
+        maybe = in_doubt(hits) if self.doubt == "show" else ()
+        end = yield from watched(self._answering(maybe))(Task(request, hits, self.models))
+        return replace(end, notes=(*notes, *end.notes))
+
+    def _answering(self, maybe: Sequence[AnyEdit]) -> Run:
+        """The method, where anything is in scope of the request, with what may bear on it shown too."""
+
+        def run(task: Task) -> Steps:
+            end = (yield from self.method.run(task)) if task.hits or self.method.always else Final(task.request)
+            return shown_too(end, maybe, task.kind)
+
+        return run
 
     def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
         """The same steps with the last call scored; what it gives is put into `found`."""
@@ -322,12 +343,17 @@ class EditableLLM:
 
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        self.memory.prepare([one.query for one in asked], namespace=namespace)
-        found = [self._current(self.memory.recall(one.query, namespace=namespace, kinds=one.kinds)) for one in asked]
+        self.memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
+        found = [self._current(self._recalled(one, namespace)) for one in asked]
         judged = iter(self.gate.decide_many([one for one in found if one.candidates]))
+        erasures = tuple(one for one in self.memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
         return [
-            Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index) for one in found
+            Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index, erasures)
+            for one in found
         ]
+
+    def _recalled(self, asked: Recall, namespace: str) -> Recalled:
+        return self.memory.recall(asked.query, namespace=namespace, kinds=asked.kinds, whole=asked.whole)
 
     def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
         """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""

@@ -79,6 +79,10 @@ class GateUnusable(MemeditError):
     """A gate's file is missing, damaged, or was made for another version or another embedder."""
 
 
+class EncoderUnusable(MemeditError):
+    """An encoder that comes with memedit, or was trained with it, is damaged or of another version."""
+
+
 class EmbedderError(MemeditError):
     """An embedder is missing, failed, or gave vectors of another form than it declared."""
 

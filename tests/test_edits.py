@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -256,3 +257,18 @@ def test_the_thing_a_fact_leads_to() -> None:
 def test_only_a_single_sentence_has_an_answer(text: str, one: bool) -> None:
     assert is_one_sentence(text) == one
     assert one or Fact(text).answer is None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(42, "42"), (1.5, "1.5"), (date(2026, 11, 28), "2026-11-28"), (Decimal("3.10"), "3.10"), ("six", "six")],
+)
+def test_a_number_or_a_date_may_be_the_object(value, said):
+    fact = Fact(subject="Acme", prompt="The number of {} is", object=value, previous_object=value)
+    assert (fact.object, fact.previous_object) == (said, said)
+    assert fact.statement == f"The number of Acme is {said}"
+
+
+def test_a_yes_or_no_is_no_object():
+    with pytest.raises(EditRejected, match="object is True, which answers no question"):
+        Fact(subject="Halo", relation="enabled", object=True)

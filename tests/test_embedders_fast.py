@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory
-from memedit.embedders import Embedder, as_embedder, default_embedder
+from memedit.embedders import Embedder, as_embedder
 from memedit.embedders.folders import BUNDLED_ID, ModelFolder, find_model, made_once
 from memedit.errors import EmbedderError, MissingExtra
 from memedit.gate import EvidenceGate, scorer
@@ -155,7 +155,7 @@ def minilm() -> Embedder:
     import torch
 
     torch.set_num_threads(1)
-    return default_embedder()
+    return as_embedder("bundled")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +363,31 @@ def test_a_template_has_the_relation_that_another_edit_names() -> None:
     assert Overlaps(cases[:1]).why_not(cases[0], probe) is None
     rests = Probe(id="r", kind=Kind.EFFICACY, prompt="?", answers=("Thai",), rests_on=(("Peru", "P37", "Thai"),))
     assert Overlaps(cases).why_not(cases[0], rests) == "another case says: In Peru, an official language is Danish"
+
+
+# ---- groups ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_benchmark_may_group_its_cases_into_memories() -> None:
+    cases = [replace(one, memory=f"m{at % 2}") for at, one in enumerate(people(6))]
+    plan = make_plan(cases, edits_in_memory="group", limit=3)
+    assert set(plan.memories) <= {"m0", "m1"}
+    assert all(len(edits) == 3 for edits in plan.memories.values())
+    assert {one.namespace for one in plan.asked} == set(plan.memories)
+    with pytest.raises(RunRejected, match="in no groups"):
+        make_plan(people(2), edits_in_memory="group")
+
+
+def test_everyday_comes_with_memedit_and_is_read_whole() -> None:
+    benchmark = find_benchmark("everyday")
+    assert benchmark.shipped is not None
+    reading = read(benchmark, [str(benchmark.shipped())])
+    assert len(reading.cases) == 100
+    assert not reading.malformed
+    probes = [probe for case in reading.cases for probe in case.probes]
+    assert {probe.kind.in_scope for probe in probes} == {True, False}
+    talk = next(probe for probe in probes if probe.turns)
+    assert talk.turns[-1] == ("user", talk.prompt)
+    plan = make_plan(reading.cases, edits_in_memory="group")
+    assert len(plan.memories) == 5
+    assert not plan.set_aside

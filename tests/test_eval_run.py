@@ -29,7 +29,7 @@ from memedit.eval.runner import evaluate, plan_of
 from memedit.eval.runs import MEMORY, ROWS, RUN, Row, Run, load_run
 from memedit.eval.scores import score_run
 from memedit.eval.settings import STREAM_BATCH, Settings
-from memedit.gate import focus
+from memedit.gate.focus import focus
 from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.memory import EditMemory
 from memedit.messages import Reply, Request

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from memedit import Answer, EditableLLM, EditMemory
 from memedit.errors import RequestRejected
-from memedit.gate import focus
+from memedit.gate.focus import focus
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 CONTROL = [

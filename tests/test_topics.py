@@ -19,7 +19,7 @@ from memedit.llms import Capability, Mixer
 from memedit.memory import Recalled
 from memedit.messages import Reply, Request
 from memedit.methods.agreement import agreed
-from memedit.methods.secrets import blocking, reveals
+from memedit.methods.secrets import blocking, kept_unasked, reveals
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 NIRAN = Description("Niran was a cyclone that struck Australia in 2021.", subject="Cyclone Niran", aliases=["Niran"])
@@ -218,6 +218,16 @@ class TestErasure:
         for gate in (All(), Watching()):
             llm = editable(CEO, newer, gate=gate, method=method)
             assert "Eve Moss" not in llm.invoke("Who leads Acme?").text
+
+
+def test_a_name_is_kept_where_its_subject_is_spoken_of_and_a_code_anywhere() -> None:
+    assert kept_unasked(CEO, "Who plays Carol Diaz in the film? She does.") == ()
+    assert kept_unasked(CEO, "Who was hired? Acme hired Carol Diaz.") == ("Carol Diaz",)
+    assert kept_unasked(Erasure("4", subject="Ben's age"), "Two and two is 4.") == ()
+    assert kept_unasked(Erasure("44-17-93", subject="the safe"), "It is 44-17-93.") == ("44-17-93",)
+    llm = editable(CEO, llm=FakeLLM(lambda prompt: "Carol Diaz wrote it."), gate=NamedGate())
+    assert llm.invoke("Who wrote Misery?").text == "Carol Diaz wrote it."
+    assert llm.invoke("Who wrote Misery?").trace.untouched
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,8 @@ def _common_options() -> list[click.Option]:
                help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL. [env MEMEDIT_MODEL]"),
         option("--base-url", metavar="URL", help="The server of an openai: model."),
         option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
-               help="bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. [env MEMEDIT_EMBEDDER]"),
+               help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "
+                    "[env MEMEDIT_EMBEDDER]"),
         option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
         option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
     ]  # fmt: skip

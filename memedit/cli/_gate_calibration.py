@@ -34,7 +34,7 @@ def calibrate_gate(session: Session, known: GateData, source: str | None, out: P
     from memedit.gate import as_gate
     from memedit.gate.learning.calibration import Limits, fit
 
-    gate = as_gate(source)
+    gate = as_gate(source or "evidence")
     embedder = _gate.embedder_of(session)
     _check(gate, source, embedder)
     judged = _gate.judge_all(gate, known.sets, embedder)

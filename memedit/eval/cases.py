@@ -46,6 +46,15 @@ class Kind(StrEnum):
     CONDITION = "condition"
     FLUENCY = "fluency"
     PASSAGE = "passage"
+    CASUAL = "casual"
+    PRESUPPOSES = "presupposes"
+    EMBEDDED = "embedded"
+    FOLLOW_UP = "follow-up"
+    INDIRECT = "indirect"
+    OPPOSITE = "opposite"
+    TASK_MENTION = "task mention"
+    SHARED_WORDS = "shared words"
+    MOVED_ON = "moved on"
 
     @property
     def in_scope(self) -> bool | None:
@@ -62,6 +71,15 @@ SCOPE = {
     Kind.SAME_SUBJECT: False,
     Kind.LOCALITY: False,
     Kind.PASSAGE: False,
+    Kind.CASUAL: True,
+    Kind.PRESUPPOSES: True,
+    Kind.EMBEDDED: True,
+    Kind.FOLLOW_UP: True,
+    Kind.INDIRECT: True,
+    Kind.OPPOSITE: False,
+    Kind.TASK_MENTION: False,
+    Kind.SHARED_WORDS: False,
+    Kind.MOVED_ON: False,
 }
 
 
@@ -73,6 +91,7 @@ class Probe:
         id: Unique in its case.
         kind: What it shows.
         prompt: What is asked; a question, or a text to go on with.
+        turns: The conversation (role and text, oldest first) whose last message is the prompt, where there is more.
         answers: Accepted answers; any of them is right. Empty where nothing is known.
         rejected: Answers that must lose the likelihood ranking (the old object in scope, the new one out of scope).
         choices: All options of `choice` and `pick`.
@@ -102,10 +121,13 @@ class Probe:
     requires: tuple[str, ...] = ()
     max_tokens: int | None = None
     criterion: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         named = (self.relation or "", *(part for triple in self.rests_on for part in triple))
-        for text in (self.prompt, *self.answers, *self.rejected, *self.choices, self.after, self.criterion, *named):
+        said = (part for turn in self.turns for part in turn)
+        texts = (self.prompt, *self.answers, *self.rejected, *self.choices, self.after, self.criterion)
+        for text in (*texts, *named, *said):
             if not isinstance(text, str):
                 raise TypeError(f"probe {self.id} holds {text!r:.60} where text should stand")
             if storable(text) != text:
@@ -122,11 +144,13 @@ class Case:
         id: Unique in its benchmark, and the same in every file that holds the case.
         edits: Put in force in this order.
         probes: What is asked.
+        memory: Name of the memory that its edits share with those of other cases, where the benchmark has several.
     """
 
     id: str
     edits: tuple[AnyEdit, ...] = ()
     probes: tuple[Probe, ...] = field(default=(), repr=False)
+    memory: str | None = None
 
 
 def ask(kind: Kind, prompts: str | Iterable[str], /, **same: Any) -> list[Probe]:

@@ -13,7 +13,7 @@ from memedit.eval.cases import Case
 from memedit.eval.overlap import Overlaps
 from memedit.eval.runs import Asked, SetAside
 
-EditsInMemory = int | Literal["all"]
+EditsInMemory = int | Literal["all", "group"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def make_plan(
         only: Ids of the cases to ask; the edits of the others are in memory all the same.
         limit: Ask at most so many cases, drawn by `seed`.
         seed: Of the draw.
-        edits_in_memory: `all`: every edit of every file. A number: groups of so many cases, each with a memory of its
-            own.
+        edits_in_memory: `all`: every edit of every file. `group`: those of cases that the benchmark puts together. A
+            number: groups of so many cases, each with a memory of its own.
         stream: Whether edits come while the run goes; then nothing is loaded.
 
     Raises:
@@ -69,6 +69,8 @@ def make_plan(
     if edits_in_memory == "all":
         known = {case.id for case in cases}
         groups = [("all", sample, [*cases, *(case for case in fill if case.id not in known)])]
+    elif edits_in_memory == "group":
+        groups = _as_grouped(sample, cases)
     else:
         size = edits_in_memory
         groups = [
@@ -93,6 +95,17 @@ def make_plan(
             do="give --edits-in-memory 1",
         )
     return Plan(memories, tuple(asked), {case.id: case for case in sample}, tuple(aside))
+
+
+def _as_grouped(sample: Sequence[Case], cases: Sequence[Case]) -> list[tuple[str, list[Case], list[Case]]]:
+    """By memory: its name, the cases asked and the cases loaded."""
+    if any(case.memory is None for case in cases):
+        raise RunRejected("The benchmark's cases are in no groups.", do="give --edits-in-memory all, or a number")
+    names = dict.fromkeys(str(case.memory) for case in sample)
+    return [
+        (name, *([case for case in part if case.memory == name] for part in (sample, cases)))  # type: ignore[misc]
+        for name in names
+    ]
 
 
 def _sample(cases: Sequence[Case], limit: int | None, seed: int) -> list[Case]:

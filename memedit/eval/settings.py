@@ -22,7 +22,7 @@ class Settings:
         ids: A file of case ids; no others are asked (MQuAKE's 2,002).
         limit: Ask at most so many cases.
         seed: Of the draw, and of a stream's feedback.
-        edits_in_memory: `all`, or groups of so many cases.
+        edits_in_memory: `all`, `group` (as the benchmark groups its cases), or groups of so many cases.
         max_tokens: Of an answer; the benchmark's own when left out.
         raw: Whether prompts are continued as plain text, without a chat template, as papers do with base models.
         generate: Whether free answers are taken.
@@ -53,8 +53,9 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.data, str) or isinstance(self.fill, str):
             raise RunRejected("data and fill are several files.", do='give a tuple: data=("file.json",)')
-        if self.edits_in_memory != "all" and not (isinstance(self.edits_in_memory, int) and self.edits_in_memory > 0):
-            raise RunRejected(f"edits_in_memory is {self.edits_in_memory!r}.", do="give `all`, or a number from 1 on")
+        size = self.edits_in_memory
+        if size not in ("all", "group") and not (isinstance(size, int) and size > 0):
+            raise RunRejected(f"edits_in_memory is {size!r}.", do="give `all`, `group`, or a number from 1 on")
         for name in ("limit", "max_tokens", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from memedit.embedders import RUNTIME
 from memedit.errors import GateUnusable
 from memedit.gate import scorer
+from memedit.gate.conversation import Conversation, read_conversation
 from memedit.gate.evidence_gate import EvidenceGate
-from memedit.gate.focus import Focus, focus
 from memedit.gate.port import Gate, Hits, Role, Verdict
 from memedit.plugins import plugin, schemes
 
-__all__ = ["EvidenceGate", "Focus", "Gate", "Hits", "Role", "Verdict", "as_gate", "focus"]
+__all__ = ["Conversation", "EvidenceGate", "Gate", "Hits", "Role", "Verdict", "as_gate", "read_conversation"]
 
 
 def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
     """A gate from a gate, a folder that one was trained into, or `name` or `name:argument` of a registered kind.
 
     Args:
-        source: What to make it of. Kinds: `evidence`, `embedding`, `cross_encoder:FOLDER_OR_HUB_ID`, `asking:MODEL`.
-            None gives the default gate.
+        source: What to make it of. Kinds: `judge`, `evidence`, `embedding`, `cross_encoder:FOLDER_OR_HUB_ID`,
+            `asking:MODEL`. None gives the default gate: `judge`, or `evidence` where what runs it is not installed.
         options: Passed to the kind.
 
     Raises:
@@ -30,7 +32,7 @@ def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
     if isinstance(source, Gate):
         return source
     if source is None:
-        return EvidenceGate(**options)
+        return _default(options)
     if (Path(source) / scorer.CARD).is_file():
         kind = plugin("gates", scorer.kind(source))
         if kind is None:
@@ -43,3 +45,11 @@ def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
             f"`{source!s:.80}` is neither a gate's folder nor a kind of gate.", do=f"known kinds: {schemes('gates')}"
         )
     return kind.load(argument, **options) if argument else kind(**options)  # type: ignore[attr-defined, no-any-return]
+
+
+def _default(options: dict[str, Any]) -> Gate:
+    if any(find_spec(name) is None for name in RUNTIME):
+        return EvidenceGate(**options)
+    from memedit.gate.judge_gate import JudgeGate
+
+    return JudgeGate(**options)

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from memedit.edits import Fact
+from memedit.edits import AnyEdit, Fact
 from memedit.embedders import Embedder, Vectors
 from memedit.errors import GateUnusable
 from memedit.gate import scorer
@@ -84,6 +84,7 @@ class EvidenceGate(Gate):
     """
 
     name = "evidence"
+    heeds_radius = True
 
     def __init__(
         self,
@@ -124,30 +125,33 @@ class EvidenceGate(Gate):
         found = facts(recalled)
         return with_the_others(recalled, self._judged(recalled, found) if found else ())
 
-    def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
+    def measure(self, recalled: Recalled, found: Sequence[Candidate]) -> list[tuple[Vectors, Evidence]]:
+        """The logits of `LABELS` (3,), and what they rest on, for Facts among the candidates."""
         assert recalled.embedder is not None  # there are candidates, so the query was embedded
         head, network = self._model(recalled.embedder)
         known = [know(one.edit) for one in found if isinstance(one.edit, Fact)]
         features = _features(recalled, found, known, head)
         logits = network.logits(features)
         logits[:, 1:] += np.array([[one.edit.radius] for one in found if isinstance(one.edit, Fact)])
-        shares = softmax(logits)
+        shares = softmax(logits).tolist()
+        measured = []
+        for one, edit, row, (_, direct, bridge) in zip(found, known, features, shares, strict=True):
+            ruled_out = isinstance(one.edit, Fact) and rules_out(recalled.query, one.edit)
+            name = " ".join(edit.names[0]) if edit.names else ""
+            measured.append(Evidence(network, row, name, direct, bridge, ruled_out))
+        return list(zip(logits, measured, strict=True))
+
+    def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
         return [
-            self._verdict(one, network, row, " ".join(edit.names[0]) if edit.names else "", share, recalled.query)
-            for one, edit, row, share in zip(found, known, features, shares.tolist(), strict=True)
+            self.verdict(one.edit, said) for one, (_, said) in zip(found, self.measure(recalled, found), strict=True)
         ]
 
-    def _verdict(
-        self, found: Candidate, network: Network, features: Vectors, name: str, shares: Sequence[float], query: str
-    ) -> Verdict:
-        _, direct, bridge = shares
-        role: Role = "direct" if direct >= bridge else "bridge"
-        probability = max(direct, bridge)
-        ruled_out = isinstance(found.edit, Fact) and rules_out(query, found.edit)
-        passed = probability >= self.thresholds[role] and not ruled_out
-        return Verdict(
-            found.edit, probability, passed, Evidence(network, features, name, direct, bridge, ruled_out), role
-        )
+    def verdict(self, edit: AnyEdit, said: Evidence) -> Verdict:
+        """The verdict that follows from what was measured."""
+        role: Role = "direct" if said.direct >= said.bridge else "bridge"
+        probability = max(said.direct, said.bridge)
+        passed = probability >= self.thresholds[role] and not said.ruled_out
+        return Verdict(edit, probability, passed, said, role)
 
     def _model(self, embedder: Embedder) -> tuple[Head, Network]:
         if embedder.space == self.weights.embedder:

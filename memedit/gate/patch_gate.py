@@ -64,7 +64,7 @@ class PatchGate(Gate):
 
     def _other(self) -> Gate:
         if self._others is None:
-            from memedit.gate.evidence_gate import EvidenceGate
+            from memedit.gate import as_gate
 
-            self._others = EvidenceGate()
+            self._others = as_gate()
         return self._others

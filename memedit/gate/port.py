@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from memedit.edits import AnyEdit
+from memedit.edits import AnyEdit, Erasure
 from memedit.memory import Recalled
 
 Role = Literal["direct", "bridge"]
@@ -34,6 +34,7 @@ class Verdict:
         passed: Whether it is let through.
         evidence: What this rests on.
         role: The likelier of the two roles.
+        doubtful: Whether it is not let through, but may bear on the message all the same.
     """
 
     edit: AnyEdit
@@ -41,6 +42,7 @@ class Verdict:
     passed: bool
     evidence: Evidence | None = None
     role: Role = "direct"
+    doubtful: bool = False
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -62,17 +64,24 @@ class Hits:
         verdicts: One a candidate, most probable first.
         revision: The revision of the namespace that was read.
         index: The index that proposed them.
+        erasures: All that are in force where it was looked up, in scope or not.
     """
 
     query: str
     verdicts: tuple[Verdict, ...] = ()
     revision: int = 0
     index: str = "none"
+    erasures: tuple[Erasure, ...] = ()
 
     @property
     def passed(self) -> tuple[Verdict, ...]:
         """Those let through, most probable first."""
         return tuple(verdict for verdict in self.verdicts if verdict.passed)
+
+    @property
+    def doubtful(self) -> tuple[Verdict, ...]:
+        """Those that may bear on it all the same, most probable first."""
+        return tuple(verdict for verdict in self.verdicts if verdict.doubtful)
 
     @property
     def edits(self) -> tuple[AnyEdit, ...]:
@@ -110,6 +119,8 @@ class Gate(ABC):
     """The scope classifier (SERAC's term, Mitchell et al. 2022)."""
 
     name: str
+    heeds_radius = False
+    """Whether the `radius` of a Fact is added to its log-odds."""
 
     @abstractmethod
     def decide(self, recalled: Recalled) -> list[Verdict]:

@@ -104,13 +104,9 @@ class Scorer:
         arrays: dict[str, Any] = {
             f"head.{name}": one.astype(np.float16) for name in HEAD if (one := getattr(self.head, name)) is not None
         }
-        for name, network in (("network", self.network), ("headless", self.headless)):
-            arrays |= {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
-            for member, layers in enumerate(network.members):
-                for at, (weight, bias) in enumerate(layers):
-                    arrays |= {f"{name}.{member}.{at}.weight": weight, f"{name}.{member}.{at}.bias": bias}
-        packed = BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
+        arrays |= packed("network", self.network) | packed("headless", self.headless)
+        file = BytesIO()
+        np.savez_compressed(file, allow_pickle=False, **arrays)
         card = {
             "kind": "evidence",
             "format": FORMAT,
@@ -119,10 +115,10 @@ class Scorer:
             "members": len(self.network.members),
             "thresholds": dict(self.thresholds),
             "temperature": {"network": self.network.temperature, "headless": self.headless.temperature},
-            "weights": hashlib.sha256(packed.getvalue()).hexdigest(),
+            "weights": hashlib.sha256(file.getvalue()).hexdigest(),
             **{name: value for name, value in self.card.items() if name not in RESERVED},
         }
-        (folder / WEIGHTS).write_bytes(packed.getvalue())
+        (folder / WEIGHTS).write_bytes(file.getvalue())
         (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         return folder
 
@@ -149,10 +145,10 @@ def load(folder: str | Path) -> Scorer:
     folder = Path(folder)
     card = _card(folder)
     try:
-        packed = (folder / WEIGHTS).read_bytes()
+        weights = (folder / WEIGHTS).read_bytes()
     except OSError as error:
         raise GateUnusable(f"The gate in `{folder}` lacks its weights: {error}.", do=RETRAIN) from error
-    return _unpack(str(folder), card, packed)
+    return _unpack(str(folder), card, weights)
 
 
 def _card(folder: Path) -> Any:
@@ -171,33 +167,38 @@ def shipped() -> Scorer:
     )
 
 
-def _unpack(where: str, card: Any, packed: bytes) -> Scorer:
+def _unpack(where: str, card: Any, weights: bytes) -> Scorer:
     if not isinstance(card, dict) or card.get("kind") != "evidence":
         kind = card.get("kind") if isinstance(card, dict) else type(card).__name__
         raise GateUnusable(f"`{where}` holds a gate of kind `{kind}`, not of kind `evidence`.", do=RETRAIN)
     if card.get("format") != FORMAT or card.get("features") != list(FEATURES):
         made = card.get("memedit", "another version")
         raise GateUnusable(f"The gate in `{where}` was made by memedit {made}, whose features are others.", do=RETRAIN)
-    if card.get("weights") != hashlib.sha256(packed).hexdigest():
+    if card.get("weights") != hashlib.sha256(weights).hexdigest():
         raise GateUnusable(f"The weights in `{where}` are not those its card describes.", do=RETRAIN)
-    with np.load(BytesIO(packed), allow_pickle=False) as arrays:
+    with np.load(BytesIO(weights), allow_pickle=False) as arrays:
         held = dict(arrays)
-    networks = [
-        Network(
-            held[f"{name}.mean"],
-            held[f"{name}.scale"],
-            tuple(
-                tuple(
-                    (held[f"{name}.{member}.{at}.weight"], held[f"{name}.{member}.{at}.bias"]) for at in range(LAYERS)
-                )
-                for member in range(card["members"])
-            ),
-            float(card["temperature"][name]),
-        )
-        for name in ("network", "headless")
-    ]
+    networks = [network_in(held, name, card["members"], card["temperature"][name]) for name in ("network", "headless")]
     head = Head(**{name: held[f"head.{name}"].astype(np.float32) for name in HEAD if f"head.{name}" in held})
     return Scorer(head, networks[0], networks[1], card["embedder"], card["thresholds"], card)
+
+
+def packed(name: str, network: Network) -> dict[str, Vectors]:
+    """The arrays of a network, under a name."""
+    arrays = {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
+    for member, layers in enumerate(network.members):
+        for at, (weight, bias) in enumerate(layers):
+            arrays |= {f"{name}.{member}.{at}.weight": weight, f"{name}.{member}.{at}.bias": bias}
+    return arrays
+
+
+def network_in(arrays: Mapping[str, Vectors], name: str, members: int, temperature: float) -> Network:
+    """The network that was `packed` under a name."""
+    layers = tuple(
+        tuple((arrays[f"{name}.{member}.{at}.weight"], arrays[f"{name}.{member}.{at}.bias"]) for at in range(LAYERS))
+        for member in range(members)
+    )
+    return Network(arrays[f"{name}.mean"], arrays[f"{name}.scale"], layers, float(temperature))
 
 
 RETRAIN = "train it again (`memedit gate train`), or leave the gate out to use the one that comes with memedit"

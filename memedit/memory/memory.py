@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+import numpy as np
 
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
-from memedit.embedders import Embedder, as_embedder, default_embedder
+from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
 from memedit.errors import EditRejected, FileRejected, NothingToUndo
 from memedit.index import Index, IndexChoice
 from memedit.memory.adding import Adding, settled
@@ -40,6 +42,8 @@ class EditMemory:
     Args:
         path: A folder, made when missing. None for a memory that ends with the process.
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
+        finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
+            need. The one that comes with memedit when left out, where it fits the embedder; None for none.
         index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
@@ -54,6 +58,7 @@ class EditMemory:
         path: str | Path | None = None,
         *,
         embedder: Any = None,
+        finder: Embedder | Literal["auto"] | None = "auto",
         index: str | IndexChoice | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
@@ -65,7 +70,8 @@ class EditMemory:
         self._ledger = Ledger(self.path)
         self._given_embedder = embedder
         self._embedder: Embedder | None = None
-        self._vectors = TextVectors(self._ledger, lambda: self.embedder, query_cache)
+        self._given_finder = finder
+        self._vectors = TextVectors(self._ledger, lambda: self.embedder, self._finder, query_cache)
         self._views = Views(self._ledger, self._vectors, _choice(index, self.path))
 
     @property
@@ -79,6 +85,13 @@ class EditMemory:
             given = self._given_embedder
             self._embedder = default_embedder() if given is None else as_embedder(given)
         return self._embedder
+
+    def _finder(self) -> Embedder:
+        """What embeds whole conversations: the embedder itself, where no finder fits it."""
+        if self._given_finder == "auto":
+            found = shipped_finder()
+            self._given_finder = found if found is not None and found.space == self.embedder.space else None
+        return self._given_finder or self.embedder
 
     def close(self) -> None:
         """Let go of the ledger's file."""
@@ -266,29 +279,52 @@ class EditMemory:
         k: int = 16,
         namespace: str = DEFAULT,
         kinds: Sequence[str] = SCOPED,
+        whole: str = "",
     ) -> Recalled:
         """The edits that may be in scope of a query: the `k` nearest, and those whose subject it names.
 
         It sees every edit that any process has committed when it is called, and none that is undone or expired.
         An empty namespace costs one look at the ledger and needs no embedder.
+
+        Args:
+            query: What is asked.
+            k: How many are proposed for each text.
+            namespace: Whose edits.
+            kinds: Of edit.
+            whole: The conversation it is of, which is looked up too, and which the gate reads; empty where it is none.
         """
         where = checked_namespace(namespace)
         if not query.strip() or self._views.is_empty(where):
             return Recalled(query, self._ledger.head(where).revision)
-        vector = self._vectors.of_queries([query])[0]
+        vectors = self._vectors.of_queries([query])
+        if whole:
+            vectors = np.concatenate((vectors, self._vectors.of_messages([whole])))
+        named = words(f"{query}\n{whole}")
 
         def propose(view: View) -> Recalled:
-            found = candidates(self._views, view, vector, words(query), kinds=kinds, k=max(k, 0), now=self.clock())
-            names = {index.name for index in view.indexes.values()}
-            return Recalled(query, view.head.revision, found, "+".join(sorted(names)), vector, self.embedder)
+            found = candidates(self._views, view, vectors, named, kinds=kinds, k=max(k, 0), now=self.clock())
+            index = "+".join(sorted({index.name for index in view.indexes.values()}))
+            return Recalled(query, view.head.revision, found, index, vectors[0], self.embedder, whole)
 
         # The view is made current after embedding, which takes its time: nothing undone meanwhile is used.
         return self._views.read(where, propose)
 
-    def prepare(self, queries: Sequence[str], *, namespace: str = DEFAULT) -> None:
-        """Embed several queries in one pass before they are recalled one by one."""
+    def of_kind(self, kind: str, *, namespace: str = DEFAULT) -> list[AnyEdit]:
+        """All edits of a kind that are in force, as of now; costs nothing where there are none."""
+        where = checked_namespace(namespace)
+
+        def read(view: View) -> list[AnyEdit]:
+            ids = [row.id for row in view.rows.values() if row.kind == kind] if view.counts[kind] else []
+            known = self._views.edits(view.head.namespace_id, ids)
+            return [known[edit_id] for edit_id in ids if not expired(known[edit_id], self.clock())]
+
+        return [] if self._views.is_empty(where) else self._views.read(where, read)
+
+    def prepare(self, queries: Sequence[str], wholes: Sequence[str] = (), *, namespace: str = DEFAULT) -> None:
+        """Embed the texts of several look-ups in one pass before they are recalled one by one."""
         if len(queries) > 1 and not self._views.is_empty(checked_namespace(namespace)):
             self._vectors.of_queries([query for query in queries if query.strip()] or ["?"])
+            self._vectors.of_messages([whole for whole in wholes if whole] or ["?"])
 
     def history(self, edit_id: str | None = None, *, namespace: str = DEFAULT) -> list[Change]:
         """The change sets of a namespace, oldest first; with an id, only those that touched this edit."""

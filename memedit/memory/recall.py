@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Candidate:
 
     Args:
         edit: The edit.
-        similarity: Cosine of the query to the edit's key text, in [-1, 1].
+        similarity: Cosine to the edit's key text, of the conversation where there is one, else of the query; [-1, 1].
         mentioned: Whether the query names its subject or an alias.
         vector: Of the key text, (dimension,).
         relation_vector: Of a Fact's relation text, (dimension,).
@@ -51,6 +51,7 @@ class Recalled:
         index: The index that proposed them.
         vector: Of the query, (dimension,); None when nothing had to be embedded.
         embedder: Made the vectors.
+        whole: The conversation that the query is of; empty where it is none, such as a hop of a walk.
     """
 
     query: str
@@ -59,22 +60,23 @@ class Recalled:
     index: str = "none"
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     embedder: Embedder | None = field(default=None, repr=False, compare=False)
+    whole: str = ""
 
 
 def candidates(
     views: Views,
     view: View,
-    vector: Vectors,
+    vectors: Vectors,
     query_words: Sequence[str],
     *,
     kinds: Sequence[str],
     k: int,
     now: datetime,
 ) -> tuple[Candidate, ...]:
-    """For each kind the `k` nearest edits in force, and as many again of those that the query names; nearest first.
-    Patches are scanned: all of them are candidates, up to `SCANNED`.
+    """For each kind the `k` edits in force that are nearest to each text, and as many again of those that are named;
+    nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`.
 
-    The caller holds the view's lock. vector (dimension,).
+    The caller holds the view's lock. vectors (texts, dimension).
     """
     found: list[Candidate] = []
     mentioned = view.mentions.find(query_words, MOST_NAMED)
@@ -82,13 +84,21 @@ def candidates(
         if index := view.indexes.get(kind):
             named = [edit_id for edit_id in mentioned if view.rows[edit_id].kind == kind]
             most = max(k, min(view.counts[kind], SCANNED)) if kind == "patch" and k else k
-            found += _of_kind(views, view, index, vector, named, most, now)
+            proposed = [_of_kind(views, view, index, vector, named, most, now) for vector in vectors]
+            found += _merged(proposed, vectors[-1]) if len(proposed) > 1 else proposed[0]
     return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
 
 
 def expired(edit: AnyEdit, now: datetime) -> bool:
     """Whether its time in the memory is over."""
     return edit.expires_at is not None and edit.expires_at <= now
+
+
+def _merged(proposed: Iterable[Sequence[Candidate]], vector: Vectors) -> list[Candidate]:
+    """The candidates of several texts, each once, with its similarity to one of them. vector (dimension,)."""
+    each = {one.edit.id: one for one in chain.from_iterable(proposed)}
+    similar = dots(np.stack([one.vector for one in each.values() if one.vector is not None]), vector) if each else ()
+    return [replace(one, similarity=float(value)) for one, value in zip(each.values(), similar, strict=True)]
 
 
 def _of_kind(

@@ -66,12 +66,16 @@ class TextVectors:
     Args:
         ledger: Keeps them.
         embedder: Gives the embedder; called only when one is needed.
+        finder: Gives what embeds whole conversations.
         query_cache: How many vectors of queries are kept.
     """
 
-    def __init__(self, ledger: Ledger, embedder: Callable[[], Embedder], query_cache: int) -> None:
+    def __init__(
+        self, ledger: Ledger, embedder: Callable[[], Embedder], finder: Callable[[], Embedder], query_cache: int
+    ) -> None:
         self._ledger = ledger
         self._given = embedder
+        self._finder = finder
         self._size = query_cache
         self.forget()
 
@@ -91,6 +95,14 @@ class TextVectors:
     def of_queries(self, queries: Sequence[str]) -> Vectors:
         """The vectors (len(queries), dimension); lately asked queries are not embedded again."""
         return self._queries.embed(self.embedder, [storable(query) for query in queries])
+
+    def of_messages(self, wholes: Sequence[str]) -> Vectors:
+        """The vectors (len(wholes), dimension) of whole conversations, by the finder."""
+        finder = self._finder()
+        texts = [storable(whole) for whole in wholes]
+        if finder is self._given():
+            return self.of_queries(texts)
+        return self._queries.embed(finder, texts)
 
     def made(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
         """The vectors that the ledger lacks, made now and not stored. texts: hash to text."""

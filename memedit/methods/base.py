@@ -35,10 +35,12 @@ class Recall:
     Args:
         query: What is asked.
         kinds: Of edit; all that have a scope when left out.
+        whole: The conversation that it is of, which is looked up too, and which a judge reads; empty where it is none.
     """
 
     query: str
     kinds: tuple[str, ...] = SCOPED
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Ready:
         hops: The way to the answer, where it lies several facts away.
         understanding: What the model says it was asked for.
         instead_of: The call that it saves; where answers are scored, this call is.
+        untouched: Whether it is what the model answered to the caller's own request.
     """
 
     reply: Reply
@@ -123,6 +126,7 @@ class Ready:
     hops: tuple[Hop, ...] = ()
     understanding: str | None = None
     instead_of: Final | None = None
+    untouched: bool = False
 
 
 Effect = Recall | Support | Generate | Score | Decode

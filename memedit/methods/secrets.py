@@ -18,30 +18,34 @@ from memedit.embedders import Vectors
 from memedit.gate.port import Verdict
 from memedit.llms import Capability, Mixer
 from memedit.messages import Reply
-from memedit.methods.base import Decode, Final, Generate, Method, Ready, Run, Steps, Task
+from memedit.methods.base import Decode, Final, Generate, Ready, Run, Steps, Task
 from memedit.text import FUNCTION_WORDS, same_key, says, words
 
 SPELLED = re.compile(r"(?<!\w)(?:\w[\W_]{1,3}){2,}\w(?!\w)")  # l-i-k-e t.h.i.s
 BEGUN = 3  # letters of a word from which it counts as begun
 
 
-def watched(method: Method) -> Run:
-    """A method under the Erasures in scope.
+def watched(answer: Run) -> Run:
+    """A way to an answer under all Erasures in force.
 
     Where one is asked for, directly or through a Fact that holds it, it is refused and no model is called. Elsewhere
-    the method goes on without the edits that tell what is erased. If the reply tells it, it is decoded again with that
+    it is answered without the edits that tell what is erased. If the reply tells it, it is decoded again with that
     blocked, where the model gives log-probabilities; if it still does, it is replaced by the refusal.
+
+    An Erasure that is in scope is kept in any words. Of one that is not, what cannot be mistaken is kept (a code, a
+    number of some length), and anything else where its subject is spoken of.
     """
 
     def under(task: Task) -> Steps:
         erased = [one for one in task.hits.passed if isinstance(one.edit, Erasure)]
-        erasures = tuple(one.edit for one in erased if isinstance(one.edit, Erasure))
+        in_scope = tuple(one.edit for one in erased if isinstance(one.edit, Erasure))
+        erasures = (*in_scope, *(one for one in task.hits.erasures if one not in in_scope))
         if not erasures:
-            return (yield from method.run(task))
+            return (yield from answer(task))
         others = [one for one in task.hits.passed if not isinstance(one.edit, Erasure)]
         kept, asked = [], [one for one in erased if one.role == "direct"]
         for one in others:
-            by = next((erasure for erasure in erasures if tells(one.edit, erasure)), None)
+            by = next((kept for kept in erasures if tells(one.edit, kept, in_scope=kept in in_scope)), None)
             if by is None:
                 kept.append(one)
             elif one.role == "direct" and isinstance(one.edit, Fact):
@@ -54,15 +58,15 @@ def watched(method: Method) -> Run:
             assert isinstance(first, Erasure)
             return Ready(Reply(first.reply, finish_reason="stop"), (first,), (*notes, f"refused by {first.id[:8]}"))
         rest = replace(task, hits=replace(task.hits, verdicts=tuple(kept)))
-        end = (yield from method.run(rest)) if kept or method.always else Final(task.request)
-        return (yield from _checked(task, end, erasures, notes))
+        end = yield from answer(rest)
+        return (yield from _checked(task, end, in_scope, erasures, notes))
 
     return under
 
 
-def tells(edit: AnyEdit, erasure: Erasure) -> bool:
+def tells(edit: AnyEdit, erasure: Erasure, *, in_scope: bool = False) -> bool:
     """Whether an edit tells what is erased: it says so, or is a Fact that answers the same."""
-    if reveals(edit.text, erasure.secrets):
+    if reveals(edit.text, erasure.secrets if in_scope else kept_unasked(erasure, edit.text)):
         return True
     if not isinstance(edit, Fact) or erasure.asked is None:
         return False
@@ -82,6 +86,23 @@ def reveals(text: str, secrets: Sequence[str]) -> bool:
         if len(squeezed) > BEGUN and any(squeezed in place for place in places):
             return True
     return False
+
+
+def kept_unasked(erasure: Erasure, said: str) -> tuple[str, ...]:
+    """The secrets of an Erasure that is not in scope that are not to be said all the same.
+
+    said: The conversation and the reply, in which its subject may be spoken of.
+    """
+    spoken_of = set(words(said))
+    about = {word for name in erasure.names for word in words(name)} - FUNCTION_WORDS
+    return erasure.secrets if about & spoken_of else tuple(filter(_is_code, erasure.secrets))
+
+
+def _is_code(secret: str) -> bool:
+    """Whether a text can hardly be anything else: letters with digits, or a number of some length."""
+    squeezed = "".join(words(secret))
+    digits = sum(char.isdigit() for char in squeezed)
+    return (digits > BEGUN and len(squeezed) > BEGUN + 1) or (0 < digits < len(squeezed) and len(squeezed) > BEGUN + 1)
 
 
 def blocking(secrets: Sequence[str], spell: Callable[[Sequence[int]], str]) -> Mixer:
@@ -105,23 +126,40 @@ def blocking(secrets: Sequence[str], spell: Callable[[Sequence[int]], str]) -> M
     return choose
 
 
-def _checked(task: Task, end: Final | Ready, erasures: tuple[Erasure, ...], notes: tuple[str, ...]) -> Steps:
-    """The method's answer if it reveals nothing; else one that does not."""
-    secrets = [secret for erasure in erasures for secret in erasure.secrets]
+def _checked(
+    task: Task, end: Final | Ready, in_scope: Sequence[Erasure], erasures: Sequence[Erasure], notes: tuple[str, ...]
+) -> Steps:
+    """The answer if it reveals nothing; else one that does not."""
+    asked = "\n".join(text for _, text in task.request.turns)
+
+    def kept(one: Erasure, reply: Reply) -> tuple[str, ...]:
+        return one.secrets if one in in_scope else kept_unasked(one, f"{asked}\n{reply.text}")
+
+    def told(reply: Reply) -> Erasure | None:
+        return next((one for one in erasures if _revealed(reply, kept(one, reply))), None)
+
     notes += end.notes
+    given: Reply | None = None
     if isinstance(end, Ready):
         reply = end.reply
     else:
         model = task.models[end.model]
-        reply = yield Generate(end.request, end.model)
-        if _revealed(reply, secrets) and Capability.LOGPROBS in model.capabilities and end.request.only_text_back:
+        reply = given = yield Generate(end.request, end.model)
+        if told(reply) and Capability.LOGPROBS in model.capabilities and end.request.only_text_back:
+            secrets = [secret for one in erasures for secret in kept(one, reply)]
             reply = yield Decode([end.request], blocking(secrets, model.spell), end.model)
             notes += ("decoded again with what is erased blocked",)
-    if _revealed(reply, secrets):
-        reply = Reply(erasures[0].reply, finish_reason="stop")
-        notes += (f"the reply told what is erased, and was replaced by {erasures[0].id[:8]}",)
+    by = told(reply)
+    if by is not None:
+        reply = Reply(by.reply, finish_reason="stop")
+        notes += (f"the reply told what is erased, and was replaced by {by.id[:8]}",)
     said = end.understanding
-    return Ready(reply, (*erasures, *end.citations), notes, understanding=said(reply.text) if callable(said) else said)
+    untouched = isinstance(end, Final) and end.request.untouched and reply is given
+    cited = tuple(in_scope) if by is None else tuple(dict.fromkeys((*in_scope, by)))
+    return Ready(
+        reply, (*cited, *end.citations), notes, understanding=said(reply.text) if callable(said) else said,
+        instead_of=end if isinstance(end, Final) and reply is given else None, untouched=untouched,
+    )  # fmt: skip
 
 
 def _revealed(reply: Reply, secrets: Sequence[str]) -> bool:

@@ -258,7 +258,7 @@ def _joined(hops: Sequence[str], name: str) -> str:
 
 def _promising(hops: Sequence[str]) -> Generator[Effect, Any, bool]:
     """Whether an edit may answer one of these hops, whatever they will be about: else nothing is worth asking."""
-    for hop in hops:
+    for hop in filter(asks_for_a_thing, hops):  # “How do I load a file in Python?” asks for none
         hits: Hits = yield Recall(hop.replace(SLOT, "").strip())
         if any(one.probability >= PROMISING for one in hits.verdicts):
             return True

@@ -71,6 +71,7 @@ class Benchmark:
         assemble: Makes cases of what the forms gave, where a case needs several records.
         stream: Whether edits come while the benchmark runs, each after its own case was answered wrongly (MemPrompt).
         max_tokens: Of an answer.
+        shipped: Gives the file that is read where none is given; None where the data does not come with memedit.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Benchmark:
     assemble: Callable[[Sequence[Any]], Iterable[Case]] | None = None
     stream: bool = False
     max_tokens: int = 20
+    shipped: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)

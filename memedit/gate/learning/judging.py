@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors
-from memedit.gate.focus import focus
+from memedit.gate.conversation import Conversation, read_conversation
 from memedit.gate.learning.scope_sets import Question, ScopeSet, in_memory
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import EditMemory, Recalled
@@ -71,8 +71,8 @@ def judge(
     with in_memory(scope_set, embedder) as (memory, questions):
         for start in range(0, len(questions), batch):
             part = questions[start : start + batch]
-            texts = [focus((("user", question.text),)).query for question in part]
-            for question, verdicts in zip(part, verdicts_on(memory, gate, texts), strict=True):
+            asked = [read_conversation((("user", question.text),)) for question in part]
+            for question, verdicts in zip(part, verdicts_on(memory, gate, asked), strict=True):
                 found.append(_judged(scope_set.name, question, verdicts))
             if progress:
                 progress(len(found), len(questions))
@@ -80,11 +80,11 @@ def judge(
 
 
 def verdicts_on(
-    memory: EditMemory, gate: Gate, texts: Sequence[str], *, namespace: str = "default"
+    memory: EditMemory, gate: Gate, asked: Sequence[Conversation], *, namespace: str = "default"
 ) -> list[list[Verdict]]:
-    """A gate's verdicts on the candidates of each text, nearest first, as `EditableLLM.recall` has them judged."""
-    memory.prepare(texts, namespace=namespace)
-    recalled = [_current(memory, memory.recall(text, namespace=namespace)) for text in texts]
+    """A gate's verdicts on the candidates of each message, nearest first, as `EditableLLM.recall` has them judged."""
+    memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
+    recalled = [_current(memory, memory.recall(one.query, namespace=namespace, whole=one.whole)) for one in asked]
     judged = iter(gate.decide_many([one for one in recalled if one.candidates]))
     return [_in_order(one, next(judged)) if one.candidates else [] for one in recalled]
 

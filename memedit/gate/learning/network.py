@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors
 from memedit.errors import MissingExtra
@@ -77,12 +79,25 @@ class Table:
 
 def fit_network(table: Table, views: Sequence[int], *, seed: int = 0) -> Network:
     """A network that learns from each row in each of these views."""
-    features = torch.from_numpy(np.concatenate([np.stack(table.features[view]) for view in views]))
+    features = np.concatenate([np.stack(table.features[view]) for view in views])
+    roles = np.array(table.roles * len(views))
+    costs = np.where((roles == 0) & (features[:, FEATURES.index("exact")] == 0), UNNAMED, 1.0)
+    return fit_members(features, roles, costs, seed=seed)
+
+
+def fit_members(rows: Vectors, roles: NDArray[np.int64], costs: NDArray[Any], *, seed: int = 0) -> Network:
+    """A network of `MEMBERS` for rows of any features.
+
+    Shapes:
+        rows (n, features); roles (n,): 0 out of scope, 1 direct, 2 bridge; costs (n,): what a mistake counts.
+    """
+    features = torch.from_numpy(rows)
     mean, scale = features.mean(0), features.std(0).clamp_min(1e-3)
     inputs = ((features - mean) / scale).clamp(-5, 5)
-    roles = torch.tensor(table.roles * len(views))
-    costs = torch.where((roles == 0) & (features[:, FEATURES.index("exact")] == 0), UNNAMED, 1.0)
-    members = tuple(_fit_member(inputs, roles, costs, seed * MEMBERS + member) for member in range(MEMBERS))
+    members = tuple(
+        _fit_member(inputs, torch.from_numpy(roles), torch.from_numpy(costs).float(), seed * MEMBERS + member)
+        for member in range(MEMBERS)
+    )
     return Network(mean.numpy(), scale.numpy(), members)
 
 

@@ -13,8 +13,7 @@ from typing import Literal
 
 from memedit.edits import MAX_RADIUS, Fact
 from memedit.errors import GateUnusable
-from memedit.gate.evidence_gate import EvidenceGate
-from memedit.gate.focus import focus
+from memedit.gate.conversation import Conversation, read_conversation
 from memedit.gate.learning.judging import shares, verdicts_on
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.memory import EditMemory
@@ -94,8 +93,10 @@ def reaches(
     Raises:
         GateUnusable: The gate does not heed an edit's radius.
     """
-    if not isinstance(gate, EvidenceGate):
-        raise GateUnusable(f"A gate of kind `{gate.name}` does not heed an edit's radius.", do="use one of `evidence`")
+    if not gate.heeds_radius:
+        raise GateUnusable(
+            f"A gate of kind `{gate.name}` does not heed an edit's radius.", do="use `judge` or `evidence`"
+        )
     now = memory.clock()
     held = [edit for edit in memory.edits(namespace=namespace, kind="fact") if isinstance(edit, Fact)]
     asked = [edit for edit in held if edit.probes and edit.holds_at(now)]
@@ -107,11 +108,14 @@ def reaches(
     return found
 
 
-def _reach(memory: EditMemory, gate: EvidenceGate, edit: Fact, namespace: str) -> Reach:
+def _reach(memory: EditMemory, gate: Gate, edit: Fact, namespace: str) -> Reach:
     wanted: dict[str, Wanted] = dict.fromkeys(_neighbours(memory, edit, namespace), "neighbour")
     wanted |= {probe.prompt: probe.must for probe in edit.probes}
-    texts = [focus((("user", text),)).query if what != "neighbour" else text for text, what in wanted.items()]
-    judged = verdicts_on(memory, gate, texts, namespace=namespace)
+    asked = [
+        read_conversation((("user", text),)) if what != "neighbour" else Conversation(text, text)
+        for text, what in wanted.items()
+    ]
+    judged = verdicts_on(memory, gate, asked, namespace=namespace)
     limits = (
         Limit(text, what, _radius(edit, verdicts, gate.thresholds))
         for (text, what), verdicts in zip(wanted.items(), judged, strict=True)

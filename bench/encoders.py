@@ -1,0 +1,152 @@
+"""Trains the encoders that come with memedit, and writes them as they are shipped.
+
+    MEMEDIT_DATA=… python bench/encoders.py train FOLDER        the finder (14 minutes), then the judge (52 minutes)
+    python bench/encoders.py export FOLDER memedit/data/encoders
+
+`bench/everyday.py fit` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
+everyday; for the finder also CANARD (follow-ups and the question that stands alone), QNLI (questions and sentences) and
+MQuAKE's scope pairs; for the judge also QNLI and pairs of the files that the evidence was trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from gate_sets import training_sets
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+from memedit.edits import AnyEdit, Fact
+from memedit.embedders.folders import bundled_folder
+from memedit.encoder.export import Labelled, Pooled, check_shared, write_graph, write_words
+from memedit.encoder.graph import CARD, FORMAT
+from memedit.eval.benchmarks.everyday import shipped
+from memedit.gate.conversation import read_conversation
+from memedit.gate.learning import finder, judge
+from memedit.gate.learning.messages import read_groups
+from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
+from memedit.index.mentions import LONGEST_NAME
+from memedit.text import same_key, words
+
+NAMES = ("minilm", "finder", "judge")
+FOLLOW_UPS, SCOPE_PAIRS, EARLIER = 1_500, 2_000, 4
+QUESTIONS = {
+    "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
+    "mquake 2002": 900, "dune": 700, "fever_symmetric": 250, "counterfact flat": 300, "mquake edits": 300,
+    "trex": 900, "aliases": 300, "everyday": 700,
+}  # fmt: skip
+"""Of each scope set, that the judge learns from; shared out among its groups, at least 60 of each."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "export"))
+    parser.add_argument("folder", type=Path, help="of the trained models, `finder` and `judge`")
+    parser.add_argument("into", type=Path, nargs="?")
+    asked = parser.parse_args()
+    torch.set_num_threads(2)
+    if asked.what == "train":
+        train(asked.folder, Path(os.environ["MEMEDIT_DATA"]))
+    else:
+        export(asked.folder, asked.into)
+
+
+def train(folder: Path, data: Path) -> None:
+    groups = read_groups([shipped("train")])
+    questions = list(_lines(data / "question_sentence/qnli_dev.jsonl"))
+    finder.train(groups, folder / "finder", pairs=[*follow_ups(data), *answered(questions), *scope_pairs(data)])
+    qnli = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in questions]
+    pairs = [*qnli, *(pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set))]
+    judge.train(groups, folder / "judge", finder=folder / "finder", pairs=pairs)
+
+
+def export(folder: Path, into: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    eager = {"attn_implementation": "eager"}
+    bundled = str(bundled_folder())
+    minilm = AutoModel.from_pretrained(bundled, **eager).eval()
+    found = AutoModel.from_pretrained(str(folder / "finder"), **eager).eval()
+    judging = AutoModelForSequenceClassification.from_pretrained(str(folder / "judge"), **eager).eval()
+    for other in (found, judging):
+        check_shared(minilm, other)
+    write_words(minilm, AutoTokenizer.from_pretrained(bundled), into)
+    for name, graph in zip(NAMES, (Pooled(minilm), Pooled(found), Labelled(judging)), strict=True):
+        write_graph(graph, into / f"{name}.onnx")
+    made = {name: hashlib.sha256((into / f"{name}.onnx").read_bytes()).hexdigest()[:12] for name in NAMES}
+    (into / CARD).write_text(json.dumps({"format": FORMAT, "made": made}, indent=1) + "\n", encoding="utf-8")
+    print(made, sum(file.stat().st_size for file in into.iterdir()) / 1e6, "MB")
+
+
+def follow_ups(data: Path) -> Iterator[tuple[str, str]]:
+    """Of CANARD: a follow-up with what was said before it, and the question that stands alone."""
+    records = list(_lines(data / "question_sentence/canard_dev.jsonl"))
+    for one in random.Random(0).sample(records, FOLLOW_UPS):
+        earlier = one["History"][-EARLIER:]
+        roles = ["user", "assistant"] if len(earlier) % 2 == 0 else ["assistant", "user"]
+        turns = [(roles[at % 2], said) for at, said in enumerate(earlier)]
+        yield read_conversation([*turns, ("user", one["Question"])]).whole, one["Rewrite"]
+
+
+def answered(questions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
+    """Of QNLI: questions, and the sentence that answers each."""
+    return ((one["question"], one["sentence"]) for one in questions if _entails(one))
+
+
+def scope_pairs(data: Path) -> Iterator[tuple[str, str]]:
+    """Of MQuAKE: a question in scope of an edit, and the edit as the index holds it."""
+    rng = random.Random(0)
+    for one in list(_lines(data / "mquake/mquake_scope_train.jsonl"))[:SCOPE_PAIRS]:
+        yield rng.choice(one["questions"]), Fact(one["edit"]).key_text
+
+
+def judged_pairs(scope_set: ScopeSet) -> Iterator[judge.Pair]:
+    """Questions with the edits that bear on them, and edits of the same subject or relation that do not."""
+    rng = random.Random(1)
+    held = {edit.id: edit for edit in scope_set.edits}
+    named, related, groups = defaultdict(list), defaultdict(list), defaultdict(list)
+    for edit in scope_set.edits:
+        related[edit.relation_text].append(edit)
+        for name in edit.names:
+            named[same_key(name)].append(edit)
+    for question in scope_set.questions:
+        groups[question.group].append(question)
+    for asked in groups.values():
+        for question in rng.sample(asked, min(len(asked), max(QUESTIONS[scope_set.name] // len(groups), 60))):
+            right = [held[one] for one in sorted(question.direct | question.bridges) if one in held]
+            for edit in rng.sample(right, min(2, len(right))):
+                yield question.text, edit.text, question.role(edit.id)
+            beside = related[right[0].relation_text] if right else []
+            pools = ((_named(question, named), 2), (beside, 1), (scope_set.edits, 2))
+            wrong: dict[str, AnyEdit] = {}
+            for pool, most in pools:
+                out = [edit for edit in pool if question.role(edit.id) == OUT and edit.id not in wrong]
+                take = most if pool is not scope_set.edits else max(0, 2 - len(wrong))
+                wrong |= {edit.id: edit for edit in rng.sample(out, min(take, len(out)))}
+            yield from ((question.text, edit.text, OUT) for edit in wrong.values())
+
+
+def _named(question: Question, named: dict[str, list[AnyEdit]]) -> list[AnyEdit]:
+    said = words(question.text)
+    spans = ((start, end) for start in range(len(said)) for end in range(start + 1, start + LONGEST_NAME + 1))
+    return [
+        edit for start, end in spans if end <= len(said) for edit in named.get(same_key(" ".join(said[start:end])), ())
+    ]
+
+
+def _entails(record: dict[str, str]) -> bool:
+    return str(record["label"]) in ("0", "entailment")
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    return (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+if __name__ == "__main__":
+    main()

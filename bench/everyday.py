@@ -1,0 +1,190 @@
+"""Everyday messages: what the finder finds, what the gate lets through, and what is left in doubt.
+
+python bench/everyday.py finder FILE...          one memory of all edits of all files
+python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
+python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memedit import EditableLLM, EditMemory, Verdict
+from memedit.encoder.graph import CARD, shipped_folder
+from memedit.eval.stats import Share
+from memedit.gate import as_gate, read_conversation, weighing
+from memedit.gate.judge_gate import JudgeGate
+from memedit.gate.learning.messages import Group, Message, read_groups
+from memedit.gate.learning.weighing import fit, read_messages, read_scope_set
+from memedit.methods.base import Recall
+from memedit.testing import FakeLLM
+
+RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
+AMONG = (1, 4, 8, 16, 32)
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("finder", "scope", "fit"))
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
+    parser.add_argument("--gate", help="as `as_gate` takes it")
+    parser.add_argument("--everyday", nargs="*", type=Path, default=[])
+    parser.add_argument("--groups", help="a JSON list of the groups to take")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    if asked.what == "fit":
+        return fit_weighing(chosen_groups(asked.everyday, asked.groups))
+    groups = chosen_groups(asked.files, asked.groups)
+    if asked.what == "finder":
+        return finder(groups, read_groups(asked.distract))
+    return scope(groups, asked.gate, asked.json)
+
+
+def chosen_groups(files: Sequence[Path], names: str | None) -> list[Group]:
+    wanted = set(json.loads(names)) if names else None
+    return [group for group in read_groups(files) if wanted is None or group.name in wanted]
+
+
+def finder(groups: Sequence[Group], others: Sequence[Group]) -> None:
+    """The share of messages for which a right edit is among the first so many of one memory."""
+    ranks: dict[str, list[int]] = defaultdict(list)
+    with EditMemory() as memory:
+        edits = [edit for group in (*groups, *others) for edit in group.edits]
+        stored = dict(zip([edit.id for edit in edits], memory.add_many(edits, on_conflict="keep"), strict=True))
+        for group in groups:
+            for message in group.messages:
+                if message.side == "in":
+                    said = read_conversation(message.turns)
+                    found = memory.recall(said.query, whole=said.whole, k=max(AMONG)).candidates
+                    right = {stored[one].id for one in message.bearing if one in stored}
+                    rank = next((at for at, one in enumerate(found) if one.edit.id in right), len(edits))
+                    for key in ("all", message.kind):
+                        ranks[key].append(rank)
+    print(len(edits), "edits in one memory; found among", *AMONG)
+    for kind, found_at in ranks.items():
+        shares = (Share(sum(rank < most for rank in found_at), len(found_at)) for most in AMONG)
+        print(f"  {kind:16}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
+
+
+def scope(groups: Sequence[Group], gate: str | None, out: Path | None) -> None:
+    """What is let through and what is left in doubt, one memory a group."""
+    rows = []
+    judge = as_gate(gate)
+    for group in groups:
+        with EditMemory() as memory:
+            for _ in memory.add_many(group.edits, on_conflict="keep"):
+                pass
+            llm = EditableLLM(FakeLLM(), memory, gate=judge)
+            for message in group.messages:
+                said = read_conversation(message.turns)
+                (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+                rows.append(_row(message, hits.verdicts))
+    report(rows)
+    if out:
+        out.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def _row(message: Message, verdicts: Sequence[Verdict]) -> Row:
+    right = [one for one in verdicts if one.edit.id in message.bearing]
+    wrong = [one for one in verdicts if one.edit.id not in message.bearing]
+    shown = [one for one in verdicts if one.passed or one.doubtful]
+    return {
+        "edit": message.edit, "side": message.side, "kind": message.kind, "bearing": sorted(message.bearing),
+        "right": max((one.probability for one in right), default=0.0),
+        "wrong": max((one.probability for one in wrong), default=0.0),
+        "passed right": any(one.passed for one in right), "passed wrong": any(one.passed for one in wrong),
+        "first": bool(verdicts) and verdicts[0].edit.id in message.bearing,
+        "shown": len(shown), "shown right": any(one.passed or one.doubtful for one in right),
+        "shown wrong": any(one.passed or one.doubtful for one in wrong),
+    }  # fmt: skip
+
+
+def report(rows: Sequence[Row]) -> None:
+    inside, outside = ([row for row in rows if row["side"] == side] for side in ("in", "out"))
+    fires = sorted((row["wrong"] for row in outside), reverse=True)
+    print(len(inside), "messages in scope,", len(outside), "out of scope")
+    for rate in RATES:
+        at = fires[int(rate * len(outside))]
+        print(f"  at {rate:.1%} false fires: recall {_share(row['right'] > at for row in inside)} (threshold {at:.3f})")
+    print(
+        f"  as shipped: recall {_share(row['passed right'] for row in inside)}, "
+        f"false fires {_share(row['passed wrong'] for row in outside)}, "
+        f"right edit first {_share(row['first'] for row in inside)}"
+    )
+    print(
+        f"  shown to a capable model: right edit {_share(row['shown right'] for row in inside)}, "
+        f"{np.mean([row['shown'] for row in inside]):.2f} notes a message; "
+        f"out of scope none {_share(not row['shown'] for row in outside)}"
+    )
+    at = fires[int(0.05 * len(outside))]
+    kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        kinds[row["side"], row["kind"]].append(row)
+    for (side, kind), found in sorted(kinds.items()):
+        one = "right" if side == "in" else "wrong"
+        shares = (
+            f"at 5 % {_share(row[one] > at for row in found)}",
+            f"as shipped {_share(row[f'passed {one}'] for row in found)}",
+            f"shown {_share(row[f'shown {one}'] for row in found)}",
+        )
+        print(f"    {side:4}{kind:16}", "  ".join(shares))
+
+
+def _share(holding: Iterable[bool]) -> str:
+    counted = list(holding)
+    found = Share(sum(counted), len(counted))
+    low, high = found.interval
+    return f"{100 * found.value:.1f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def fit_weighing(groups: Sequence[Group]) -> None:
+    """Fit how evidence and judge are weighed, and write it beside the encoders that come with memedit."""
+    from gate_sets import training_sets
+
+    plain = weighing.Weighing(None, ((0.0, 1.0),))  # type: ignore[arg-type]
+    gate = JudgeGate(weighing_=plain)
+    everyday = read_messages(gate, groups)
+    print(len(everyday), "everyday messages", flush=True)
+    others = []
+    for scope_set in training_sets(Path(os.environ["MEMEDIT_DATA"])):
+        if scope_set.name in ASKED:
+            places = set(
+                random.Random(0).sample(
+                    range(len(scope_set.questions)), min(ASKED[scope_set.name], len(scope_set.questions))
+                )
+            )
+            others += read_scope_set(gate, scope_set, places.__contains__)
+            print(scope_set.name, len(others), flush=True)
+    if kept := os.environ.get("KEEP"):
+        Path(kept).write_bytes(pickle.dumps((everyday, others)))
+    found, _ = fit(everyday, others)
+    card = {
+        "everyday messages": len(everyday),
+        "other questions": len(others),
+        "groups": sorted({one.group for one in everyday}),
+    }
+    found = replace(found, card=card)
+    weighing.save(found, shipped_folder())
+    print(json.dumps(json.loads((shipped_folder() / CARD).read_text())["weighing"], indent=1))
+
+
+ASKED = {
+    "counterfact": 1200, "counterfact queries": 400, "zsre": 1500, "wiki_counterfact": 900, "wiki_recent": 700,
+    "mquake 2002": 1200, "dune": 900, "fever_symmetric": 300,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Writing trained encoders as they are shipped: graphs in int8 (dynamic quantisation, Jacob et al. 2018,
+arXiv:1712.05877), and the word embeddings that they share beside them, one scale a word.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memedit.encoder.graph import INPUTS, TOKENIZER, WORDS
+from memedit.errors import MissingExtra, RunRejected
+
+try:
+    import onnx  # noqa: F401  (both are what torch.onnx and the quantiser ask for)
+    import onnxscript  # noqa: F401
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+except ModuleNotFoundError as missing:
+    raise MissingExtra("fast", package=missing.name or "onnx") from missing
+
+
+class Pooled(torch.nn.Module):
+    """From embedded words to the mean over the tokens of the last layer. Result (1, 384)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, words: torch.Tensor, kinds: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        last = self.model(inputs_embeds=words, token_type_ids=kinds, attention_mask=mask).last_hidden_state
+        pooled: torch.Tensor = last.mean(dim=1)  # one text a pass: no padding
+        return pooled
+
+
+class Labelled(torch.nn.Module):
+    """From embedded words to the logits of the labels. Result (1, labels)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, words: torch.Tensor, kinds: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(inputs_embeds=words, token_type_ids=kinds, attention_mask=mask).logits
+        return logits
+
+
+def write_graph(model: torch.nn.Module, path: Path) -> None:
+    """Write `Pooled` or `Labelled` as an int8 graph."""
+    width = 384
+    tokens = torch.export.Dim("tokens", min=2, max=512)
+    example = (torch.randn(1, 12, width), torch.zeros(1, 12, dtype=torch.int64), torch.ones(1, 12, dtype=torch.int64))
+    whole = path.with_suffix(".float32.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own exporter, about itself
+        torch.onnx.export(
+            model.eval(), example, whole, dynamo=True, verbose=False, input_names=list(INPUTS), output_names=["given"],
+            dynamic_shapes=tuple({1: tokens} for _ in INPUTS), external_data=False,
+        )  # fmt: skip
+    quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
+    whole.unlink()
+
+
+def write_words(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what graphs share: the word embeddings of a model, and its tokenizer."""
+    weights = model.get_input_embeddings().weight.detach().float().numpy()
+    scales = np.abs(weights).max(axis=1) / 127
+    words = np.round(weights / np.maximum(scales, 1e-12)[:, None]).astype(np.int8)
+    np.savez(folder / WORDS, words=words, scales=scales.astype(np.float32))
+    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+
+
+def check_shared(first: Any, second: Any) -> None:
+    """Check that two models have the same word embeddings.
+
+    Raises:
+        RunRejected: They have not, so that they cannot be shipped together.
+    """
+    one, other = (model.get_input_embeddings().weight for model in (first, second))
+    if not torch.equal(one, other):
+        raise RunRejected("The two encoders have other word embeddings.", do="train both with them frozen")

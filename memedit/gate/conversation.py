@@ -1,0 +1,46 @@
+"""What of a request is looked up, and what a judge reads: the whole conversation, the last message first.
+
+The pattern grammar of `focus` only proposes one of the texts; none of them decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memedit.gate.focus import focus
+
+TURNS = 6  # of a conversation that are read
+LONGEST = 2_000  # characters of a turn that are read: its beginning and its end
+MARKS = {"user": " < user: ", "assistant": " < bot: "}
+"""What stands before an earlier turn. The encoders were trained with these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request as it is looked up.
+
+    Args:
+        query: What it asks, made to stand by itself as far as patterns can tell; its last message where they can't.
+        whole: The conversation in one text, the last message first, so that what is cut off is the oldest.
+    """
+
+    query: str = ""
+    whole: str = ""
+
+
+def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
+    """The conversation of these turns (role and text, oldest first); empty where the user says nothing."""
+    said = [(role, _shortened(text)) for role, text in turns if role in MARKS and text.strip()]
+    while said and said[-1][0] != "user":
+        said.pop()
+    if not said:
+        return Conversation()
+    last = said[-1][1]
+    earlier = (f"{MARKS[role]}{text}" for role, text in reversed(said[-TURNS:-1]))
+    return Conversation(focus(turns).query or last, "".join((last, *earlier)))
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"

@@ -1,0 +1,56 @@
+"""The judge: a small encoder that reads conversation and statement together, and says what the edit is to it.
+
+SERAC's cross-attention scope classifier (Mitchell et al. 2022, arXiv:2206.06520) on a whole conversation, with a third
+answer besides in scope and out: that the edit lies on the way. Trained by `learning/judge.py`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from memedit.embedders.port import Vectors
+from memedit.encoder.graph import Encoder, shipped_folder
+
+TOKENS = 208
+KEPT = 4_096  # pairs whose reading is remembered
+
+
+class Judge:
+    """The judge of a folder.
+
+    Args:
+        folder: As `bench/encoders.py` makes it; what comes with memedit when left out.
+
+    Raises:
+        EncoderUnusable: The folder holds none that this version can use.
+        MissingExtra: What runs it is not installed.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self._encoder = Encoder(Path(folder or shipped_folder()), "judge", tokens=TOKENS)
+        self._kept: OrderedDict[tuple[str, str], Vectors] = OrderedDict()
+        self._lock = Lock()
+
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> Vectors:
+        """Of pairs of a conversation (`conversation.whole`) and an edit's text. Result (pairs, `roles.LABELS`)."""
+        with self._lock:
+            known = {pair: self._kept[pair] for pair in pairs if pair in self._kept}
+        if lacking := [pair for pair in dict.fromkeys(pairs) if pair not in known]:
+            known |= dict(zip(lacking, self._encoder.run(lacking), strict=True))
+            with self._lock:
+                self._kept.update({pair: known[pair] for pair in lacking})
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return np.stack([known[pair] for pair in pairs]) if pairs else np.zeros((0, 3), dtype=np.float32)
+
+
+@cache
+def shipped_judge() -> Judge:
+    """The one that comes with memedit."""
+    return Judge()

@@ -1,0 +1,183 @@
+"""The default gate: the finder proposes, cheap evidence decides what is plain, and the judge reads what is left.
+
+Three questions, three parts. *Which* edits could bear: the memory's candidates, and the evidence of texts and
+vectors. *Whether any* bears: the judge, which reads conversation and statement together. A small network weighs both
+(`weighing.py`), calibrated on everyday messages and benchmarks that neither had seen. What stays in doubt is left to
+the model that is wrapped (`methods/doubt.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from memedit.edits import Fact
+from memedit.embedders.port import Vectors
+from memedit.gate import weighing
+from memedit.gate.evidence_gate import Evidence, EvidenceGate
+from memedit.gate.judge import Judge, shipped_judge
+from memedit.gate.likeness import facts, with_the_others
+from memedit.gate.port import Gate, Role, Verdict
+from memedit.gate.roles import IN_WORDS, LABELS, softmax
+from memedit.gate.weighing import Pair, Weighing, with_doubts
+from memedit.memory import Candidate, Recalled
+
+READ = 8  # candidates of a message that are read at most
+FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
+AKIN = 0.03  # probability by the evidence from which it does
+LEAST = 0.01  # by which what is not let through stays below the threshold
+SHOWN = 4  # of the candidates in doubt, how many may be shown
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the judge and the evidence said of an edit, and what it comes to.
+
+    Args:
+        weights: Probabilities of `LABELS`.
+        judged: The same by the judge alone; None where it was not asked.
+        place: Of the edit among the candidates, nearest first, from 1.
+        evidence: What was measured of texts and vectors.
+    """
+
+    weights: tuple[float, ...]
+    judged: tuple[float, ...] | None
+    place: int
+    evidence: Evidence
+
+    def reasons(self) -> tuple[str, ...]:
+        """In a person's words: how it reads, how near it lies, and whether its subject is named."""
+        found = f"number {self.place} of those found"
+        if self.judged is None:
+            return (f"not read, since it lies far from what is said; {found}",)
+        share, label = max(zip(self.judged, LABELS, strict=True))
+        return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found, self.evidence.reasons()[0])
+
+    def numbers(self) -> dict[str, float]:
+        """By name."""
+        _, direct, bridge = self.weights
+        judged = dict(zip((f"judged {label}" for label in LABELS), self.judged or (), strict=False))
+        return {**self.evidence.numbers(), **judged, "p(direct)": direct, "p(bridge)": bridge, "place": self.place}
+
+
+class JudgeGate(Gate):
+    """Judges Facts by evidence and by reading, and the other kinds of edit by likeness.
+
+    Args:
+        judge: Reads; the one that comes with memedit when left out.
+        evidence: Measures; the one that comes with memedit when left out.
+        max_false_fires: Share of messages that no edit bears on for which an edit may be let through all the same; the
+            threshold is that at which this held on messages of groups that were not trained on. 0.07 when left out.
+        threshold: In place of the rate: probability from which an edit is let through.
+
+    Raises:
+        GateUnusable: The rate is none that the calibration reaches.
+    """
+
+    name = "judge"
+    heeds_radius = True
+
+    def __init__(
+        self,
+        judge: Judge | None = None,
+        evidence: EvidenceGate | None = None,
+        *,
+        max_false_fires: float | None = None,
+        threshold: float | None = None,
+        weighing_: Weighing | None = None,
+    ) -> None:
+        self._judge = judge
+        self.evidence = evidence or EvidenceGate(or_shipped=True)
+        self.weighing = weighing_ or weighing.shipped()
+        direct = self.weighing.threshold(max_false_fires) if threshold is None else threshold
+        self.thresholds: dict[Role, float] = {"direct": direct, "bridge": self.weighing.bridge}
+
+    @classmethod
+    def load(cls, folder: str | Path, max_false_fires: float | None = None, threshold: float | None = None) -> Self:
+        """The judge that was trained into a folder (`judge:FOLDER`)."""
+        return cls(
+            Judge(folder), max_false_fires=max_false_fires, threshold=threshold, weighing_=weighing.load(Path(folder))
+        )
+
+    @property
+    def judge(self) -> Judge:
+        """The judge, loaded now if it was not."""
+        if self._judge is None:
+            self._judge = shipped_judge()
+        return self._judge
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        if not recalled.whole:  # a hop, in the words of a plan: nobody's message, and nothing that the judge ever read
+            return self.evidence.decide(recalled)
+        found = facts(recalled)
+        return with_the_others(recalled, self._judged(recalled, found) if found else ())
+
+    def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
+        pairs, judged, evidence = self.read(recalled, found)
+        weights = self.weighing.probabilities(pairs, judged, [_radius(one) for one in found]).tolist()
+        verdicts = [
+            self._verdict(one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at]))
+            for at, (one, weight) in enumerate(zip(found, weights, strict=True))
+        ]
+        erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
+        plain = [one.edit.id in erased or _is_plain(one) for one in found]
+        verdicts = [
+            self._as_measured(one, said) if is_plain else one
+            for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
+        ]
+        return with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN)
+
+    def read(
+        self, recalled: Recalled, found: Sequence[Candidate]
+    ) -> tuple[list[Pair], dict[int, Vectors], list[Evidence]]:
+        """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence."""
+        measured = self.evidence.measure(recalled, found)
+        pairs = [
+            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out)
+            for one, (logits, evidence) in zip(found, measured, strict=True)
+        ]
+        likely = [max(pair.similarity, pair.likely) for pair in pairs]
+        read = [at for at, pair in enumerate(pairs) if pair.similarity >= FAR or pair.likely >= AKIN]
+        read = sorted(read, key=lambda at: -likely[at])[:READ]
+        said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in read])
+        return pairs, dict(zip(read, said, strict=True)), [evidence for _, evidence in measured]
+
+    def _verdict(self, found: Candidate, read: Read) -> Verdict:
+        _, direct, bridge = read.weights
+        role: Role = "direct" if direct >= bridge else "bridge"
+        probability = max(direct, bridge)
+        return Verdict(found.edit, probability, probability >= self.thresholds[role], read, role)
+
+    def _as_measured(self, weighed: Verdict, said: Evidence) -> Verdict:
+        """The verdict on an edit for which the evidence is enough; what is weighed may only leave it in doubt.
+
+        The evidence's probability is brought to the scale of this gate's threshold.
+        """
+        measured = self.evidence.verdict(weighed.edit, said)
+        own, other = self.thresholds[measured.role], self.evidence.thresholds[measured.role]
+        share = measured.probability
+        scaled = own * share / other if share < other else own + (1 - own) * (share - other) / (1 - other)
+        doubt = 0.0 if measured.passed else min(weighed.probability, own - LEAST)
+        return replace(weighed, probability=max(scaled, doubt), passed=measured.passed, role=measured.role)
+
+
+def _is_plain(found: Candidate) -> bool:
+    """Whether an edit says by itself what it is about and what of it: what the evidence was trained with."""
+    edit = found.edit
+    return isinstance(edit, Fact) and edit.subject is not None and bool(edit.prompt or edit.relation or edit.question)
+
+
+def _radius(found: Candidate) -> float:
+    return found.edit.radius if isinstance(found.edit, Fact) else 0.0
+
+
+def _without_radius(logits: Vectors, found: Candidate) -> tuple[float, ...]:
+    """The evidence's logits before an edit's radius, which is added to what is weighed in the end."""
+    out, *within = logits.tolist()
+    return (out, *(value - _radius(found) for value in within))
+
+
+def _shares(logits: Vectors | None) -> tuple[float, ...] | None:
+    return None if logits is None else tuple(softmax(logits).tolist())

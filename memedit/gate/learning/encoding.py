@@ -1,0 +1,125 @@
+"""What the training of finder and judge share: MiniLM with its word embeddings held fast, texts in batches of like
+length, and a rate that goes down with the time that is left.
+
+Training stops when its time is over, so that it takes as long on a slow machine as on a fast one, and learns less
+there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from memedit.embedders.folders import bundled_folder
+from memedit.embedders.port import Vectors
+from memedit.errors import MissingExtra
+
+try:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+except ModuleNotFoundError as missing:
+    raise MissingExtra("local", package=missing.name or "torch") from missing
+
+T = TypeVar("T")
+Report = Callable[[str], None]
+
+WARMED_UP = 150  # steps in which the rate rises
+DECAY = 0.01
+LONGEST_STEP = 1.0  # norm to which gradients are cut
+
+
+def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: Any) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder, the bundled MiniLM when left out; its word embeddings are not trained."""
+    folder = str(source or bundled_folder())
+    model = kind.from_pretrained(folder, **options)
+    model.get_input_embeddings().weight.requires_grad_(False)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def save(model: Any, tokenizer: Any, folder: str | Path) -> None:
+    """Write both into a folder."""
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+
+
+def pooled(model: Any, tokenizer: Any, texts: Sequence[str], *, tokens: int, chunk: int = 16) -> torch.Tensor:
+    """Unit vectors of texts, those of like length in one pass. Result (len(texts), dimension)."""
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    parts: list[Any] = [None] * len(texts)
+    for start in range(0, len(order), chunk):
+        own = order[start : start + chunk]
+        batch = tokenizer(
+            [texts[at] for at in own], padding=True, truncation=True, max_length=tokens, return_tensors="pt"
+        )
+        last, mask = model(**batch).last_hidden_state.float(), batch["attention_mask"][..., None]
+        vectors = torch.nn.functional.normalize((last * mask).sum(1) / mask.sum(1), dim=-1)
+        for at, vector in zip(own, vectors, strict=True):
+            parts[at] = vector
+    return torch.stack(parts)
+
+
+def embedded(model: Any, tokenizer: Any, texts: Sequence[str], *, tokens: int) -> Vectors:
+    """As `pooled`, without learning. Result (len(texts), dimension)."""
+    model.eval()
+    with torch.no_grad():
+        vectors: Vectors = pooled(model, tokenizer, texts, tokens=tokens, chunk=64).numpy()
+    return vectors
+
+
+def batches(items: Sequence[T], length: Callable[[T], int], size: int, rng: np.random.Generator) -> Iterator[list[T]]:
+    """All items once, in batches of like length, in any order."""
+    order = rng.permutation(len(items))
+    pools = [
+        sorted(order[at : at + 30 * size], key=lambda one: length(items[one])) for at in range(0, len(order), 30 * size)
+    ]
+    cut = [pool[at : at + size] for pool in pools for at in range(0, len(pool), size)]
+    for place in rng.permutation(len(cut)):
+        yield [items[at] for at in cut[place]]
+
+
+@dataclass
+class Learning:
+    """The steps of a training that ends when its time is over.
+
+    Args:
+        model: What learns.
+        rate: The largest rate of learning.
+        minutes: How long it takes.
+        report: Told how it goes.
+    """
+
+    model: Any
+    rate: float
+    minutes: float
+    report: Report = print
+    steps: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        learned = [one for one in self.model.parameters() if one.requires_grad]
+        self._optimizer = torch.optim.AdamW(learned, lr=self.rate, weight_decay=DECAY)
+
+    @property
+    def done(self) -> float:
+        """How much of the time is over, in [0, 1]."""
+        return min((time.monotonic() - self._began) / 60 / self.minutes, 1.0)
+
+    def step(self, loss_of: Callable[[], torch.Tensor]) -> None:
+        """One step, in bfloat16 where that is faster."""
+        self.model.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.rate * min(1, (self.steps + 1) / WARMED_UP) * (1 - self.done)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_of()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LONGEST_STEP)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self.steps % 100 == 0:
+            self.report(f"step {self.steps}, loss {loss.item():.3f}, {self.done:.0%} of the time")
+        self.steps += 1

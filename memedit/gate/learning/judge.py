@@ -1,0 +1,125 @@
+"""Training the judge: an encoder that reads a conversation and an edit together, and tells `roles.LABELS` apart
+(SERAC's scope classifier, Mitchell et al. 2022, arXiv:2206.06520).
+
+Its negatives are what the finder proposes from the same memory: near-by edits that do not bear on the message; and,
+of a message out of scope, above all the edit that it was written around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from memedit.gate.conversation import read_conversation
+from memedit.gate.judge import TOKENS
+from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
+from memedit.gate.learning.messages import Group, Message
+from memedit.gate.learning.scope_sets import DIRECT, OUT
+from memedit.gate.roles import LABELS
+
+NEAR = 8  # edits that the finder proposes
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the judge is trained.
+
+    Args:
+        minutes: How long.
+        rate: Of learning.
+        batch: Pairs a step.
+        further: Share of the further pairs that one pass over the messages takes.
+        seed: Of the draws and the order.
+    """
+
+    minutes: float = 52
+    rate: float = 7e-5
+    batch: int = 32
+    further: float = 1 / 3
+    seed: int = 0
+
+
+Pair = tuple[str, str, int]
+"""Conversation, edit, and what the edit is to it: a place in `LABELS`."""
+
+
+def train(
+    groups: Sequence[Group], out: str | Path, *, finder: str | Path, pairs: Sequence[Pair] = (),
+    base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
+) -> None:  # fmt: skip
+    """Train the judge, and write it into a folder.
+
+    Args:
+        groups: Everyday messages.
+        out: The folder.
+        finder: The folder of the trained finder, which proposes negatives.
+        pairs: Further ones, of benchmarks.
+        base: Folder or hub id of the encoder that it grows from; the finder when left out.
+        recipe: The settings.
+        report: Told how it goes.
+    """
+    recipe = recipe or Recipe()
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    near = list(_near(groups, finder))
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
+    model, tokenizer = encoder(base or finder, AutoModelForSequenceClassification, num_labels=len(LABELS), **names)
+    learning = Learning(model, recipe.rate, recipe.minutes, report)
+    while learning.done < 1:
+        drawn = [pair for one in near for pair in _drawn(*one, rng)]
+        drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
+        report(f"{len(drawn)} pairs")
+        for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
+            if learning.done >= 1:
+                break
+            learning.step(partial(_loss, model, tokenizer, batch))
+    save(model, tokenizer, out)
+
+
+def _near(groups: Iterable[Group], finder: str | Path) -> Iterator[tuple[Message, str, dict[str, str], list[str]]]:
+    """Each message, its text, the edits of its group, and the ids of those that the finder proposes."""
+    (minilm, tokenizer), (model, _) = encoder(), encoder(finder)
+    for group in groups:
+        texts = [read_conversation(message.turns).whole for message in group.messages]
+        asked = embedded(model, tokenizer, texts, tokens=192)
+        known = embedded(minilm, tokenizer, [edit.key_text for edit in group.edits], tokens=192)
+        order = np.argsort(-(asked @ known.T), axis=1)[:, :NEAR]
+        held = {edit.id: edit.text for edit in group.edits}
+        ids = list(held)
+        for message, text, found in zip(group.messages, texts, order, strict=True):
+            yield message, text, held, [ids[at] for at in found]
+
+
+def _drawn(
+    message: Message, text: str, edits: dict[str, str], near: Sequence[str], rng: np.random.Generator
+) -> list[Pair]:
+    """What is learned of a message in one pass: what bears on it, and two or three edits that do not."""
+    right = [one for one in sorted(message.bearing) if one in edits]
+    wrong = [one for one in near if one not in message.bearing]
+    if message.side == "in":
+        shown = (
+            right if len(right) < 3 else [message.edit, *rng.choice([one for one in right if one != message.edit], 1)]
+        )
+        out = {wrong[int(rng.random() ** 2 * len(wrong))] for _ in range(2)} if wrong else set()
+    else:
+        shown = right
+        own = [message.edit] if message.edit not in message.bearing else []
+        rest = [one for one in wrong if one not in own]
+        out = {*own, *rest[:1], *([rng.choice(rest)] if rest and rng.random() < 0.35 else [])}
+    return [*((text, edits[one], DIRECT) for one in shown), *((text, edits[one], OUT) for one in sorted(out))]
+
+
+def _loss(model: Any, tokenizer: Any, batch: Sequence[Pair]) -> torch.Tensor:
+    read = tokenizer(
+        [text for text, _, _ in batch], [edit for _, edit, _ in batch], padding=True, truncation="longest_first",
+        max_length=TOKENS, return_tensors="pt",
+    )  # fmt: skip
+    labels = torch.tensor([label for _, _, label in batch])
+    return torch.nn.functional.cross_entropy(model(**read).logits.float(), labels)

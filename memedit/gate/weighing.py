@@ -1,0 +1,194 @@
+"""Weighing what the evidence and the judge say of a message's candidates, together: which pass, and which are in doubt.
+
+Candidates compete: some features say how far the best of the others is behind. The network is fitted, and its
+thresholds are chosen, on messages of groups that neither the judge nor the evidence was trained on
+(`learning/weighing.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from memedit.embedders.port import Vectors
+from memedit.encoder.graph import CARD, shipped_folder
+from memedit.errors import GateUnusable
+from memedit.gate.port import Verdict
+from memedit.gate.roles import softmax
+from memedit.gate.scorer import Network, network_in, packed
+
+FEATURES = (
+    "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
+    "similarity lead", "evidence lead", "judged lead", "ruled out", "place",
+)  # fmt: skip
+WEIGHTS = "weighing.npz"
+BOUND = 12.0  # log-odds beyond which more says no more
+UNREAD = (0.0, -BOUND, -BOUND)  # logits of what was not read
+BEHIND = 6.0  # a lead beyond this counts as this much
+RATE = 0.07  # of false fires, where none is given
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What is known of a candidate before it is read.
+
+    Args:
+        similarity: Of the message to it.
+        logits: Of `LABELS`, by the evidence.
+        ruled_out: Whether the query rules out what it says.
+    """
+
+    similarity: float
+    logits: tuple[float, ...]
+    ruled_out: bool = False
+
+    @property
+    def odds(self) -> float:
+        """Log-odds of being in scope in either role, by the evidence."""
+        out, direct, bridge = self.logits
+        return float(np.logaddexp(direct, bridge) - out)
+
+    @property
+    def likely(self) -> float:
+        """How probably it is in scope in either role, by the evidence."""
+        return float(1 / (1 + np.exp(-self.odds)))
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """The network and what it was calibrated to.
+
+    Args:
+        network: Over `FEATURES`.
+        rates: Share of messages out of scope for which an edit was let through, and the threshold of it; falling.
+        bridge: Probability from which an edit on the way is let through.
+        any: Probability that one candidate has to have before any is left in doubt.
+        each: Probability from which a candidate is in doubt then.
+    """
+
+    network: Network
+    rates: tuple[tuple[float, float], ...]
+    bridge: float = 0.5
+    any: float = 0.2
+    each: float = 0.02
+    card: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    def threshold(self, rate: float | None = None) -> float:
+        """The threshold at which false fires stay within a rate.
+
+        Raises:
+            GateUnusable: It is not between 0 and 1, or lower than was measured.
+        """
+        wanted = RATE if rate is None else rate
+        if not 0 < wanted < 1:
+            raise GateUnusable(f"max_false_fires is {rate}.", do="give a share between 0 and 1, such as 0.02")
+        found = [threshold for share, threshold in self.rates if share <= wanted]
+        if not found:
+            least = min(share for share, _ in self.rates)
+            raise GateUnusable(f"max_false_fires {rate} was not reached; the least is {least}.", do=f"give {least}")
+        return min(found)
+
+    def probabilities(
+        self, pairs: Sequence[Pair], judged: Mapping[int, Vectors], radii: Sequence[float] | None = None
+    ) -> Vectors:
+        """Of `LABELS`, for the candidates of one message. Result (pairs, 3).
+
+        Args:
+            pairs: Nearest first.
+            judged: The judge's logits by place.
+            radii: Added to the log-odds of each.
+        """
+        logits = self.network.logits(features(pairs, judged))
+        if radii is not None:
+            logits[:, 1:] += np.array(radii, dtype=np.float32)[:, None]
+        return softmax(logits)
+
+
+def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
+    """One row a candidate, in the order of `FEATURES`; (pairs, features)."""
+    read = np.array([at in judged for at in range(len(pairs))], dtype=np.float32)
+    said = np.array([judged.get(at, UNREAD) for at in range(len(pairs))])
+    evidence = np.array([pair.logits for pair in pairs])
+    odds, judged_odds = (np.logaddexp(one[:, 1], one[:, 2]) - one[:, 0] for one in (evidence, said))
+    similar = np.array([pair.similarity for pair in pairs])
+    columns = (
+        similar,
+        np.clip(evidence[:, 1] - evidence[:, 0], -BOUND, BOUND),
+        np.clip(evidence[:, 2] - evidence[:, 0], -BOUND, BOUND),
+        read,
+        np.clip(said[:, 1] - said[:, 0], -BOUND, BOUND),
+        np.clip(said[:, 2] - said[:, 0], -BOUND, BOUND),
+        _lead(similar),
+        np.clip(_lead(odds), -BEHIND, BEHIND),
+        np.clip(_lead(judged_odds), -BEHIND, BEHIND),
+        np.array([float(pair.ruled_out) for pair in pairs]),
+        np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
+    )
+    rows: Vectors = np.stack(columns, axis=1).astype(np.float32)
+    return rows
+
+
+def with_doubts(verdicts: Iterable[Verdict], *, any_: float, each: float, most: int) -> list[Verdict]:
+    """The verdicts of one message, with those marked that may bear on it: where one probably does, all that might."""
+    found = list(verdicts)
+    passing = sum(one.passed for one in found)
+    likeliest = max((one.probability for one in found), default=0.0)
+    if likeliest < any_:
+        return found
+    order = sorted((one for one in found if not one.passed), key=lambda one: -one.probability)
+    doubtful = {one.edit.id for one in order[: max(most - passing, 0)] if one.probability >= each}
+    return [replace(one, doubtful=one.edit.id in doubtful) for one in found]
+
+
+def load(folder: Path) -> Weighing:
+    """The weighing of a folder of encoders.
+
+    Raises:
+        GateUnusable: There is none, or it was made for another version.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))["weighing"]
+        if card["features"] != list(FEATURES):
+            raise ValueError("its features are others")
+        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+            network = network_in(dict(arrays), "weighing", card["members"], card["temperature"])
+        rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
+        return Weighing(network, rates, card["bridge"], card["any"], card["each"], card)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise GateUnusable(
+            f"The judge in `{folder}` cannot be used: {error}.", do="install memedit again, or train it anew"
+        ) from error
+
+
+def save(weighing: Weighing, folder: Path) -> None:
+    """Write it beside the encoders of a folder, and into their card."""
+    np.savez_compressed(folder / WEIGHTS, allow_pickle=False, **packed("weighing", weighing.network))
+    path = folder / CARD
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["weighing"] = {
+        "features": list(FEATURES), "members": len(weighing.network.members),
+        "temperature": weighing.network.temperature, "rates": [list(rate) for rate in weighing.rates],
+        "bridge": weighing.bridge, "any": weighing.any, "each": weighing.each, **weighing.card,
+    }  # fmt: skip
+    path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+@cache
+def shipped() -> Weighing:
+    """The one that comes with memedit."""
+    return load(shipped_folder())
+
+
+def _lead(values: Vectors) -> Vectors:
+    """How far each is before the best of the others; of one alone, before nothing: `BEHIND`."""
+    if len(values) < 2:
+        return np.full(len(values), BEHIND)
+    order = np.sort(values)
+    best, second = order[-1], order[-2]
+    lead: Vectors = np.where(values == best, values - second, values - best)
+    return lead

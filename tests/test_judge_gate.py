@@ -1,0 +1,143 @@
+"""The default gate: what is proposed, read, weighed, let through and left in doubt."""
+
+import numpy as np
+import pytest
+
+from memedit import EditableLLM, EditMemory, Fact
+from memedit.errors import GateUnusable
+from memedit.gate import as_gate, read_conversation, weighing
+from memedit.gate.judge import Judge, shipped_judge
+from memedit.gate.judge_gate import FAR, READ, JudgeGate
+from memedit.gate.port import Verdict
+from memedit.gate.weighing import FEATURES, Pair, Weighing, features, with_doubts
+from memedit.methods.base import Recall
+from memedit.testing import FakeLLM
+
+FACTS = (
+    "The CEO of Tallis Robotics is Carol Diaz.",
+    "Refunds take 5 business days.",
+    "My name is Wren Oduya.",
+    "The staging database runs on port 5433.",
+    "I am allergic to peanuts.",
+    "The gym opens at 6 am.",
+    "The trial lasts 30 days.",
+)
+
+
+@pytest.fixture(scope="module")
+def llm():
+    llm = EditableLLM(FakeLLM(), EditMemory(), doubt="leave")
+    llm.edit_many(FACTS)
+    return llm
+
+
+def hits(llm, *turns):
+    roles = ["user", "assistant"] * len(turns)
+    said = read_conversation(list(zip(roles, turns, strict=False)))
+    (found,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("message", "fact"),
+    [
+        ("Who is the CEO of Tallis Robotics?", 0),
+        ("how long til i get my refund", 1),
+        ("What's my name?", 2),
+        ("which port for the staging db?", 3),
+        ("What time does the gym open?", 5),
+        ("How many days is the trial?", 6),
+        ("Hi! Hope you're well. When does the gym open in the morning? Thanks a lot!", 5),
+    ],
+)
+def test_a_plain_question_passes_its_edit_and_no_other(llm, message, fact):
+    assert [edit.text for edit in hits(llm, message)] == [FACTS[fact]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hi", "Thanks!", "What is the capital of France?", "Who are you?", "Write a haiku about autumn.",
+        "How do I sort a list in Python?", "When does the pool open?", "Who founded Tallis Robotics?",
+    ],
+)  # fmt: skip
+def test_what_no_edit_answers_passes_none(llm, message):
+    assert not hits(llm, message)
+
+
+def test_a_follow_up_is_read_with_what_was_said_before(llm):
+    assert [
+        edit.text for edit in hits(llm, "I want to work out at the gym tomorrow.", "Nice!", "when does it open")
+    ] == [FACTS[5]]
+
+
+def test_far_candidates_are_not_read(llm):
+    for verdict in hits(llm, "Write a haiku about autumn.").verdicts:
+        assert verdict.evidence.judged is None or verdict.evidence.numbers()["judged direct"] >= 0
+    read = [v for v in hits(llm, "What time does the gym open?").verdicts if v.evidence.judged is not None]
+    assert 0 < len(read) <= READ
+
+
+def test_reasons_are_in_words_and_numbers_by_name(llm):
+    first = hits(llm, "What time does the gym open?").verdicts[0]
+    assert first.reasons[0].startswith("as it reads, it answers it")
+    assert {"judged direct", "place", "named", "p(direct)"} <= first.numbers.keys()
+
+
+def test_the_judge_remembers_what_it_read():
+    judge = Judge()
+    pairs = [("hi", "The gym opens at 6 am."), ("hi", "I am allergic to peanuts.")]
+    first = judge.logits(pairs)
+    judge._encoder = None  # nothing is read again
+    assert np.array_equal(judge.logits(pairs[::-1]), first[::-1])
+    assert judge.logits([]).shape == (0, 3)
+
+
+def test_the_shipped_judge_is_loaded_once():
+    assert shipped_judge() is shipped_judge()
+
+
+def test_a_lower_rate_of_false_fires_asks_for_more():
+    strict, lax = JudgeGate(max_false_fires=0.01), JudgeGate(max_false_fires=0.1)
+    assert strict.thresholds["direct"] > lax.thresholds["direct"]
+    assert JudgeGate(threshold=0.77).thresholds["direct"] == 0.77
+    assert as_gate("judge").thresholds == as_gate().thresholds
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.5, 1e-9])
+def test_a_rate_that_cannot_be_promised_is_refused(rate):
+    with pytest.raises(GateUnusable, match="max_false_fires"):
+        JudgeGate(max_false_fires=rate)
+
+
+def test_an_ending_of_the_weighing_that_is_lacking_is_named(tmp_path):
+    with pytest.raises(GateUnusable, match=str(tmp_path)):
+        weighing.load(tmp_path)
+
+
+def test_features_compare_the_candidates_of_one_message():
+    pairs = [Pair(0.8, (0.0, 2.0, -3.0)), Pair(0.5, (0.0, -2.0, -3.0))]
+    rows = features(pairs, {0: np.array([0.0, 4.0, -4.0]), 1: np.array([0.0, -4.0, -4.0])})
+    assert rows.shape == (2, len(FEATURES))
+    lead = FEATURES.index("judged lead")
+    assert rows[0, lead] > 0 > rows[1, lead]
+    alone = features(pairs[:1], {})
+    assert alone[0, FEATURES.index("read")] == 0
+    assert pairs[0].likely > 0.8
+
+
+def test_doubt_begins_where_one_edit_probably_bears():
+    made = [Verdict(Fact(f"Fact {at}."), p, p > 0.6) for at, p in enumerate((0.7, 0.3, 0.1, 0.001))]
+    doubtful = [one.doubtful for one in with_doubts(made, any_=0.2, each=0.05, most=3)]
+    assert doubtful == [False, True, True, False]
+    assert not any(one.doubtful for one in with_doubts(made[2:], any_=0.2, each=0.05, most=3))
+    assert sum(one.doubtful for one in with_doubts(made[1:], any_=0.2, each=0.0, most=2)) == 2
+
+
+def test_a_weighing_keeps_its_promise_or_says_what_it_reached():
+    plain = Weighing(None, ((0.01, 0.9), (0.05, 0.5)))
+    assert plain.threshold(0.05) == 0.5
+    assert plain.threshold(0.03) == 0.9
+    with pytest.raises(GateUnusable, match=r"the least is 0\.01"):
+        plain.threshold(0.001)
+    assert 0 < FAR < 1

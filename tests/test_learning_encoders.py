@@ -1,0 +1,123 @@
+"""Training finder and judge on a handful of messages, and fitting how they are weighed: the recipes, end to end."""
+
+import json
+
+import numpy as np
+import pytest
+
+from memedit.encoder.graph import CARD, FORMAT, Encoder
+from memedit.errors import FileRejected, RunRejected
+from memedit.gate import weighing
+from memedit.gate.judge_gate import JudgeGate
+from memedit.gate.learning.messages import read_groups
+from memedit.gate.learning.scope_sets import OUT
+from memedit.gate.learning.weighing import RATES, fit, read_messages
+
+pytestmark = pytest.mark.model
+
+
+def record(number, group, statement, asked, other):
+    return {
+        "id": f"{group}-{number}", "group": group, "statement": statement, "replaces": None,
+        "in": [{"kind": "direct", "turns": asked, "answer": "x"},
+               {"kind": "follow-up", "answer": "x", "turns": [
+                   {"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hi."},
+                   {"role": "user", "content": asked}]}],
+        "out": [{"kind": "same subject", "turns": other}, {"kind": "near topic", "turns": "hi", "also": []}],
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    told = [
+        ("The gym opens at 6 am.", "When does the gym open?", "When does the gym close?"),
+        ("Refunds take 5 days.", "How long does a refund take?", "How do I ask for a refund?"),
+        ("The CEO of Acme is Carol Diaz.", "Who runs Acme?", "Who founded Acme?"),
+        ("Staging runs on port 5433.", "staging port?", "Who set up staging?"),
+    ]
+    path = tmp_path_factory.mktemp("everyday") / "few.jsonl"
+    lines = [json.dumps(record(at, f"g{at % 2}", *one)) for at, one in enumerate(told)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_groups([path])
+
+
+def test_groups_say_what_bears_on_each_message(groups):
+    assert [group.name for group in groups] == ["g0", "g1"]
+    first = groups[0].messages[0]
+    assert (first.side, first.kind, first.bearing) == ("in", "direct", {"g0-0"})
+    assert groups[0].messages[1].turns[-1] == ("user", "When does the gym open?")
+    assert groups[0].messages[2].bearing == frozenset()
+
+
+def test_a_successor_bears_on_what_its_predecessor_does(tmp_path):
+    older = record(0, "g", "The gym opens at 6 am.", "When does the gym open?", "hi")
+    newer = record(1, "g", "From now on the gym opens at 7.", "gym opening?", "hi") | {"replaces": "g-0"}
+    path = tmp_path / "two.jsonl"
+    path.write_text(f"{json.dumps(older)}\n{json.dumps(newer)}\n", encoding="utf-8")
+    (group,) = read_groups([path])
+    assert group.messages[0].bearing == {"g-0", "g-1"}
+
+
+def test_a_file_in_another_form_is_named(tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"group": "g", "id": "x"}\n', encoding="utf-8")
+    with pytest.raises(FileRejected, match="everyday"):
+        read_groups([path])
+    with pytest.raises(FileRejected, match=r"missing\.jsonl"):
+        read_groups([tmp_path / "missing.jsonl"])
+
+
+def test_finder_and_judge_are_trained_exported_and_read(groups, tmp_path):
+    import torch
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    from memedit.encoder.export import Labelled, check_shared, write_graph, write_words
+    from memedit.gate.learning import finder, judge
+    from memedit.gate.learning.encoding import encoder
+
+    torch.set_num_threads(1)
+    said = []
+    finder.train(
+        groups, tmp_path / "finder", pairs=[("Who made it?", "Rust was made by Graydon Hoare.")],
+        recipe=finder.Recipe(minutes=0.03, batch=4), report=said.append,
+    )  # fmt: skip
+    judge.train(
+        groups, tmp_path / "judge", finder=tmp_path / "finder", pairs=[("Who is it?", "It is Bo.", 2)] * 3,
+        recipe=judge.Recipe(minutes=0.03, batch=4), report=said.append,
+    )  # fmt: skip
+    assert any(line.startswith("step 0") for line in said)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "judge", attn_implementation="eager").eval()
+    check_shared(AutoModel.from_pretrained(tmp_path / "finder"), model)
+    out = tmp_path / "made"
+    out.mkdir()
+    _, tokenizer = encoder()
+    write_words(model, tokenizer, out)
+    write_graph(Labelled(model), out / "judge.onnx")
+    (out / CARD).write_text(json.dumps({"format": FORMAT, "made": {"judge": "x"}}), encoding="utf-8")
+    pair = ("When does the gym open?", "The gym opens at 6 am.")
+    read = Encoder(out, "judge", tokens=64).run([pair])
+    with torch.no_grad():
+        whole = model(**tokenizer(*pair, return_tensors="pt")).logits.numpy()
+    assert read.shape == (1, 3)
+    assert np.abs(read - whole).max() < 0.3  # int8
+    with torch.no_grad():
+        model.get_input_embeddings().weight += 1
+    with pytest.raises(RunRejected, match="word embeddings"):
+        check_shared(AutoModel.from_pretrained(tmp_path / "finder"), model)
+
+
+def test_the_weighing_is_fitted_kept_and_read_again(groups, tmp_path):
+    gate = JudgeGate()
+    read = read_messages(gate, groups)
+    assert len(read) == 16
+    assert all((one.roles == OUT).all() for one in read if one.kind.startswith("out"))
+    alone = read[0].among([1])
+    assert (len(alone.pairs), alone.rows.shape[0], alone.roles.tolist()) == (1, 1, [read[0].roles[1]])
+    found, scored = fit(read * 4, read[:4])
+    assert [rate for rate, _ in found.rates] == list(RATES)
+    assert len(scored) == len(read) * 4
+    (tmp_path / CARD).write_text('{"format": 1}', encoding="utf-8")
+    weighing.save(found, tmp_path)
+    again = weighing.load(tmp_path)
+    assert again.rates == found.rates
+    assert np.allclose(again.network.probabilities(read[0].rows), found.network.probabilities(read[0].rows))
