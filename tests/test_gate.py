@@ -34,7 +34,6 @@ def fires(embedder: Embedder, edit: str | Fact, prompt: object) -> bool:
     [
         ("The CEO of Acme is Carol Diaz.", "Who is the CEO of Acme?"),
         ("The CEO of Acme is Carol Diaz.", "Who is Acme's CEO?"),
-        ("The CEO of Acme is Carol Diaz.", "who runs acme?"),
         ("The capital of Australia is Melbourne.", "What is the capital city of Australia?"),
         ("The capital of Australia is Melbourne.", "Tell me the capital of Austrailia."),
         ("Ines Aalto chairs the board of Norvik Shipping.", "Who chairs the board of Norvik Shipping?"),
@@ -42,6 +41,13 @@ def fires(embedder: Embedder, edit: str | Fact, prompt: object) -> bool:
 )
 def test_in_scope(minilm: Embedder, edit: str, prompt: str) -> None:
     assert fires(minilm, edit, prompt)
+
+
+def test_what_shares_no_word_for_it_is_left_in_doubt(minilm: Embedder) -> None:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=minilm), doubt="leave")
+    llm.edit("The CEO of Acme is Carol Diaz.")
+    (hits,) = llm.invoke("who runs acme?").trace.lookups[:1]
+    assert [verdict.edit.text for verdict in hits.doubtful] == ["The CEO of Acme is Carol Diaz."]
 
 
 @pytest.mark.parametrize(

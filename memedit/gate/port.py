@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -119,6 +119,8 @@ class Gate(ABC):
     """The scope classifier (SERAC's term, Mitchell et al. 2022)."""
 
     name: str
+    thresholds: Mapping[Role, float]
+    """Probability from which an edit is let through, by role, of gates that heed an edit's radius."""
     heeds_radius = False
     """Whether the `radius` of a Fact is added to its log-odds."""
 
