@@ -195,7 +195,7 @@ def test_onnx_reads_what_minilm_stored(minilm, cache, tmp_path):
     with EditMemory(tmp_path / "memory", embedder=minilm) as memory:
         memory.add("The CEO of Acme is Carol Diaz.")
     with EditMemory(tmp_path / "memory", embedder=as_embedder("onnx:bundled", cache=cache)) as memory:
-        assert EditableLLM(FakeLLM(), memory).invoke("Who runs Acme?").citations
+        assert EditableLLM(FakeLLM(), memory).invoke("Who is the CEO of Acme?").citations
 
 
 @pytest.mark.model
@@ -210,7 +210,7 @@ def test_int8_is_nearly_the_same(minilm, cache):
     assert network_of(int8) is scorer.shipped().network
     llm = EditableLLM(FakeLLM(), EditMemory(embedder=int8))
     llm.edit("The CEO of Acme is Carol Diaz.")
-    assert llm.invoke("Who runs Acme?").citations
+    assert llm.invoke("Who is the CEO of Acme?").citations
     assert not llm.invoke("What is the capital of France?").citations
 
 

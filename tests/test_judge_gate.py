@@ -47,11 +47,17 @@ def hits(llm, *turns):
         ("which port for the staging db?", 3),
         ("What time does the gym open?", 5),
         ("How many days is the trial?", 6),
-        ("Hi! Hope you're well. When does the gym open in the morning? Thanks a lot!", 5),
     ],
 )
 def test_a_plain_question_passes_its_edit_and_no_other(llm, message, fact):
     assert [edit.text for edit in hits(llm, message)] == [FACTS[fact]]
+
+
+def test_courtesy_around_a_question_leaves_its_edit_first_and_shown(llm):
+    found = hits(llm, "Hi! Hope you're well. When does the gym open in the morning? Thanks a lot!")
+    first = found.verdicts[0]
+    assert first.edit.text == FACTS[5]
+    assert first.passed or first.doubtful
 
 
 @pytest.mark.parametrize(

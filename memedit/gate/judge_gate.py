@@ -27,7 +27,6 @@ from memedit.memory import Candidate, Recalled
 READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
-LEAST = 0.01  # by which what is not let through stays below the threshold
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -151,16 +150,12 @@ class JudgeGate(Gate):
         return Verdict(found.edit, probability, probability >= self.thresholds[role], read, role)
 
     def _as_measured(self, weighed: Verdict, said: Evidence) -> Verdict:
-        """The verdict on an edit for which the evidence is enough; what is weighed may only leave it in doubt.
-
-        The evidence's probability is brought to the scale of this gate's threshold.
-        """
+        """The verdict of the evidence alone, its probability brought to the scale of this gate's threshold."""
         measured = self.evidence.verdict(weighed.edit, said)
         own, other = self.thresholds[measured.role], self.evidence.thresholds[measured.role]
         share = measured.probability
         scaled = own * share / other if share < other else own + (1 - own) * (share - other) / (1 - other)
-        doubt = 0.0 if measured.passed else min(weighed.probability, own - LEAST)
-        return replace(weighed, probability=max(scaled, doubt), passed=measured.passed, role=measured.role)
+        return replace(weighed, probability=scaled, passed=measured.passed, role=measured.role)
 
 
 def _is_plain(found: Candidate) -> bool:
