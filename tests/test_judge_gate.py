@@ -77,6 +77,25 @@ def test_a_follow_up_is_read_with_what_was_said_before(llm):
     ] == [FACTS[5]]
 
 
+def test_a_fact_given_by_its_parts_is_decided_by_the_evidence():
+    memory = EditMemory()
+    memory.add(Fact(subject="Acme", relation="CEO", object="Carol Diaz", prompt="The CEO of {} is"))
+    gate = JudgeGate()
+    for asked in ("Who runs Acme?", "Who is the CEO of Acme?", "Where is Acme based?", "Who is the CEO of Globex?"):
+        recalled = memory.recall(asked, whole=asked)
+        (said,), (measured,) = gate.decide(recalled), gate.evidence.decide(recalled)
+        assert (said.passed, said.role) == (measured.passed, measured.role)
+        assert (said.probability >= gate.thresholds[said.role]) == said.passed
+
+
+def test_a_hop_that_is_nobody_s_message_is_decided_by_the_evidence():
+    memory = EditMemory()
+    memory.add(FACTS[0])
+    recalled = memory.recall("the CEO of Tallis Robotics")
+    gate = JudgeGate()
+    assert [one.numbers for one in gate.decide(recalled)] == [one.numbers for one in gate.evidence.decide(recalled)]
+
+
 def test_far_candidates_are_not_read(llm):
     for verdict in hits(llm, "Write a haiku about autumn.").verdicts:
         assert verdict.evidence.judged is None or verdict.evidence.numbers()["judged direct"] >= 0
