@@ -1,7 +1,5 @@
 """What is done with edits that may bear on a message, and may not."""
 
-from dataclasses import replace
-
 import pytest
 
 from memedit import EditableLLM, EditMemory, Erasure, Fact
@@ -109,8 +107,3 @@ def test_a_stream_is_shown_them_too():
 )
 def test_the_numbers_of_a_short_answer(said, numbers):
     assert numbers_in(said) == numbers
-
-
-def test_verdicts_in_doubt_are_told_apart():
-    doubtful = Verdict(TRIP, 0.3, passed=False, doubtful=True)
-    assert not replace(doubtful, doubtful=False).doubtful
