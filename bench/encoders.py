@@ -1,6 +1,7 @@
 """Trains the encoders that come with memedit, and writes them as they are shipped.
 
-    MEMEDIT_DATA=… python bench/encoders.py train FOLDER        the finder (14 minutes), then the judge (52 minutes)
+    MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base to go on from one that was trained before
+    MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says
     python bench/encoders.py export FOLDER memedit/data/encoders
 
 `bench/everyday.py fit` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
@@ -18,6 +19,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from gate_sets import training_sets
@@ -27,6 +29,7 @@ from memedit.edits import AnyEdit, Fact
 from memedit.embedders.folders import bundled_folder
 from memedit.encoder.export import Labelled, Pooled, check_shared, write_graph, write_words
 from memedit.encoder.graph import CARD, FORMAT
+from memedit.encoder.judge import CONTRADICTS, OTHER, SAME
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
@@ -47,24 +50,33 @@ QUESTIONS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "export"))
+    parser.add_argument("what", choices=("finder", "judge", "export"))
     parser.add_argument("folder", type=Path, help="of the trained models, `finder` and `judge`")
     parser.add_argument("into", type=Path, nargs="?")
+    parser.add_argument("--base", type=Path, help="folder of a model to go on from")
+    parser.add_argument("--minutes", type=float)
     asked = parser.parse_args()
     torch.set_num_threads(2)
-    if asked.what == "train":
-        train(asked.folder, Path(os.environ["MEMEDIT_DATA"]))
-    else:
-        export(asked.folder, asked.into)
+    if asked.what == "export":
+        return export(asked.folder, asked.into)
+    train = {"finder": train_finder, "judge": train_judge}[asked.what]
+    return train(asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)
 
 
-def train(folder: Path, data: Path) -> None:
-    groups = read_groups([shipped("train")])
-    questions = list(_lines(data / "question_sentence/qnli_dev.jsonl"))
-    finder.train(groups, folder / "finder", pairs=[*follow_ups(data), *answered(questions), *scope_pairs(data)])
-    qnli = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in questions]
-    pairs = [*qnli, *(pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set))]
-    judge.train(groups, folder / "judge", finder=folder / "finder", pairs=pairs)
+def train_finder(folder: Path, data: Path, base: Path | None, minutes: float | None) -> None:
+    pairs = [*follow_ups(data), *answered(qnli(data)), *scope_pairs(data)]
+    recipe = finder.Recipe() if minutes is None else finder.Recipe(minutes=minutes)
+    finder.train(read_groups([shipped("train")]), folder / "finder", pairs=pairs, base=base, recipe=recipe)
+
+
+def train_judge(folder: Path, data: Path, base: Path | None, minutes: float | None) -> None:
+    questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
+    pairs = [*questions, *(pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set))]
+    recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
+    judge.train(
+        read_groups([shipped("train")]), folder / "judge", finder=folder / "finder", pairs=pairs,
+        statements=list(statements("train")), base=base, recipe=recipe,
+    )  # fmt: skip
 
 
 def export(folder: Path, into: Path) -> None:
@@ -92,6 +104,19 @@ def follow_ups(data: Path) -> Iterator[tuple[str, str]]:
         roles = ["user", "assistant"] if len(earlier) % 2 == 0 else ["assistant", "user"]
         turns = [(roles[at % 2], said) for at, said in enumerate(earlier)]
         yield read_conversation([*turns, ("user", one["Question"])]).whole, one["Rewrite"]
+
+
+def qnli(data: Path) -> list[dict[str, Any]]:
+    return list(_lines(data / "question_sentence/qnli_dev.jsonl"))
+
+
+def statements(part: str) -> Iterator[judge.Pair]:
+    """Of the pairs of statements: a later one, an earlier one, and what the one is to the other."""
+    for one in _lines(shipped("statements")):
+        if one["part"] == part:
+            for name, said in (("other", OTHER), ("contradicts", CONTRADICTS), ("same", SAME)):
+                yield from ((later, one["earlier"], said) for later in one[name])
+            yield from ((one["earlier"], later, SAME) for later in one["same"])
 
 
 def answered(questions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
@@ -144,7 +169,7 @@ def _entails(record: dict[str, str]) -> bool:
     return str(record["label"]) in ("0", "entailment")
 
 
-def _lines(path: Path) -> Iterator[dict[str, str]]:
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 

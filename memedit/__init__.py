@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memedit.editable import AnswerStream, EditableLLM, Explanation
+    from memedit.drive import AnswerStream
+    from memedit.editable import EditableLLM, Explanation
     from memedit.edits import (
         Behaviour,
         Demonstration,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "memedit.editable": ("AnswerStream", "EditableLLM", "Explanation"),
+    "memedit.drive": ("AnswerStream",),
+    "memedit.editable": ("EditableLLM", "Explanation"),
     "memedit.edits": (
         "Behaviour",
         "Demonstration",

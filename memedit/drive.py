@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memedit.edits import Demonstration
+from memedit.errors import RequestRejected
 from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, join
 from memedit.messages import Answer, Reply
@@ -240,3 +241,48 @@ def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
     said = end.understanding
     understanding = said(reply.text) if callable(said) else said
     return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)
+
+
+class AnswerStream:
+    """The text of an answer in pieces, for `for` or `async for`.
+
+    Attributes:
+        answer: The whole Answer, once the stream has ended.
+    """
+
+    def __init__(self, driver: Driver, job: Job) -> None:
+        self._driver = driver
+        self._job = job
+        self._begun = False
+        self.answer: Answer | None = None
+
+    def replies(self) -> Iterator[Reply]:
+        """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
+        self._begin()
+        for piece in self._driver.stream(self._job):
+            if isinstance(piece, Answer):
+                self.answer = piece
+            else:
+                yield piece
+
+    async def areplies(self) -> AsyncIterator[Reply]:
+        """As `replies`, for `async for`."""
+        self._begin()
+        async for piece in self._driver.astream(self._job):
+            if isinstance(piece, Answer):
+                self.answer = piece
+            else:
+                yield piece
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise RequestRejected("This stream was read already.", do="see its `answer`, or ask again")
+        self._begun = True
+
+    def __iter__(self) -> Iterator[str]:
+        return (piece.text for piece in self.replies() if piece.text)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for piece in self.areplies():
+            if piece.text:
+                yield piece.text

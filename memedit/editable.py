@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, get_args
 
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
-from memedit.drive import Driver, Job
-from memedit.edits import AnyEdit, Demonstration, EditLike, Erasure, Fact, as_edit
+from memedit.drive import AnswerStream, Driver, Job
+from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.errors import RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
 from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
-from memedit.memory import Change, EditMemory, Recalled, Receipt
+from memedit.look_up import looked_up
+from memedit.memory import Change, EditMemory, Receipt
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Score, Steps, Task, find_method
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
@@ -24,7 +24,6 @@ from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
-from memedit.when import named_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,75 +342,12 @@ class EditableLLM:
 
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        self.memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
-        found = [self._current(self._recalled(one, namespace)) for one in asked]
-        judged = iter(self.gate.decide_many([one for one in found if one.candidates]))
-        erasures = tuple(one for one in self.memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
-        return [
-            Hits(one.query, tuple(next(judged)) if one.candidates else (), one.revision, one.index, erasures)
-            for one in found
-        ]
-
-    def _recalled(self, asked: Recall, namespace: str) -> Recalled:
-        return self.memory.recall(asked.query, namespace=namespace, kinds=asked.kinds, whole=asked.whole)
+        return looked_up(self.memory, self.gate, namespace, asked)
 
     def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
         """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""
         found = self.memory.recall(query, k=k, namespace=namespace, kinds=("demonstration",))
         return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
-
-    def _current(self, recalled: Recalled) -> Recalled:
-        """What of it holds in the world at the time that the query names, or now."""
-        if not any(_is_bounded(one.edit) for one in recalled.candidates):
-            return recalled
-        now = self.memory.clock()
-        then = named_time(recalled.query, now) or now
-        return replace(recalled, candidates=tuple(one for one in recalled.candidates if _holds(one.edit, then)))
-
-
-class AnswerStream:
-    """The text of an answer in pieces, for `for` or `async for`.
-
-    Attributes:
-        answer: The whole Answer, once the stream has ended.
-    """
-
-    def __init__(self, driver: Driver, job: Job) -> None:
-        self._driver = driver
-        self._job = job
-        self._begun = False
-        self.answer: Answer | None = None
-
-    def replies(self) -> Iterator[Reply]:
-        """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
-        self._begin()
-        for piece in self._driver.stream(self._job):
-            if isinstance(piece, Answer):
-                self.answer = piece
-            else:
-                yield piece
-
-    async def areplies(self) -> AsyncIterator[Reply]:
-        """As `replies`, for `async for`."""
-        self._begin()
-        async for piece in self._driver.astream(self._job):
-            if isinstance(piece, Answer):
-                self.answer = piece
-            else:
-                yield piece
-
-    def _begin(self) -> None:
-        if self._begun:
-            raise RequestRejected("This stream was read already.", do="see its `answer`, or ask again")
-        self._begun = True
-
-    def __iter__(self) -> Iterator[str]:
-        return (piece.text for piece in self.replies() if piece.text)
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        async for piece in self.areplies():
-            if piece.text:
-                yield piece.text
 
 
 def _behind(text: str, *, plain: bool, as_given: bool) -> str:
@@ -424,11 +360,3 @@ def _behind(text: str, *, plain: bool, as_given: bool) -> str:
 def _last_text(request: Request) -> str:
     """The text of the user's last message; empty where there is none."""
     return next((text for role, text in reversed(request.turns) if role == "user"), "")
-
-
-def _is_bounded(edit: Any) -> bool:
-    return isinstance(edit, Fact) and (edit.valid_from is not None or edit.valid_until is not None)
-
-
-def _holds(edit: Any, now: datetime) -> bool:
-    return not isinstance(edit, Fact) or edit.holds_at(now)

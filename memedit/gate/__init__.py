@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memedit.embedders import RUNTIME
+from memedit.encoder import lacking
 from memedit.errors import GateUnusable
 from memedit.gate import scorer
 from memedit.gate.conversation import Conversation, read_conversation
@@ -48,7 +47,7 @@ def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
 
 
 def _default(options: dict[str, Any]) -> Gate:
-    if any(find_spec(name) is None for name in RUNTIME):
+    if lacking():
         return EvidenceGate(**options)
     from memedit.gate.judge_gate import JudgeGate
 

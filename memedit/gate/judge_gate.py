@@ -15,9 +15,9 @@ from typing import Self
 
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors
+from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
-from memedit.gate.judge import Judge, shipped_judge
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.roles import IN_WORDS, LABELS, softmax

@@ -35,6 +35,7 @@ class Verdict:
         evidence: What this rests on.
         role: The likelier of the two roles.
         doubtful: Whether it is not let through, but may bear on the message all the same.
+        dated: Whether it contradicts another candidate, so that it is shown with its date.
     """
 
     edit: AnyEdit
@@ -43,11 +44,17 @@ class Verdict:
     evidence: Evidence | None = None
     role: Role = "direct"
     doubtful: bool = False
+    dated: bool = False
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why, in words, for people."""
         return self.evidence.reasons() if self.evidence else ()
+
+    @property
+    def line(self) -> str:
+        """What the edit says, with the date on which it was noted where that matters."""
+        return f"{self.edit.text} (noted on {self.edit.created_at:%Y-%m-%d})" if self.dated else self.edit.text
 
     @property
     def numbers(self) -> dict[str, float]:

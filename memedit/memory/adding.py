@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memedit.edits import ASKED, AnyEdit, EditLike, as_edit
 from memedit.embedders import Vectors
@@ -14,13 +14,17 @@ from memedit.embedders.port import text_hash
 from memedit.errors import EditRejected
 from memedit.memory.book import Book
 from memedit.memory.checks import unknown
-from memedit.memory.conflicts import ALIKE, OnConflict, Receipt
+from memedit.memory.conflicts import OnConflict, Receipt
+from memedit.memory.contradictions import NOTHING, Contradicted, Near, judged, nearest
 from memedit.memory.events import Change
 from memedit.memory.ledger import Ledger
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.relations import Relations
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
 
 Chunk = tuple[list[AnyEdit], "Future[dict[str, Vectors]]"]
 
@@ -30,19 +34,21 @@ class Adding:
 
     Args:
         ledger, views, vectors, relations: The memory's.
+        judge: Gives what reads statements against earlier ones, where there is one.
         change: What the call is recorded as.
         on_conflict: As in `EditMemory.add`.
         retracting: Ids of edits in force that the first chunk takes out of force before it adds its own.
     """
 
     def __init__(
-        self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations, change: Change,
-        on_conflict: OnConflict, retracting: Sequence[str] = (),
+        self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations,
+        judge: Callable[[], Judge | None], change: Change, on_conflict: OnConflict, retracting: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views
         self._vectors = vectors
         self._relations = relations
+        self._judge = judge
         self._change = change
         self._on_conflict = on_conflict
         self._retracting = tuple(retracting)
@@ -70,13 +76,14 @@ class Adding:
     def _commit(self, chunk: Chunk) -> list[Receipt]:
         edits, vectors = chunk[0], chunk[1].result()
         rows = [Row.of(edit, self._relations) for edit in edits]
+        rivals = self._contradicted(rows, edits, vectors)
         with self._ledger.writing() as writer:
             head = writer.namespace(self._change.namespace)
             goes_on = self._begun is not None and head.revision == self._begun.revision
             revision = head.revision if goes_on else head.revision + 1
             if missing := set(self._retracting) - writer.active_among(head.namespace_id, self._retracting):
                 raise unknown(sorted(missing), self._change.namespace)
-            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting)
+            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals)
             self._retracting = ()
             receipts = [
                 book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)
@@ -88,43 +95,30 @@ class Adding:
             writer.put_edits(head.namespace_id, book.fresh)
             writer.put_vectors(self._vectors.embedder.id, vectors)
             self._begun = writer.append(head, book.events)
-        return self._with_likenesses(rows, receipts, vectors)
+        return receipts
 
-    def _with_likenesses(
-        self, rows: Sequence[Row], receipts: list[Receipt], vectors: dict[str, Vectors]
-    ) -> list[Receipt]:
-        """The receipts, with statements that lack subject and relation listed against the ones they are like."""
+    def _contradicted(self, rows: Sequence[Row], edits: Sequence[AnyEdit], vectors: dict[str, Vectors]) -> Contradicted:
+        """What statements that lack subject and relation may contradict, or be contradicted by."""
         where = self._change.namespace
         if not (self._views.loaded(where) or any(row.slotless for row in rows)):
-            return receipts
+            return NOTHING
 
-        def listed(view: View) -> list[Receipt]:
-            if not view.counts["slotless"]:
-                return receipts
-            return [
-                replace(receipt, possible_conflicts=(*receipt.possible_conflicts, *alike))
-                if receipt.status == "added" and (alike := _alike(view, row, vectors[row.text_hash]))
-                else receipt
-                for row, receipt in zip(rows, receipts, strict=True)
-            ]
-
-        keys = {row.text_hash: receipt.edit.key_text for row, receipt in zip(rows, receipts, strict=True)}
+        keys = {row.text_hash: edit.key_text for row, edit in zip(rows, edits, strict=True)}
         others = [key for key in keys if key not in vectors]  # the ledger had them already
-        vectors = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
-        return self._views.read(where, listed)
 
+        def near(view: View) -> tuple[Near, int]:
+            if not (view.counts["slotless"] or any(row.slotless for row in rows)):
+                return {}, view.head.namespace_id
+            known = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
+            return nearest(view, rows, known), view.head.namespace_id
 
-def _alike(view: View, row: Row, vector: Vectors) -> tuple[str, ...]:
-    if row.kind != "fact":
-        return ()
-    return tuple(
-        edit_id
-        for edit_id, cosine in view.indexes["fact"].search(vector, 6)
-        if edit_id != row.id
-        and edit_id in view.rows
-        and cosine >= ALIKE
-        and (row.slotless or view.rows[edit_id].slotless)
-    )
+        found, namespace_id = self._views.read(where, near)
+        if not any(found.values()):
+            return NOTHING
+        own = {edit.id: edit for edit in edits}
+        ids = [other for rivals in found.values() for other, _ in rivals if other not in own]
+        known = own | self._views.edits(namespace_id, ids)
+        return judged(found, {one: edit.text for one, edit in known.items()}, self._judge())
 
 
 def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[AnyEdit]:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from memedit.edits import AnyEdit
 from memedit.errors import EditRejected
-from memedit.memory.conflicts import OnConflict, Receipt, Slots
+from memedit.memory.conflicts import OnConflict, Receipt, Slots, judge_statement
+from memedit.memory.contradictions import NOTHING, Contradicted
 from memedit.memory.events import Event, added, retracted, superseded
 from memedit.memory.ledger import Reader
 from memedit.memory.recall import expired
@@ -25,11 +26,12 @@ class Book:
         relations: Says which relations have one value at a time.
         now: An edit whose time is over by then is no rival, and none that is known.
         retracting: Ids of edits that the same change takes out of force first.
+        contradicted: Which statements, in force or of the chunk, each may contradict.
     """
 
     def __init__(
         self, reader: Reader, namespace_id: int, rows: Sequence[Row], relations: Relations, now: datetime,
-        retracting: Sequence[str] = (),
+        retracting: Sequence[str] = (), contradicted: Contradicted = NOTHING,
     ) -> None:  # fmt: skip
         self.events: list[Event] = [retracted(edit_id) for edit_id in retracting]
         self.fresh: list[tuple[Row, str]] = []
@@ -38,8 +40,12 @@ class Book:
         for rival in reader.in_force_of_subjects(namespace_id, [subject for subject, _ in slots if subject]):
             if (rival.subject_key, rival.relation_key) in slots:
                 met[rival.id] = rival
-        self._stored = reader.edits(namespace_id, [*met, *(row.id for row in rows)])
+        others = {other for found in contradicted.values() for other in found}
+        self._stored = reader.edits(namespace_id, {*met, *others, *(row.id for row in rows)})
         gone = set(retracting)
+        active = reader.active_among(namespace_id, list(others)) - gone
+        self._rivals = {one for one in active if not expired(self._stored[one], now)}
+        self._contradicted = contradicted
         live = [row for row in met.values() if row.id not in gone and not expired(self._stored[row.id], now)]
         self._known = {row.content_hash: row.id for row in live}
         self._slots = Slots(relations)
@@ -57,11 +63,16 @@ class Book:
                 f"The id `{row.id}` already names another edit.", do="leave the id out, or give a new one"
             )
         gone, possible = self._slots.judge(row, edit, on_conflict)
+        said = self._contradicted.get(row.id, {})
+        rivals = {one: likely for one, likely in said.items() if one in self._rivals and one not in gone}
+        taken, alike = judge_statement(edit, rivals, self._stored, on_conflict)
+        gone, possible = gone + taken, possible + alike
         if known is not None and known.id not in gone:  # it says the same, and only ends at another time
             gone += (known.id,)
         for edit_id in gone:
             self.events.append(superseded(edit_id, by=row.id))
             self._slots.remove(edit_id)
+            self._rivals.discard(edit_id)
             self._known.pop(self._stored[edit_id].content_hash, None)
         if stored is None:
             stored = self._stored[row.id] = edit
@@ -69,4 +80,5 @@ class Book:
         self.events.append(added(row.id))
         self._known[row.content_hash] = row.id
         self._slots.put(row, stored)
+        self._rivals.add(row.id)
         return Receipt(stored, revision, "added", gone, possible)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
+from memedit.memory.contradictions import LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
 from memedit.relations import Relations
 from memedit.text import one_line, same_key
 
 OnConflict = Literal["supersede", "keep", "error"]
-ALIKE = 0.75  # cosine from which two statements without subject and relation are listed as a possible conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +82,43 @@ class Slots:
         if not one_value:
             return (), (differing if one_value is None else ())
         if differing and on_conflict == "error":
-            raise EditConflict(
-                f"“{one_line(edit.text)}” contradicts {len(differing)} edit(s) in force: {', '.join(differing)}.",
-                conflicts=differing,
-                do="retract them first, or add with on_conflict='supersede' or 'keep'",
-            )
+            raise _contradiction(edit, differing)
         if on_conflict == "keep":
             return (), differing
         return tuple(other.id for other in rivals), ()
+
+
+def judge_statement(
+    edit: AnyEdit, rivals: Mapping[str, float], stored: Mapping[str, AnyEdit], on_conflict: OnConflict
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `Slots.judge`, of statements whose place it may take.
+
+    rivals: Ids in force, and how probably it takes their place.
+    """
+    rivals = {one: likely for one, likely in rivals.items() if likely >= LIKELY and _may_meet(edit, stored[one])}
+    sure = [one for one, likely in rivals.items() if likely >= SURE]
+    if sure and on_conflict == "error":
+        raise _contradiction(edit, sure)
+    gone = tuple(one for one in sure if says_one_thing(stored[one].text)) if on_conflict == "supersede" else ()
+    return gone, tuple(one for one in rivals if one not in gone)
 
 
 def check_on_conflict(value: str, allowed: Iterable[str] = ("supersede", "keep", "error")) -> None:
     """Raise `ValueError` for anything but the three ways."""
     if value not in allowed:
         raise ValueError(f"on_conflict is one of {', '.join(allowed)}, not {value!r}")
+
+
+def _contradiction(edit: AnyEdit, conflicts: Sequence[str]) -> EditConflict:
+    return EditConflict(
+        f"“{one_line(edit.text)}” contradicts {len(conflicts)} edit(s) in force: {', '.join(conflicts)}.",
+        conflicts=tuple(conflicts),
+        do="retract them first, or add with on_conflict='supersede' or 'keep'",
+    )
+
+
+def _may_meet(one: AnyEdit, other: AnyEdit) -> bool:
+    return isinstance(one, Fact) and isinstance(other, Fact) and _overlap(one, other)
 
 
 def _same_object(one: Fact, other: Fact) -> bool:

@@ -6,28 +6,34 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
-from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
+from memedit.embedders import Embedder
 from memedit.errors import EditRejected, FileRejected, NothingToUndo
 from memedit.index import Index, IndexChoice
 from memedit.memory.adding import Adding, settled
+from memedit.memory.changing import go_back
+from memedit.memory.changing import retract as retract_
 from memedit.memory.checks import check_revision, checked_namespace, checked_note, unknown
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
-from memedit.memory.events import Change, Event, removed, restored, retracted
+from memedit.memory.encoders import Encoders
+from memedit.memory.events import Change
 from memedit.memory.files import read_edits, write_edits
-from memedit.memory.ledger import Ledger, Writer
+from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
-from memedit.memory.rows import Head, as_utc
+from memedit.memory.rows import as_utc
 from memedit.memory.snapshot import Snapshot
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
 from memedit.relations import shipped_relations
 from memedit.text import storable, words
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
 
 CHUNK = 512  # edits committed together by `add_many`
 DEFAULT = "default"
@@ -44,6 +50,8 @@ class EditMemory:
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
+        judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
+            when left out; None for none, where likeness alone counts.
         index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
@@ -59,6 +67,7 @@ class EditMemory:
         *,
         embedder: Any = None,
         finder: Embedder | Literal["auto"] | None = "auto",
+        judge: Judge | Literal["auto"] | None = "auto",
         index: str | IndexChoice | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
@@ -68,10 +77,10 @@ class EditMemory:
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
         self._ledger = Ledger(self.path)
-        self._given_embedder = embedder
-        self._embedder: Embedder | None = None
-        self._given_finder = finder
-        self._vectors = TextVectors(self._ledger, lambda: self.embedder, self._finder, query_cache)
+        self._encoders = Encoders(embedder, finder, judge)
+        self._vectors = TextVectors(
+            self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
+        )
         self._views = Views(self._ledger, self._vectors, _choice(index, self.path))
 
     @property
@@ -81,17 +90,12 @@ class EditMemory:
         Raises:
             EmbedderError: None is given and the default is not installed; the message names the choices.
         """
-        if self._embedder is None:
-            given = self._given_embedder
-            self._embedder = default_embedder() if given is None else as_embedder(given)
-        return self._embedder
+        return self._encoders.embedder
 
-    def _finder(self) -> Embedder:
-        """What embeds whole conversations: the embedder itself, where no finder fits it."""
-        if self._given_finder == "auto":
-            found = shipped_finder()
-            self._given_finder = found if found is not None and found.space == self.embedder.space else None
-        return self._given_finder or self.embedder
+    @property
+    def judge(self) -> Judge | None:
+        """What reads statements against earlier ones; None where nothing can."""
+        return self._encoders.judge
 
     def close(self) -> None:
         """Let go of the ledger's file."""
@@ -118,8 +122,9 @@ class EditMemory:
     ) -> Receipt:
         """Put an edit in force.
 
-        A Fact supersedes an older one with the same subject and relation where the relation has one value at a time.
-        Otherwise nothing is removed, and the receipt lists `possible_conflicts`.
+        A Fact supersedes an older one with the same subject and relation where the relation has one value at a time; so
+        does a statement that surely takes the place of an older, short one, in whatever words. Otherwise nothing is
+        removed, and the receipt lists `possible_conflicts`.
 
         Args:
             edit: An edit, or a plain statement.
@@ -185,7 +190,7 @@ class EditMemory:
         author, reason = checked_note(author, reason)
         change = Change(where, 0, "apply", self.clock(), author, reason)
         if not edits:
-            self._retract(change, retract)
+            retract_(self._ledger, change, retract)
             return []
         adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
         return list(adding.run(settled(edits, where, {}), len(edits)))
@@ -201,7 +206,7 @@ class EditMemory:
         """
         author, reason = checked_note(author, reason)
         change = Change(checked_namespace(namespace), 0, "retract", self.clock(), author, reason)
-        return self._retract(change, [ids] if isinstance(ids, str) else ids)
+        return retract_(self._ledger, change, [ids] if isinstance(ids, str) else ids)
 
     def undo(self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None) -> Change:
         """Take back the namespace's last change set; once more, the one before it.
@@ -217,7 +222,7 @@ class EditMemory:
             if target is None:
                 raise NothingToUndo(f"Namespace `{where}` has nothing to undo.", do="see `history()`")
             change = Change(where, 0, "undo", self.clock(), author, reason, target)
-            return self._go_back(writer, head, change, to=target - 1)
+            return go_back(writer, head, change, to=target - 1)
 
     def revert(
         self, *, to: int, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None
@@ -235,7 +240,7 @@ class EditMemory:
             head = writer.head(where)
             check_revision(to, head, where)
             change = Change(where, 0, "revert", self.clock(), author, reason, to)
-            return self._go_back(writer, head, change, to=to)
+            return go_back(writer, head, change, to=to)
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -413,31 +418,8 @@ class EditMemory:
     # ---- how it is done -------------------------------------------------------------------------------------------
 
     def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
-        return Adding(self._ledger, self._views, self._vectors, self.relations, change, on_conflict, retracting)
-
-    def _retract(self, change: Change, ids: Sequence[str]) -> Change:
-        wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
-        with self._ledger.writing() as writer:
-            head = writer.head(change.namespace)
-            active = writer.active_among(head.namespace_id, wanted)
-            if missing := [edit_id for edit_id in wanted if edit_id not in active]:
-                raise unknown(missing, change.namespace)
-            return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
-
-    def _go_back(self, writer: Writer, head: Head, change: Change, *, to: int) -> Change:
-        then = writer.last_seq(head.namespace_id, to)
-        touched = writer.states_since(head.namespace_id, then)
-        before = writer.active_among(head.namespace_id, list(touched), until=then)
-        events = [removed(edit_id) for edit_id, active in touched.items() if active and edit_id not in before]
-        events += [restored(edit_id) for edit_id, active in touched.items() if not active and edit_id in before]
-        return _recorded(writer, head, change, events)
-
-
-def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event]) -> Change:
-    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing."""
-    if events or change.kind == "undo":
-        head = writer.append(writer.begin_change(head, change), events)
-    return replace(change, revision=head.revision, events=tuple(events))
+        parts = self._ledger, self._views, self._vectors, self.relations, lambda: self.judge
+        return Adding(*parts, change, on_conflict, retracting)
 
 
 def _choice(index: str | IndexChoice | Callable[[str, str], Index], path: Path | None) -> IndexChoice:

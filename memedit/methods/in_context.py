@@ -9,7 +9,7 @@ from memedit.edits import Fact
 from memedit.llms import Capability
 from memedit.messages import Reply
 from memedit.methods.base import Final, Ready, Run, Score, Steps, Task, method
-from memedit.methods.frames import completion, context, is_short
+from memedit.methods.frames import completion, is_short, noted
 from memedit.methods.objects import object_answer
 
 SAID = "the object of the edit answers by itself"
@@ -47,7 +47,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
                 said = said if new.logprob / new.tokens >= old.logprob / old.tokens else before
                 note = LIKELIER.format(said)
             return Ready(Reply(said, finish_reason="stop"), answers, (note,), instead_of=call)
-        edits = task.hits.edits[:max_edits]
-        return Final(context(request, edits, kind=task.kind), edits)
+        shown = task.hits.passed[:max_edits]
+        lines = [one.line for one in shown]
+        return Final(noted(request, lines, kind=task.kind), tuple(one.edit for one in shown))
 
     return run

@@ -36,7 +36,7 @@ LONGEST_STEP = 1.0  # norm to which gradients are cut
 def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a folder, the bundled MiniLM when left out; its word embeddings are not trained."""
     folder = str(source or bundled_folder())
-    model = kind.from_pretrained(folder, **options)
+    model = kind.from_pretrained(folder, attn_implementation="eager", **options)  # the fastest to learn with on a CPU
     model.get_input_embeddings().weight.requires_grad_(False)
     return model, AutoTokenizer.from_pretrained(folder)
 

@@ -49,8 +49,8 @@ class Example:
 
 
 def train(
-    groups: Sequence[Group], out: str | Path, *, pairs: Iterable[tuple[str, str]] = (), recipe: Recipe | None = None,
-    report: Report = print,
+    groups: Sequence[Group], out: str | Path, *, pairs: Iterable[tuple[str, str]] = (),
+    base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
 ) -> None:  # fmt: skip
     """Train the finder, and write it into a folder.
 
@@ -58,6 +58,7 @@ def train(
         groups: Everyday messages.
         out: The folder.
         pairs: Further texts, each with the document that it needs: questions and the sentences that answer them.
+        base: Folder of a finder to go on from; MiniLM when left out.
         recipe: The settings.
         report: Told how it goes.
     """
@@ -81,7 +82,7 @@ def train(
     documents += numbers
     frozen, tokenizer = encoder()
     fixed = torch.from_numpy(embedded(frozen, tokenizer, documents, tokens=192))
-    model, _ = encoder()
+    model, _ = encoder(base)
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     first = True
     while learning.done < 1:

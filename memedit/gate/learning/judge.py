@@ -2,7 +2,8 @@
 (SERAC's scope classifier, Mitchell et al. 2022, arXiv:2206.06520).
 
 Its negatives are what the finder proposes from the same memory: near-by edits that do not bear on the message; and,
-of a message out of scope, above all the edit that it was written around.
+of a message out of scope, above all the edit that it was written around. Besides, it learns to read two statements, and
+to tell whether the later one takes the earlier one's place, says the same, or leaves it standing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from memedit.encoder.judge import CONTRADICTS, LATER, OTHER, TOKENS
 from memedit.gate.conversation import read_conversation
-from memedit.gate.judge import TOKENS
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
@@ -48,11 +49,14 @@ class Recipe:
 
 Pair = tuple[str, str, int]
 """Conversation, edit, and what the edit is to it: a place in `LABELS`."""
+Nearby = tuple[Message, str, dict[str, str], list[str]]
+"""A message, its text, the edits of its group, and the ids of those that the finder proposes."""
 
 
 def train(
     groups: Sequence[Group], out: str | Path, *, finder: str | Path, pairs: Sequence[Pair] = (),
-    base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
+    statements: Sequence[Pair] = (), base: str | Path | None = None, recipe: Recipe | None = None,
+    report: Report = print,
 ) -> None:  # fmt: skip
     """Train the judge, and write it into a folder.
 
@@ -61,6 +65,7 @@ def train(
         out: The folder.
         finder: The folder of the trained finder, which proposes negatives.
         pairs: Further ones, of benchmarks.
+        statements: A later statement, an earlier one, and what the one is to the other (`encoder.judge.OTHER`, …).
         base: Folder or hub id of the encoder that it grows from; the finder when left out.
         recipe: The settings.
         report: Told how it goes.
@@ -69,11 +74,12 @@ def train(
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     near = list(_near(groups, finder))
+    always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     model, tokenizer = encoder(base or finder, AutoModelForSequenceClassification, num_labels=len(LABELS), **names)
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
-        drawn = [pair for one in near for pair in _drawn(*one, rng)]
+        drawn = [*always, *(pair for one in near for pair in _drawn(*one, rng))]
         drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
         report(f"{len(drawn)} pairs")
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
@@ -83,8 +89,7 @@ def train(
     save(model, tokenizer, out)
 
 
-def _near(groups: Iterable[Group], finder: str | Path) -> Iterator[tuple[Message, str, dict[str, str], list[str]]]:
-    """Each message, its text, the edits of its group, and the ids of those that the finder proposes."""
+def _near(groups: Iterable[Group], finder: str | Path) -> Iterator[Nearby]:
     (minilm, tokenizer), (model, _) = encoder(), encoder(finder)
     for group in groups:
         texts = [read_conversation(message.turns).whole for message in group.messages]
@@ -95,6 +100,18 @@ def _near(groups: Iterable[Group], finder: str | Path) -> Iterator[tuple[Message
         ids = list(held)
         for message, text, found in zip(group.messages, texts, order, strict=True):
             yield message, text, held, [ids[at] for at in found]
+
+
+def _replaced(groups: Iterable[Group], near: Iterable[Nearby]) -> Iterator[Pair]:
+    """Statements of a group with those that they replace, and with neighbours that they leave standing."""
+    beside = {message.edit: ids for message, _, _, ids in near}
+    for group in groups:
+        held = {edit.id: edit.text for edit in group.edits}
+        linked = {*group.replaced.items(), *((earlier, later) for later, earlier in group.replaced.items())}
+        yield from ((held[later], held[earlier], CONTRADICTS) for later, earlier in group.replaced.items())
+        for later in held:
+            others = [one for one in beside.get(later, ()) if one != later and (later, one) not in linked]
+            yield from ((held[later], held[one], OTHER) for one in others[:2])
 
 
 def _drawn(

@@ -43,11 +43,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One memory: edits, in the order in which they were stored, and the messages around them."""
+    """One memory: edits, in the order in which they were stored, and the messages around them.
+
+    Args:
+        replaced: Ids of edits that take the place of an earlier one, with its id.
+    """
 
     name: str
     edits: tuple[Fact, ...]
     messages: tuple[Message, ...] = field(repr=False)
+    replaced: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_groups(paths: Iterable[str | Path]) -> list[Group]:
@@ -72,7 +77,9 @@ def _group(name: str, records: Sequence[Mapping[str, Any]]) -> Group:
     try:
         successors = {record["replaces"]: record["id"] for record in records if record.get("replaces")}
         edits = tuple(Fact(record["statement"], id=record["id"]) for record in records)
-        return Group(name, edits, tuple(one for record in records for one in _messages(record, successors)))
+        ids = {edit.id for edit in edits}
+        messages = tuple(one for record in records for one in _messages(record, successors))
+        return Group(name, edits, messages, {later: earlier for earlier, later in successors.items() if earlier in ids})
     except (KeyError, TypeError, ValueError) as error:
         raise FileRejected(f"Group {name} of everyday: {error!r}.", do="check it with check_everyday.py") from error
 

@@ -1,7 +1,8 @@
-"""The judge: a small encoder that reads conversation and statement together, and says what the edit is to it.
+"""The judge: a small encoder that reads conversation and statement together, and says what the edit is to it; and two
+statements, and says what the later one is to the earlier.
 
 SERAC's cross-attention scope classifier (Mitchell et al. 2022, arXiv:2206.06520) on a whole conversation, with a third
-answer besides in scope and out: that the edit lies on the way. Trained by `learning/judge.py`.
+answer besides in scope and out: that the edit lies on the way. Trained by `gate/learning/judge.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from threading import Lock
 
 import numpy as np
 
-from memedit.embedders.port import Vectors
-from memedit.encoder.graph import Encoder, shipped_folder
+from memedit.encoder.graph import Encoder, Vectors, shipped_folder
 
 TOKENS = 208
 KEPT = 4_096  # pairs whose reading is remembered
+LATER = " < later: "
+"""What stands before the later one of two statements."""
+OTHER, CONTRADICTS, SAME = range(3)
+"""What a later statement is to an earlier one: it leaves it standing, takes its place, or says the same."""
 
 
 class Judge:
@@ -48,6 +52,12 @@ class Judge:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return np.stack([known[pair] for pair in pairs]) if pairs else np.zeros((0, 3), dtype=np.float32)
+
+    def contradiction(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Of pairs of a later and an earlier statement: how probably the later one takes the earlier one's place."""
+        logits = self.logits([(f"{LATER}{later}", earlier) for later, earlier in pairs])
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True)) if pairs else logits
+        return [float(row[CONTRADICTS] / row.sum()) for row in weights]
 
 
 @cache

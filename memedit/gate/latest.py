@@ -1,0 +1,67 @@
+"""Of statements that contradict one another and are both in force, the newer goes first, and never the older alone.
+
+What a Fact says by subject and relation is settled when it is added (`memory.conflicts`), or shown
+(`methods.agreement`). This is for plain statements, whose contradiction only reading them shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memedit.edits import Fact
+from memedit.gate.port import Verdict
+from memedit.memory import Recalled
+from memedit.memory.contradictions import NEAR, SURE
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
+
+READ = 4  # pairs of statements that are read at most for one look-up
+
+Pair = tuple[Verdict, Verdict]
+"""Newer and older."""
+
+
+def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Judge) -> list[Verdict]:
+    """The verdicts of one look-up, most probable first, with newer statements let through where an older one is.
+
+    Both are marked, so that they are shown with their dates.
+    """
+    found = list(verdicts)
+    pairs = _pairs(recalled, found)
+    if not pairs:
+        return found
+    likely = judge.contradiction([(newer.edit.text, older.edit.text) for newer, older in pairs])
+    by_id = {one.edit.id: one for one in found}
+    for (newer, older), probability in zip(pairs, likely, strict=True):
+        if probability >= SURE:
+            newer, older = by_id[newer.edit.id], by_id[older.edit.id]
+            most = max(newer.probability, older.probability)
+            by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, dated=True)
+            by_id[older.edit.id] = replace(older, dated=True)
+    place = {one.edit.id: at for at, one in enumerate(found)}
+    return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
+
+
+def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[Pair]:
+    """Statements let through with such as may contradict them, nearest first."""
+    plain = [one for one in verdicts if isinstance(one.edit, Fact) and one.edit.slot is None]
+    vectors = {one.edit.id: one.vector for one in recalled.candidates if one.vector is not None}
+    near: dict[tuple[str, str], tuple[float, Pair]] = {}
+    for one in plain:
+        for other in plain if one.passed else ():
+            if one.edit.created_at == other.edit.created_at or not {one.edit.id, other.edit.id} <= vectors.keys():
+                continue
+            pair = (one, other) if one.edit.created_at > other.edit.created_at else (other, one)
+            cosine = float(np.dot(vectors[one.edit.id], vectors[other.edit.id]))
+            if cosine >= NEAR:
+                near[pair[0].edit.id, pair[1].edit.id] = cosine, pair
+    return [pair for _, pair in sorted(near.values(), key=lambda each: -each[0])[:READ]]
+
+
+def _newest_first(verdict: Verdict) -> tuple[float, ...]:
+    return (-verdict.edit.created_at.timestamp(),) if verdict.dated else (0.0,)

@@ -1,0 +1,45 @@
+"""Looking up: what the memory proposes for queries, what of it holds now, and the gate's verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.gate import Gate, Hits, Verdict
+from memedit.gate.latest import with_the_latest
+from memedit.memory import EditMemory, Recalled
+from memedit.methods.base import Recall
+from memedit.when import named_time
+
+
+def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
+    """One `Hits` a query; their texts are embedded, and the gate decides, in batches."""
+    memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
+    found = [
+        _holding(memory, memory.recall(one.query, namespace=namespace, kinds=one.kinds, whole=one.whole))
+        for one in asked
+    ]
+    decided = iter(gate.decide_many([one for one in found if one.candidates]))
+    erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
+    verdicts = [_latest(memory, one, next(decided)) if one.candidates else () for one in found]
+    return [Hits(one.query, said, one.revision, one.index, erasures) for one, said in zip(found, verdicts, strict=True)]
+
+
+def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:
+    """What of it holds in the world at the time that the query names, or now."""
+    if not any(_is_bounded(one.edit) for one in recalled.candidates):
+        return recalled
+    now = memory.clock()
+    then = named_time(recalled.query, now) or now
+    holding = (one for one in recalled.candidates if not isinstance(one.edit, Fact) or one.edit.holds_at(then))
+    return replace(recalled, candidates=tuple(holding))
+
+
+def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    judge = memory.judge
+    return tuple(with_the_latest(recalled, verdicts, judge) if judge else verdicts)
+
+
+def _is_bounded(edit: AnyEdit) -> bool:
+    return isinstance(edit, Fact) and (edit.valid_from is not None or edit.valid_until is not None)

@@ -1,0 +1,44 @@
+"""Taking edits out of force, and going back to an earlier state: change sets that add nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from memedit.memory.checks import unknown
+from memedit.memory.events import Change, Event, removed, restored, retracted
+from memedit.memory.ledger import Ledger, Writer
+from memedit.memory.rows import Head
+from memedit.text import storable
+
+
+def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
+    """Take edits out of force; the change set as it is recorded.
+
+    Raises:
+        UnknownEdit: One of them is not in force; nothing is changed.
+    """
+    wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        active = writer.active_among(head.namespace_id, wanted)
+        if missing := [edit_id for edit_id in wanted if edit_id not in active]:
+            raise unknown(missing, change.namespace)
+        return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
+
+
+def go_back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
+    """Put a namespace into the state it had at a revision; the change set as it is recorded."""
+    then = writer.last_seq(head.namespace_id, to)
+    touched = writer.states_since(head.namespace_id, then)
+    before = writer.active_among(head.namespace_id, list(touched), until=then)
+    events = [removed(edit_id) for edit_id, active in touched.items() if active and edit_id not in before]
+    events += [restored(edit_id) for edit_id, active in touched.items() if not active and edit_id in before]
+    return _recorded(writer, head, change, events)
+
+
+def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event]) -> Change:
+    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing."""
+    if events or change.kind == "undo":
+        head = writer.append(writer.begin_change(head, change), events)
+    return replace(change, revision=head.revision, events=tuple(events))

@@ -1,0 +1,93 @@
+"""Which earlier statements a later one contradicts, where subject and relation do not say it: the judge reads both.
+
+The nearest few are read. An earlier statement whose place is surely taken is treated as a Fact with the same subject
+and relation would be, if it says one thing; one that says more may still hold in part, and stays, listed as a possible
+conflict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memedit.embedders import Vectors
+from memedit.memory.rows import Row
+from memedit.memory.view import View
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
+
+READ = 3  # earlier statements that are read for one
+NEAR = 0.3  # cosine from which they are
+ALIKE = 0.75  # cosine from which statements are listed as a possible conflict where nothing reads them
+SURE = 0.9  # probability from which a statement takes another's place
+LIKELY = 0.5  # from which it may
+SHORT = 14  # words of a statement that says one thing
+FURTHER = re.compile(r"[;:]|[.!?。]\s*\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
+
+Contradicted = Mapping[str, Mapping[str, float]]
+"""Of the id of an edit that is added: the ids of earlier ones, and how probably it takes their place."""
+Near = dict[str, list[tuple[str, float]]]
+"""Of the id of an edit that is added: the ids of the nearest earlier ones, with their cosine."""
+NOTHING: Contradicted = MappingProxyType({})
+
+
+def judged(near: Near, texts: Mapping[str, str], judge: Judge | None) -> Contradicted:
+    """What statements that are added may contradict, among those near to them.
+
+    Args:
+        near: The nearest earlier ones of each.
+        texts: By id.
+        judge: Reads; where it is None, likeness alone counts.
+    """
+    if judge is None:
+        return {one: {other: LIKELY for other, cosine in found if cosine >= ALIKE} for one, found in near.items()}
+    pairs = [(one, other) for one, found in near.items() for other, _ in found if other in texts]
+    read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs])
+    said: dict[str, dict[str, float]] = {}
+    for (one, other), probability in zip(pairs, read, strict=True):
+        said.setdefault(one, {})[other] = probability
+    return said
+
+
+def says_one_thing(text: str) -> bool:
+    """Whether a statement is so short and plain that nothing of it is left when its place is taken."""
+    return len(text.split()) <= SHORT and not FURTHER.search(text.rstrip(" .!?。"))
+
+
+def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> Near:
+    """The nearest Facts of each that is added, in force or before it in the same call, where one of both lacks subject
+    or relation.
+
+    Args:
+        view: What is in force; the caller holds its lock.
+        rows: Of what is added, in their order.
+        vectors: Of their key texts, by text hash.
+    """
+    facts = [row for row in rows if row.kind == "fact"]
+    if not (view.counts["slotless"] or any(row.slotless for row in facts)):
+        return {}
+    own = np.stack([vectors[row.text_hash] for row in facts])
+    own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
+    index = view.indexes.get("fact")
+    before: dict[str, Row] = {}
+    near: Near = {}
+    for at, row in enumerate(facts):
+        cosines = own[:at] @ own[at]
+        found = {facts[place].id: float(cosines[place]) for place in np.argsort(-cosines)[: 2 * READ]}
+        found |= dict(index.search(own[at], 2 * READ)) if index else {}
+        rivals = [
+            (edit_id, cosine)
+            for edit_id, cosine in sorted(found.items(), key=lambda one: -one[1])
+            if cosine >= NEAR
+            and (other := view.rows.get(edit_id) or before.get(edit_id)) is not None
+            and other.content_hash != row.content_hash
+            and (row.slotless or other.slotless)
+        ]
+        near[row.id] = rivals[:READ]
+        before[row.id] = row
+    return near

@@ -1,0 +1,59 @@
+"""What a memory embeds and reads with, each loaded when it is first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
+from memedit.encoder import lacking
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
+
+
+class Encoders:
+    """The encoders of a memory; see `EditMemory` for what each is.
+
+    Args:
+        embedder, finder, judge: As they were given.
+    """
+
+    def __init__(
+        self, embedder: Any, finder: Embedder | Literal["auto"] | None, judge: Judge | Literal["auto"] | None
+    ) -> None:
+        self._given = embedder
+        self._embedder: Embedder | None = None
+        self._finder = finder
+        self._judge = judge
+
+    @property
+    def embedder(self) -> Embedder:
+        """Of edits and questions.
+
+        Raises:
+            EmbedderError: None is given and the default is not installed; the message names the choices.
+        """
+        if self._embedder is None:
+            self._embedder = default_embedder() if self._given is None else as_embedder(self._given)
+        return self._embedder
+
+    @property
+    def finder(self) -> Embedder:
+        """Of whole conversations: the embedder itself, where no finder fits it."""
+        if self._finder == "auto":
+            found = shipped_finder()
+            self._finder = found if found is not None and found.space == self.embedder.space else None
+        return self._finder or self.embedder
+
+    @property
+    def judge(self) -> Judge | None:
+        """Reads statements against earlier ones; None where nothing can."""
+        if self._judge == "auto":
+            self._judge = None if lacking() else _shipped_judge()
+        return self._judge
+
+
+def _shipped_judge() -> Judge:
+    from memedit.encoder.judge import shipped_judge
+
+    return shipped_judge()
