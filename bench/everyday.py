@@ -109,6 +109,8 @@ def _row(message: Message, verdicts: Sequence[Verdict]) -> Row:
         "first": bool(verdicts) and verdicts[0].edit.id in message.bearing,
         "shown": len(shown), "shown right": any(one.passed or one.doubtful for one in right),
         "shown wrong": any(one.passed or one.doubtful for one in wrong),
+        "surely wrong": any(one.passed and not one.doubtful for one in wrong),
+        "asked": any(one.doubtful for one in verdicts),
     }  # fmt: skip
 
 
@@ -128,6 +130,11 @@ def report(rows: Sequence[Row]) -> None:
         f"  shown to a capable model: right edit {_share(row['shown right'] for row in inside)}, "
         f"{np.mean([row['shown'] for row in inside]):.2f} notes a message; "
         f"out of scope none {_share(not row['shown'] for row in outside)}"
+    )
+    print(
+        f"  asked of a perfect model: recall {_share(row['shown right'] for row in inside)}, "
+        f"false fires {_share(row['surely wrong'] for row in outside)}, "
+        f"a call for {_share(row['asked'] for row in rows)}"
     )
     at = fires[int(0.05 * len(outside))]
     kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)

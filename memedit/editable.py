@@ -13,6 +13,7 @@ from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.errors import RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
+from memedit.gate.occlusion import Spoke, occluded
 from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.look_up import looked_up
@@ -25,6 +26,8 @@ from memedit.methods.secrets import watched
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
 
+EXPLAINED = 3  # edits whose words are looked at
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -35,16 +38,19 @@ class Explanation:
         trace: The look-up, with each candidate's probability and reasons.
         request: The first request that would be sent; None when the memory answers alone.
         untouched: Whether that is the caller's own, unchanged.
+        spoke: Which words spoke for and against the likeliest edits, where that was asked for.
     """
 
     looked_up: Conversation
     trace: Trace
     request: Request | None
     untouched: bool
+    spoke: tuple[Spoke, ...] = ()
 
     def __str__(self) -> str:
         sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
-        return "\n".join([*self.trace.lines(), "would send:", sent])
+        spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)
+        return "\n".join([*self.trace.lines(), *spoke, "would send:", sent])
 
 
 class EditableLLM:
@@ -210,16 +216,32 @@ class EditableLLM:
         where = self.namespace if namespace is None else namespace
         return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
 
-    def explain(self, input: Any, *, namespace: str | None = None, **options: Any) -> Explanation:
+    def explain(
+        self, input: Any, *, namespace: str | None = None, by_word: bool = False, **options: Any
+    ) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
 
         The model is not asked.
+
+        by_word: Whether message and edit are read again without each word, to name those that spoke for and against the
+            likeliest edits (`Explanation.spoke`).
+
+        Raises:
+            RequestRejected: `by_word` is wanted, and what reads is not installed.
         """
         request = as_request(input, options)
         job = self._job(request, namespace, {})
         first = self._driver.first_call(job)
         sent = first.requests[0] if isinstance(first, Decode) else getattr(first, "request", None)
-        return Explanation(read_conversation(request.turns), job.trace, sent, sent is not None and sent.untouched)
+        said = read_conversation(request.turns)
+        spoke = self._spoke(job.trace, said.whole) if by_word else ()
+        return Explanation(said, job.trace, sent, sent is not None and sent.untouched, spoke)
+
+    def _spoke(self, trace: Trace, whole: str) -> tuple[Spoke, ...]:
+        if self.memory.judge is None:
+            raise RequestRejected("Nothing is there that reads.", do="install what does: pip install 'memedit[hosted]'")
+        likeliest = trace.lookups[0].verdicts[:EXPLAINED] if trace.lookups else ()
+        return tuple(occluded(self.memory.judge, whole, one.edit) for one in likeliest if one.edit.kind == "fact")
 
     def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""

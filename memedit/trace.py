@@ -105,10 +105,9 @@ class Trace:
         for hits in self.lookups:
             yield f"looked up “{one_line(hits.query)}” in {self.namespace} at revision {hits.revision} ({hits.index})"
             for verdict in hits.verdicts[:8]:
-                mark = "✓" if verdict.passed else "·"
                 why = "; ".join(verdict.reasons)
                 said = f"{verdict.edit.id[:8]}  {one_line(verdict.edit.text, 70)}"
-                yield f"  {mark} {verdict.probability:.2f}  {said}  ({why})"
+                yield f"  {verdict.mark} {verdict.probability:.2f}  {said}  ({why})"
         for call in self.calls:
             yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
         for place, hop in enumerate(self.hops, 1):

@@ -13,10 +13,12 @@ from memedit.cli._print import Piece, busy, printable, say, short, show_json, ta
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM, Explanation
+    from memedit.gate.occlusion import Spoke
     from memedit.messages import Answer, Request
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists
+MARKS = {"✓": "green", "?": "yellow", "·": "dim"}
 MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of the answer, at most.")
 
 
@@ -61,23 +63,27 @@ def ask(session: Session, prompt: str, stream: bool, max_tokens: int | None, tra
 @click.command(cls=Command)
 @click.argument("prompt")
 @MAX_TOKENS
+@click.option("--words", is_flag=True, help="Also name the words that spoke for and against the likeliest edits.")
+@click.option("--numbers", is_flag=True, help="Also show what was measured, by name.")
 @click.pass_obj
-def explain(session: Session, prompt: str, max_tokens: int | None) -> None:
+def explain(session: Session, prompt: str, max_tokens: int | None, words: bool, numbers: bool) -> None:
     """Show what would be looked up, how probably each edit is in scope and why, and the exact request to the model.
 
-    The model is not asked. `-` reads the prompt from stdin.
+    The model is not asked. `-` reads the prompt from stdin. Marked are edits that are let through (✓), and those that
+    may bear on it (?).
 
     Example:
         memedit explain "What is the capital of Australia?"
+        memedit explain "When do I get my money back?" --words --numbers
     """
     question = read_text(prompt, what="prompt")
     with session.memory() as memory:
         editable = session.editable(memory)
-        explanation = editable.explain(question, **token_options(max_tokens))
+        explanation = editable.explain(question, by_word=words, **token_options(max_tokens))
     if session.as_json:
         show_json(explanation_values(explanation))
     else:
-        show_explanation(explanation, editable.llm.name)
+        show_explanation(explanation, editable.llm.name, numbers=numbers)
 
 
 @click.command(cls=Command)
@@ -152,18 +158,27 @@ def explanation_values(explanation: Explanation) -> dict[str, Any]:
         "lookups": lookups,
         "untouched": explanation.untouched,
         "request": sent,
+        "spoke": [_spoke_values(one) for one in explanation.spoke],
     }
 
 
-def show_explanation(explanation: Explanation, model: str) -> None:
-    """An explanation for people."""
+def _spoke_values(spoke: Spoke) -> dict[str, Any]:
+    return {
+        "edit": spoke.edit.id,
+        "message": dict((*spoke.message_for, *spoke.message_against)),
+        "text": dict((*spoke.edit_for, *spoke.edit_against)),
+    }
+
+
+def show_explanation(explanation: Explanation, model: str, *, numbers: bool = False) -> None:
+    """An explanation for people; with numbers, also what was measured."""
     trace = explanation.trace
     for hits in trace.lookups:
         say(("looked up  ", "bold"), f"“{hits.query}”")
         say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
         rows: list[Sequence[Piece]] = [
             [
-                ("✓", "green") if verdict.passed else ("·", "dim"),
+                (verdict.mark, MARKS[verdict.mark]),
                 f"{verdict.probability:.2f}",
                 (short(verdict.edit.id), "cyan"),
                 verdict.edit.text,
@@ -174,10 +189,15 @@ def show_explanation(explanation: Explanation, model: str) -> None:
         if rows:
             say()
             table(["", "prob.", "id", "edit", "why"], rows, wrap=["edit", "why"])
+        for verdict in hits.verdicts[:SHOWN] if numbers else ():
+            measured = ", ".join(f"{name} {value:.2f}" for name, value in verdict.numbers.items())
+            say((short(verdict.edit.id), "cyan"), (f"  {measured}", "dim"))
         if len(hits.verdicts) > SHOWN:
             say((f"and {len(hits.verdicts) - SHOWN} less probable ones; --json lists them", "dim"))
     if not trace.lookups:
         say("Nothing is asked, so nothing was looked up.")
+    for spoke in explanation.spoke:
+        say((short(spoke.edit.id), "cyan"), f"  {spoke}")
     say()
     for place, hop in enumerate(trace.hops, 1):
         say((f"hop {place}  ", "bold"), str(hop))

@@ -27,6 +27,7 @@ from memedit.memory import Candidate, Recalled
 READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
+SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -92,6 +93,7 @@ class JudgeGate(Gate):
         self.weighing = weighing_ or weighing.shipped()
         direct = self.weighing.threshold(max_false_fires) if threshold is None else threshold
         self.thresholds: dict[Role, float] = {"direct": direct, "bridge": self.weighing.bridge}
+        self.sure = self.weighing.threshold(SURE)
 
     @classmethod
     def load(cls, folder: str | Path, max_false_fires: float | None = None, threshold: float | None = None) -> Self:
@@ -126,7 +128,11 @@ class JudgeGate(Gate):
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
         ]
-        return with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN)
+        verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN)
+        return [
+            one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
+            for one, is_plain in zip(verdicts, plain, strict=True)
+        ]
 
     def read(
         self, recalled: Recalled, found: Sequence[Candidate]

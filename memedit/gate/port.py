@@ -34,7 +34,7 @@ class Verdict:
         passed: Whether it is let through.
         evidence: What this rests on.
         role: The likelier of the two roles.
-        doubtful: Whether it is not let through, but may bear on the message all the same.
+        doubtful: Whether it may bear on the message, and may not: it is not let through, or not surely.
         dated: Whether it contradicts another candidate, so that it is shown with its date.
     """
 
@@ -50,6 +50,11 @@ class Verdict:
     def reasons(self) -> tuple[str, ...]:
         """Why, in words, for people."""
         return self.evidence.reasons() if self.evidence else ()
+
+    @property
+    def mark(self) -> str:
+        """✓ for an edit that is let through, ? for another that may bear on the message."""
+        return "✓" if self.passed else "?" if self.doubtful else "·"
 
     @property
     def line(self) -> str:
@@ -87,7 +92,7 @@ class Hits:
 
     @property
     def doubtful(self) -> tuple[Verdict, ...]:
-        """Those that may bear on it all the same, most probable first."""
+        """Those that may bear on it and may not, let through or not, most probable first."""
         return tuple(verdict for verdict in self.verdicts if verdict.doubtful)
 
     @property

@@ -25,7 +25,8 @@ Doubt = Literal["leave", "show", "ask"]
 
 - `leave`: they are left out. The default for small models, which follow whatever they are shown.
 - `show`: a capable model is shown them, as notes that may not apply. The default for chat models.
-- `ask`: the model is asked first, in a short call, which of them bear on the message; the others change nothing.
+- `ask`: the model is asked first, in a short call, which of them bear on the message; the others change nothing. So are
+  those that would be let through, but not surely.
 """
 
 MAYBE = (
@@ -45,18 +46,23 @@ def default(kind: Kind) -> Doubt:
     return "show" if kind == "chat" else "leave"
 
 
-def in_doubt(hits: Hits) -> tuple[AnyEdit, ...]:
-    """The Facts in doubt, without those that tell what is erased."""
+def in_doubt(hits: Hits, *, passed: bool = False) -> tuple[AnyEdit, ...]:
+    """The Facts in doubt, without those that tell what is erased.
+
+    passed: Whether also those that are let through, but not surely.
+    """
     return tuple(
         one.edit
         for one in hits.doubtful
-        if isinstance(one.edit, Fact) and not any(tells(one.edit, erasure) for erasure in hits.erasures)
+        if (passed or not one.passed)
+        and isinstance(one.edit, Fact)
+        and not any(tells(one.edit, erasure) for erasure in hits.erasures)
     )
 
 
 def asked_about(request: Request, hits: Hits) -> Generator[Effect, Any, tuple[Hits, tuple[str, ...]]]:
-    """The hits with those let through that the model says bear on the message, and a note on it."""
-    edits = in_doubt(hits)
+    """The hits with those let through that are sure or that the model says bear on the message, and a note on it."""
+    edits = in_doubt(hits, passed=True)
     if not edits:
         return hits, ()
     numbered = "\n".join(f"{number}. {as_data(edit.text)}" for number, edit in enumerate(edits, 1))
@@ -65,7 +71,11 @@ def asked_about(request: Request, hits: Hits) -> Generator[Effect, Any, tuple[Hi
     )
     said = (yield Generate(asked)).text
     bearing = {edits[number - 1].id for number in numbers_in(said) if 0 < number <= len(edits)}
-    verdicts = tuple(replace(one, passed=one.passed or one.edit.id in bearing, doubtful=False) for one in hits.verdicts)
+    asked_of = {one.id for one in edits}
+    verdicts = tuple(
+        replace(one, passed=one.edit.id in bearing, doubtful=False) if one.edit.id in asked_of else one
+        for one in hits.verdicts
+    )
     return replace(hits, verdicts=verdicts), (f"asked about {len(edits)} edits in doubt: {len(bearing)} bear on it",)
 
 

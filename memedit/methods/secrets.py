@@ -33,7 +33,7 @@ def watched(answer: Run) -> Run:
     blocked, where the model gives log-probabilities; if it still does, it is replaced by the refusal.
 
     An Erasure that is in scope is kept in any words. Of one that is not, what cannot be mistaken is kept (a code, a
-    number of some length), and anything else where its subject is spoken of.
+    number of some length, a phrase), and anything else where its subject is spoken of.
     """
 
     def under(task: Task) -> Steps:
@@ -93,9 +93,24 @@ def kept_unasked(erasure: Erasure, said: str) -> tuple[str, ...]:
 
     said: The conversation and the reply, in which its subject may be spoken of.
     """
-    spoken_of = set(words(said))
+    spoken_of = set(words(said)) - FUNCTION_WORDS
     about = {word for name in erasure.names for word in words(name)} - FUNCTION_WORDS
-    return erasure.secrets if about & spoken_of else tuple(filter(_is_code, erasure.secrets))
+    if any(_inflected(one, other) for one in about for other in spoken_of):
+        return erasure.secrets
+    return tuple(secret for secret in erasure.secrets if _is_code(secret) or _is_phrase(secret))
+
+
+def _inflected(one: str, other: str) -> bool:
+    """Whether two words are one, but for their endings."""
+    shorter = min(len(one), len(other))
+    alike = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    return alike == shorter >= BEGUN or alike >= max(BEGUN + 1, 0.6 * max(len(one), len(other)))
+
+
+def _is_phrase(secret: str) -> bool:
+    """Whether a text is two words or more that say something, such as a name."""
+    said = words(secret)
+    return len(said) > 1 and not FUNCTION_WORDS & set(said)
 
 
 def _is_code(secret: str) -> bool:
