@@ -39,7 +39,7 @@ from memedit.index.mentions import LONGEST_NAME
 from memedit.text import same_key, words
 
 NAMES = ("minilm", "finder", "judge")
-FOLLOW_UPS, SCOPE_PAIRS, EARLIER = 1_500, 2_000, 4
+FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
 QUESTIONS = {
     "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
     "mquake 2002": 900, "dune": 700, "fever_symmetric": 250, "counterfact flat": 300, "mquake edits": 300,
@@ -75,7 +75,7 @@ def train_judge(folder: Path, data: Path, base: Path | None, minutes: float | No
     recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
     judge.train(
         read_groups([shipped("train")]), folder / "judge", finder=folder / "finder", pairs=pairs,
-        statements=list(statements("train")), base=base, recipe=recipe,
+        statements=[*statements("train"), *counterfactual_statements(data)], base=base, recipe=recipe,
     )  # fmt: skip
 
 
@@ -117,6 +117,19 @@ def statements(part: str) -> Iterator[judge.Pair]:
             for name, said in (("other", OTHER), ("contradicts", CONTRADICTS), ("same", SAME)):
                 yield from ((later, one["earlier"], said) for later in one[name])
             yield from ((one["earlier"], later, SAME) for later in one["same"])
+
+
+def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:
+    """Of CounterFact, as `statements`: what was true, then the edit, both in two wordings, and a neighbour."""
+    records = list(_lines(data / "counterfact/counterfact_easyedit.jsonl"))
+    for one in random.Random(2).sample(records, COUNTERFACTUAL):
+        before, after = one["ground_truth"], one["target_new"]
+        otherwise = one["rephrase_prompt"].rpartition(". ")[2]
+        earlier = f"{one['prompt']} {before}."
+        yield f"{one['prompt']} {after}.", earlier, CONTRADICTS
+        yield f"{otherwise} {after}.", earlier, CONTRADICTS
+        yield f"{otherwise} {before}.", earlier, SAME
+        yield f"{one['locality_prompt']} {one['locality_ground_truth']}.", earlier, OTHER
 
 
 def answered(questions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ ALIKE = 0.75  # cosine from which statements are listed as a possible conflict w
 SURE = 0.9  # probability from which a statement takes another's place
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
-FURTHER = re.compile(r"[;:]|[.!?。]\s*\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
+FURTHER = re.compile(r"[;:]|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
 
 Contradicted = Mapping[str, Mapping[str, float]]
 """Of the id of an edit that is added: the ids of earlier ones, and how probably it takes their place."""

@@ -1,0 +1,155 @@
+"""Statements that contradict earlier ones in other words: when they are added, and when both stay in force."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from memedit import EditableLLM, EditMemory, Fact
+from memedit.errors import EditConflict, RequestRejected
+from memedit.gate import Gate, Verdict
+from memedit.gate.occlusion import occluded
+from memedit.memory.contradictions import says_one_thing
+from memedit.testing import FakeLLM, HashEmbedder
+
+WORK, MOVED = "I work at Brightwell.", "I now work at Coren Labs."
+LONG = "I work at Brightwell, from nine to five, and have lunch at one."
+
+
+class Reader:
+    """A judge that finds a contradiction wherever the later statement says “now”, and another is about work too."""
+
+    def __init__(self, sure=0.95):
+        self.sure = sure
+        self.read = []
+
+    def contradiction(self, pairs):
+        self.read += pairs
+        return [self.sure if "now" in later and "work" in earlier.lower() else 0.02 for later, earlier in pairs]
+
+
+def memory_with(judge):
+    return EditMemory(embedder=HashEmbedder(), judge=judge)
+
+
+def test_a_later_statement_takes_the_place_of_an_earlier_one():
+    with memory_with(Reader()) as memory:
+        memory.add("The work of bees is honey.")
+        first = memory.add(WORK)
+        second = memory.add(MOVED)
+        assert first.id in second.superseded
+        assert WORK not in [edit.text for edit in memory.edits()]
+        memory.undo()
+        assert WORK in [edit.text for edit in memory.edits()]
+
+
+def test_within_one_call_and_against_a_fact_with_a_relation():
+    with memory_with(Reader()) as memory:
+        first, second = memory.add_many([WORK, MOVED])
+        assert second.superseded == (first.id,)
+        fact = memory.add(Fact("I work at Dorn.", subject="I", relation="employer", object="Dorn"))
+        assert fact.id in memory.add("I now work at Elm.").superseded
+
+
+def test_what_says_more_than_one_thing_stays_and_is_listed():
+    with memory_with(Reader()) as memory:
+        first = memory.add(LONG)
+        second = memory.add(MOVED)
+        assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
+
+
+@pytest.mark.parametrize(("sure", "superseded"), [(0.95, True), (0.6, False)])
+def test_what_is_not_sure_is_only_listed(sure, superseded):
+    with memory_with(Reader(sure)) as memory:
+        first = memory.add(WORK)
+        second = memory.add(MOVED)
+        assert (first.id in second.superseded, first.id in second.possible_conflicts) == (superseded, not superseded)
+
+
+def test_keep_and_error():
+    with memory_with(Reader()) as memory:
+        first = memory.add(WORK)
+        with pytest.raises(EditConflict) as conflict:
+            memory.add(MOVED, on_conflict="error")
+        assert conflict.value.conflicts == (first.id,)
+        assert [edit.text for edit in memory.edits()] == [WORK]
+        kept = memory.add(MOVED, on_conflict="keep")
+        assert (kept.superseded, kept.possible_conflicts) == ((), (first.id,))
+
+
+def test_times_that_do_not_meet_do_not_contradict():
+    with memory_with(Reader()) as memory:
+        memory.add(Fact(WORK, valid_until="2020-01-01"))
+        assert memory.add(Fact(MOVED, valid_from="2020-01-01")).superseded == ()
+
+
+def test_another_namespace_is_never_read():
+    judge = Reader()
+    with memory_with(judge) as memory:
+        memory.add(WORK, namespace="other")
+        assert memory.add(MOVED).superseded == ()
+        assert judge.read == []
+
+
+def test_without_a_judge_likeness_is_listed():
+    with memory_with(None) as memory:
+        first = memory.add("The office of Acme is in Paris.")
+        assert memory.add("The office of Acme is in Rome.").possible_conflicts == (first.id,)
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [(WORK, True), ("Refunds take 5.5 days", True), (LONG, False), ("Wi-Fi: Quince; password: heron", False)],
+)
+def test_what_says_one_thing(text, one):
+    assert says_one_thing(text) is one
+
+
+class OnlyTheOldest(Gate):
+    """Lets the oldest candidate through, and no other."""
+
+    name = "oldest"
+
+    def decide(self, recalled):
+        oldest = min(recalled.candidates, key=lambda one: one.edit.created_at).edit
+        return [Verdict(one.edit, 0.8 if one.edit is oldest else 0.1, one.edit is oldest) for one in recalled.candidates]
+
+
+def test_the_newer_goes_first_and_never_the_older_alone():
+    fake, now = FakeLLM(), datetime(2026, 5, 1, tzinfo=UTC)
+    with memory_with(Reader()) as memory:
+        llm = EditableLLM(fake, memory, gate=OnlyTheOldest())
+        for at, text in enumerate((WORK, "Bees work hard.", MOVED)):
+            memory.add(Fact(text, created_at=now + timedelta(days=at)), on_conflict="keep")
+        answer = llm.invoke("Where do I work?")
+    assert [edit.text for edit in answer.citations] == [MOVED, WORK]
+    sent = fake.requests[-1].text + str(fake.requests[-1].turns)
+    assert f"{MOVED} (noted on 2026-05-03)" in sent
+    assert f"{WORK} (noted on 2026-05-01)" in sent
+    assert "Bees" not in sent
+
+
+class Counting:
+    """A judge for which only the words “gym” and “close” count."""
+
+    def logits(self, pairs):
+        odds = [2.0 * ("gym" in asked) + 1.0 * ("gym" in told) - 3.0 * ("close" in asked) for asked, told in pairs]
+        return np.array([[0.0, value, -9.0] for value in odds], dtype=np.float32)
+
+
+def test_words_that_speak_for_and_against_are_named():
+    edit = Fact("The gym opens at 6 am.")
+    spoke = occluded(Counting(), "when does the gym close?", edit)
+    assert [word for word, _ in spoke.message_for] == ["gym"]
+    assert [word for word, _ in spoke.message_against] == ["close"]
+    assert [word for word, _ in spoke.edit_for] == ["gym"]
+    assert spoke.edit_against == ()
+    assert "“close”" in str(spoke)
+
+
+def test_explaining_by_word_needs_what_reads():
+    with memory_with(None) as memory:
+        llm = EditableLLM(FakeLLM(), memory)
+        llm.edit(WORK)
+        with pytest.raises(RequestRejected, match="hosted"):
+            llm.explain("Where do I work?", by_word=True)
