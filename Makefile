@@ -3,7 +3,7 @@
 # make test-hosted   the tests that need no local model, in an environment without torch
 # make check   formatting, types, import layers
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
-# make encoders  the finder and the judge that come with memedit, and how they are weighed (an hour and a half)
+# make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
 # make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,7 +38,8 @@ gate: .venv/.dev
 
 encoders: .venv/.dev
 	test -n "$$MEMEDIT_DATA"  # the folder with the benchmark files
-	$(BIN)/python bench/encoders.py train bench/out/encoders
+	$(BIN)/python bench/encoders.py finder bench/out/encoders --minutes 34
+	$(BIN)/python bench/encoders.py judge bench/out/encoders --minutes 130
 	$(BIN)/python bench/encoders.py export bench/out/encoders memedit/data/encoders
 	$(BIN)/python bench/everyday.py fit --everyday memedit/data/everyday/dev.jsonl
 

@@ -12,7 +12,6 @@ MQuAKE's scope pairs; for the judge also QNLI and pairs of the files that the ev
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -27,8 +26,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders.folders import bundled_folder
-from memedit.encoder.export import Labelled, Pooled, check_shared, write_graph, write_words
-from memedit.encoder.graph import CARD, FORMAT
+from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, write_graph, write_words
 from memedit.encoder.judge import CONTRADICTS, OTHER, SAME
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
@@ -91,9 +89,7 @@ def export(folder: Path, into: Path) -> None:
     write_words(minilm, AutoTokenizer.from_pretrained(bundled), into)
     for name, graph in zip(NAMES, (Pooled(minilm), Pooled(found), Labelled(judging)), strict=True):
         write_graph(graph, into / f"{name}.onnx")
-    made = {name: hashlib.sha256((into / f"{name}.onnx").read_bytes()).hexdigest()[:12] for name in NAMES}
-    (into / CARD).write_text(json.dumps({"format": FORMAT, "made": made}, indent=1) + "\n", encoding="utf-8")
-    print(made, sum(file.stat().st_size for file in into.iterdir()) / 1e6, "MB")
+    print(write_card(into), sum(file.stat().st_size for file in into.iterdir()) / 1e6, "MB")
 
 
 def follow_ups(data: Path) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 python bench/everyday.py finder FILE...          one memory of all edits of all files
 python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
+python bench/everyday.py standing FILE...        what standing instructions look like to MiniLM; learned and written
+python bench/everyday.py statements FILE...      which later statements take an earlier one's place, by the judge
 python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
 """
 
@@ -15,18 +17,24 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memedit import EditableLLM, EditMemory, Verdict
+from memedit import EditableLLM, EditMemory, Fact, Verdict
+from memedit.embedders import default_embedder
 from memedit.encoder.graph import CARD, shipped_folder
+from memedit.encoder.judge import shipped_judge
+from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation, weighing
-from memedit.gate.judge_gate import JudgeGate
+from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
-from memedit.gate.learning.weighing import fit, read_messages, read_scope_set
+from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
+from memedit.memory.contradictions import LIKELY, SURE
+from memedit.memory.standing import FILE
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM
 
@@ -37,7 +45,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "scope", "fit"))
+    parser.add_argument("what", choices=("finder", "scope", "statements", "standing", "fit"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
     parser.add_argument("--gate", help="as `as_gate` takes it")
@@ -48,6 +56,10 @@ def main() -> None:
     if asked.what == "fit":
         return fit_weighing(chosen_groups(asked.everyday, asked.groups))
     groups = chosen_groups(asked.files, asked.groups)
+    if asked.what == "standing":
+        return fit_standing(asked.files)
+    if asked.what == "statements":
+        return statements(groups)
     if asked.what == "finder":
         return finder(groups, read_groups(asked.distract))
     return scope(groups, asked.gate, asked.json)
@@ -77,6 +89,46 @@ def finder(groups: Sequence[Group], others: Sequence[Group]) -> None:
     for kind, found_at in ranks.items():
         shares = (Share(sum(rank < most for rank in found_at), len(found_at)) for most in AMONG)
         print(f"  {kind:16}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
+
+
+def fit_standing(files: Sequence[Path]) -> None:
+    """Learn it from these files, and write it beside the encoders; printed is what is proposed of groups left out."""
+    records = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    vectors = default_embedder().embed([Fact(record["statement"]).key_text for record in records])
+    is_standing = np.array([bool(record.get("standing")) for record in records])
+    names = sorted({record["group"] for record in records})
+    fold = np.array([names.index(record["group"]) % 5 for record in records])
+    proposed = np.zeros(len(records), dtype=bool)
+    for part in range(5):
+        direction, least = standing.fit(vectors[fold != part], is_standing[fold != part])
+        proposed[fold == part] = vectors[fold == part] @ direction >= least
+    print(
+        "proposed:", _share(proposed[is_standing]), "of standing instructions,", _share(proposed[~is_standing]), "else"
+    )
+    standing.save(*standing.fit(vectors, is_standing), shipped_folder() / FILE)
+
+
+def statements(groups: Sequence[Group]) -> None:
+    """How often the judge says that a statement takes another's place: where it does, says the same, or does not.
+
+    Of the test part of the pairs of statements, and of what replaces an edit in the groups, against the others there.
+    """
+    pairs: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for line in shipped("statements").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["part"] == "test":
+            for name in ("contradicts", "same", "other"):
+                pairs[name] += [(later, record["earlier"]) for later in record[name]]
+    for group in groups:
+        held = {edit.id: edit.text for edit in group.edits}
+        pairs["replaces"] += [(held[later], held[earlier]) for later, earlier in group.replaced.items()]
+        pairs["beside"] += [
+            (held[one], held[other]) for one, other in permutations(held, 2) if group.replaced.get(one) != other
+        ]
+    judge = shipped_judge()
+    for name, found in pairs.items():
+        said = np.array(judge.contradiction(found))
+        print(f"{name:12}", *(f"from {at}: {_share(said >= at)}" for at in (LIKELY, 0.7, 0.8, SURE, 0.95)))
 
 
 def scope(groups: Sequence[Group], gate: str | None, out: Path | None) -> None:
@@ -161,8 +213,7 @@ def fit_weighing(groups: Sequence[Group]) -> None:
     """Fit how evidence and judge are weighed, and write it beside the encoders that come with memedit."""
     from gate_sets import training_sets
 
-    plain = weighing.Weighing(None, ((0.0, 1.0),))  # type: ignore[arg-type]
-    gate = JudgeGate(weighing_=plain)
+    gate = reading()
     everyday = read_messages(gate, groups)
     print(len(everyday), "everyday messages", flush=True)
     others = []

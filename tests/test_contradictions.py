@@ -112,7 +112,9 @@ class OnlyTheOldest(Gate):
 
     def decide(self, recalled):
         oldest = min(recalled.candidates, key=lambda one: one.edit.created_at).edit
-        return [Verdict(one.edit, 0.8 if one.edit is oldest else 0.1, one.edit is oldest) for one in recalled.candidates]
+        return [
+            Verdict(one.edit, 0.8 if one.edit is oldest else 0.1, one.edit is oldest) for one in recalled.candidates
+        ]
 
 
 def test_the_newer_goes_first_and_never_the_older_alone():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory, Fact
+from memedit.encoder.judge import Judge, shipped_judge
 from memedit.errors import GateUnusable
 from memedit.gate import as_gate, read_conversation, weighing
-from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate.judge_gate import READ, JudgeGate
 from memedit.gate.port import Verdict
 from memedit.gate.weighing import FEATURES, Pair, Weighing, features, with_doubts

@@ -11,7 +11,7 @@ from memedit.gate import weighing
 from memedit.gate.judge_gate import JudgeGate
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.scope_sets import OUT
-from memedit.gate.learning.weighing import RATES, fit, read_messages
+from memedit.gate.learning.weighing import RATES, fit, read_messages, reading
 
 pytestmark = pytest.mark.model
 
@@ -107,7 +107,7 @@ def test_finder_and_judge_are_trained_exported_and_read(groups, tmp_path):
 
 
 def test_the_weighing_is_fitted_kept_and_read_again(groups, tmp_path):
-    gate = JudgeGate()
+    gate = reading()
     read = read_messages(gate, groups)
     assert len(read) == 16
     assert all((one.roles == OUT).all() for one in read if one.kind.startswith("out"))
@@ -121,3 +121,36 @@ def test_the_weighing_is_fitted_kept_and_read_again(groups, tmp_path):
     again = weighing.load(tmp_path)
     assert again.rates == found.rates
     assert np.allclose(again.network.probabilities(read[0].rows), found.network.probabilities(read[0].rows))
+
+
+def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from memedit import EditableLLM, EditMemory
+    from memedit.cli import main
+    from memedit.gate import as_gate
+    from memedit.testing import FakeLLM
+
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        json.dumps(record(at, f"g{at}", f"Door {at} opens at {at} am.", f"When does door {at} open?", "Who built it?"))
+        for at in range(1, 21)
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    call = ["gate", "train", "--kind", "judge", "--data", "own.jsonl", "--no-everyday", "--minutes", "0.02"]
+    done = CliRunner().invoke(main, [*call, "--out", "mine", "--json"])
+    assert done.exit_code == 0, done.output
+    gate = as_gate("mine")
+    assert isinstance(gate, JudgeGate)
+    assert "g5" in json.loads((tmp_path / "mine/gate.json").read_text())["weighed"]
+    with EditMemory() as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=gate)
+        llm.edit("Door 3 opens at 3 am.")
+        (hits,) = llm.explain("When does door 3 open?").trace.lookups
+    assert len(hits.verdicts) == 1
+    few = CliRunner().invoke(main, [*call[:5], "few.jsonl", *call[6:], "--out", "other"])
+    assert "few.jsonl" in few.output
+    (tmp_path / "few.jsonl").write_text(lines[0] + "\n", encoding="utf-8")
+    assert "too few" in CliRunner().invoke(main, [*call[:5], "few.jsonl", *call[6:], "--out", "other"]).output
+    wrong = CliRunner().invoke(main, ["gate", "train", "--data", "own.jsonl", "--minutes", "1", "--out", "other"])
+    assert "--kind judge" in wrong.output

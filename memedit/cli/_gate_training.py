@@ -86,7 +86,7 @@ def train_evidence(session: Session, known: GateData, out: Path, given: Mapping[
     more, about_more = _more(session, known, given)
     sets = (*known.sets, *more)
     embedder = Remembering(_gate.embedder_of(session))
-    trained = train(sets, embedder, folds=given["folds"], seed=given["seed"], progress=_stages(session))
+    trained = train(sets, embedder, folds=given["folds"], seed=given["seed"], progress=stages(session))
     parts = []
     if trained.judged:
         thresholds = trained.scorer.thresholds
@@ -178,7 +178,7 @@ def _every(count: int, most: int | None) -> int:
     return 1 if most is None else max(1, -(-count // most))
 
 
-def _stages(session: Session) -> Callable[[str], None] | None:
+def stages(session: Session) -> Callable[[str], None] | None:
     """Says on stderr what training is at."""
     if session.as_json and not sys.stderr.isatty():
         return None

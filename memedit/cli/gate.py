@@ -87,7 +87,11 @@ def evaluate(
               help="Also make N questions in scope of each edit of your own, and N near misses.")  # fmt: skip
 @click.option("--llm", metavar="SPEC", help="Also have this model write such questions (N of both, or 4).")
 @click.option("--folds", type=click.IntRange(2), default=4, show_default=True, help="Parts of the cross-fitting.")
-@click.option("--kind", type=click.Choice(["evidence", "cross-encoder"]), default="evidence", show_default=True)
+@click.option("--kind", type=click.Choice(["evidence", "cross-encoder", "judge"]), default="evidence",
+              show_default=True)  # fmt: skip
+@click.option("--base", metavar="FOLDER", help="Of the kind judge: the encoder that it grows from. [default: MiniLM]")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N",
+              help="Of the kind judge: how long it learns. [default: 52]")  # fmt: skip
 @LIMIT
 @SEED
 @click.pass_obj
@@ -95,24 +99,32 @@ def train(session: Session, /, data: tuple[str, ...], out: Path, **given: Any) -
     """Train a gate on your own data, and measure it on relations it was not trained on.
 
     Writes a folder for `EditableLLM(..., gate=FOLDER)`: weights, a card that says what they were made of, and, for the
-    kind evidence, a report.
+    kind evidence, a report. The kind judge takes --data in the form of everyday (`memedit/data/everyday/README.md`).
 
     Example:
         memedit gate train --data edits.jsonl --generate 5 --out my-gate
         memedit gate train --data traces.jsonl --memory .memedit --data zsre=zsre.jsonl --out my-gate
+        memedit gate train --kind judge --data messages.jsonl --base ./my-encoder --minutes 90 --out my-judge
     """
     from memedit.cli._gate_training import train_cross_encoder, train_evidence
 
     if given["llm"] is None and session.base_url:
         raise click.UsageError("--base-url goes with --llm openai:MODEL.")
+    if given["kind"] != "judge" and (given["base"] or given["minutes"]):
+        raise click.UsageError("--base and --minutes go with --kind judge.")
     _gate.check_new(out)
-    known = _gate.read(
-        session, data, limit=given["limit"], seed=given["seed"], bare=bool(given["generate"] or given["llm"])
-    )
-    run = train_evidence if given["kind"] == "evidence" else train_cross_encoder
-    made = run(session, known, out, given)
+    if given["kind"] == "judge":
+        from memedit.cli._judge_training import train_judge
+
+        made, about = train_judge(session, data, out, given), {}
+    else:
+        known = _gate.read(
+            session, data, limit=given["limit"], seed=given["seed"], bare=bool(given["generate"] or given["llm"])
+        )
+        run = train_evidence if given["kind"] == "evidence" else train_cross_encoder
+        made, about = run(session, known, out, given), _data(known)
     if session.as_json:
-        show_json({"gate": str(out), **_data(known), **made.to_dict()})
+        show_json({"gate": str(out), **about, **made.to_dict()})
         return
     for heading, note, scores in made.parts:
         say((heading, "bold"), f": {note}")

@@ -4,13 +4,15 @@ arXiv:1712.05877), and the word embeddings that they share beside them, one scal
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memedit.encoder.graph import INPUTS, TOKENIZER, WORDS
+from memedit.encoder.graph import CARD, FORMAT, INPUTS, TOKENIZER, WORDS
 from memedit.errors import MissingExtra, RunRejected
 
 try:
@@ -23,7 +25,7 @@ except ModuleNotFoundError as missing:
 
 
 class Pooled(torch.nn.Module):
-    """From embedded words to the mean over the tokens of the last layer. Result (1, 384)."""
+    """From embedded words to the mean over the tokens of the last layer. Result (1, dimension)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -47,9 +49,9 @@ class Labelled(torch.nn.Module):
         return logits
 
 
-def write_graph(model: torch.nn.Module, path: Path) -> None:
+def write_graph(model: Pooled | Labelled, path: Path) -> None:
     """Write `Pooled` or `Labelled` as an int8 graph."""
-    width = 384
+    width = model.model.config.hidden_size
     tokens = torch.export.Dim("tokens", min=2, max=512)
     example = (torch.randn(1, 12, width), torch.zeros(1, 12, dtype=torch.int64), torch.ones(1, 12, dtype=torch.int64))
     whole = path.with_suffix(".float32.onnx")
@@ -70,6 +72,13 @@ def write_words(model: Any, tokenizer: Any, folder: Path) -> None:
     words = np.round(weights / np.maximum(scales, 1e-12)[:, None]).astype(np.int8)
     np.savez(folder / WORDS, words=words, scales=scales.astype(np.float32))
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+
+
+def write_card(folder: Path) -> dict[str, str]:
+    """Write the card of a folder of graphs: which they are, by their hashes. Gives these by name."""
+    made = {file.stem: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(folder.glob("*.onnx"))}
+    (folder / CARD).write_text(json.dumps({"format": FORMAT, "made": made}, indent=1) + "\n", encoding="utf-8")
+    return made
 
 
 def check_shared(first: Any, second: Any) -> None:

@@ -18,15 +18,17 @@ from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
+from memedit.gate.features import FEATURES as EVIDENCE
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.roles import IN_WORDS, LABELS, softmax
-from memedit.gate.weighing import Pair, Weighing, with_doubts
+from memedit.gate.weighing import MEASURED, Pair, Weighing, with_doubts
 from memedit.memory import Candidate, Recalled
 
 READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
+PLACES = [EVIDENCE.index(name) for name in MEASURED]
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
@@ -140,12 +142,13 @@ class JudgeGate(Gate):
         """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence."""
         measured = self.evidence.measure(recalled, found)
         pairs = [
-            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out)
+            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out, tuple(evidence.features[PLACES]))
             for one, (logits, evidence) in zip(found, measured, strict=True)
         ]
         likely = [max(pair.similarity, pair.likely) for pair in pairs]
         read = [at for at, pair in enumerate(pairs) if pair.similarity >= FAR or pair.likely >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]
+        read += [at for at, one in enumerate(found) if one.standing and at not in read]
         said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in read])
         return pairs, dict(zip(read, said, strict=True)), [evidence for _, evidence in measured]
 

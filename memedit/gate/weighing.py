@@ -22,9 +22,14 @@ from memedit.gate.port import Verdict
 from memedit.gate.roles import softmax
 from memedit.gate.scorer import Network, network_in, packed
 
+MEASURED = (
+    "named", "exact", "no subject", "question", "length", "quoted", "type fits", "type differs", "missing",
+    "relation known", "asked known",
+)  # fmt: skip
+"""Of the evidence's features, those that say how far it is to be trusted."""
 FEATURES = (
     "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
-    "similarity lead", "evidence lead", "judged lead", "ruled out", "place",
+    "similarity lead", "evidence lead", "judged lead", "ruled out", "place", *MEASURED,
 )  # fmt: skip
 WEIGHTS = "weighing.npz"
 BOUND = 12.0  # log-odds beyond which more says no more
@@ -41,11 +46,13 @@ class Pair:
         similarity: Of the message to it.
         logits: Of `LABELS`, by the evidence.
         ruled_out: Whether the query rules out what it says.
+        measured: Of `MEASURED`.
     """
 
     similarity: float
     logits: tuple[float, ...]
     ruled_out: bool = False
+    measured: tuple[float, ...] = (0.0,) * len(MEASURED)
 
     @property
     def odds(self) -> float:
@@ -128,6 +135,7 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
         np.clip(_lead(judged_odds), -BEHIND, BEHIND),
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
+        *np.array([pair.measured for pair in pairs]).T,
     )
     rows: Vectors = np.stack(columns, axis=1).astype(np.float32)
     return rows

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
+from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
+from memedit.memory.standing import Standing, shipped_standing
 
 if TYPE_CHECKING:
     from memedit.encoder.judge import Judge
@@ -44,6 +46,11 @@ class Encoders:
             found = shipped_finder()
             self._finder = found if found is not None and found.space == self.embedder.space else None
         return self._finder or self.embedder
+
+    @property
+    def standing(self) -> Standing | None:
+        """What standing instructions look like to the embedder; None where that is not known."""
+        return shipped_standing() if self.embedder.space == BUNDLED_ID else None
 
     @property
     def judge(self) -> Judge | None:

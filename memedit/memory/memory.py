@@ -307,7 +307,10 @@ class EditMemory:
         named = words(f"{query}\n{whole}")
 
         def propose(view: View) -> Recalled:
-            found = candidates(self._views, view, vectors, named, kinds=kinds, k=max(k, 0), now=self.clock())
+            standing = self._encoders.standing if whole else None
+            found = candidates(
+                self._views, view, vectors, named, kinds=kinds, k=max(k, 0), now=self.clock(), standing=standing
+            )
             index = "+".join(sorted({index.name for index in view.indexes.values()}))
             return Recalled(query, view.head.revision, found, index, vectors[0], self.embedder, whole)
 

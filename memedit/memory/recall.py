@@ -13,6 +13,7 @@ from memedit.edits import AnyEdit
 from memedit.embedders import Embedder, Vectors
 from memedit.embedders.port import dots
 from memedit.index import Index
+from memedit.memory.standing import MOST, Standing
 from memedit.memory.view import View, Views
 
 SCANNED = 1_024
@@ -29,6 +30,7 @@ class Candidate:
         edit: The edit.
         similarity: Cosine to the edit's key text, of the conversation where there is one, else of the query; [-1, 1].
         mentioned: Whether the query names its subject or an alias.
+        standing: Whether it looks like an instruction that governs many messages, near to it or not.
         vector: Of the key text, (dimension,).
         relation_vector: Of a Fact's relation text, (dimension,).
     """
@@ -36,6 +38,7 @@ class Candidate:
     edit: AnyEdit
     similarity: float
     mentioned: bool = False
+    standing: bool = False
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     relation_vector: Vectors | None = field(default=None, repr=False, compare=False)
 
@@ -72,9 +75,11 @@ def candidates(
     kinds: Sequence[str],
     k: int,
     now: datetime,
+    standing: Standing | None = None,
 ) -> tuple[Candidate, ...]:
     """For each kind the `k` edits in force that are nearest to each text, and as many again of those that are named;
-    nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`.
+    nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`. Of Facts, those
+    that look like standing instructions are candidates too.
 
     The caller holds the view's lock. vectors (texts, dimension).
     """
@@ -83,10 +88,22 @@ def candidates(
     for kind in kinds:
         if index := view.indexes.get(kind):
             named = [edit_id for edit_id in mentioned if view.rows[edit_id].kind == kind]
+            always = _standing(view, index, standing) if kind == "fact" and standing else ()
             most = max(k, min(view.counts[kind], SCANNED)) if kind == "patch" and k else k
-            proposed = [_of_kind(views, view, index, vector, named, most, now) for vector in vectors]
+            proposed = [_of_kind(views, view, index, vector, named, always, most, now) for vector in vectors]
             found += _merged(proposed, vectors[-1]) if len(proposed) > 1 else proposed[0]
     return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
+
+
+def _standing(view: View, index: Index, standing: Standing) -> tuple[str, ...]:
+    """The ids of plain statements that look most like standing instructions; looked for once a state of the view."""
+    if view.standing[0] != view.head.seq:
+        found = index.search(standing.direction, 2 * MOST) if view.counts["slotless"] else []
+        ids = [
+            one for one, cosine in found if cosine >= standing.least and one in view.rows and view.rows[one].slotless
+        ]
+        view.standing = (view.head.seq, tuple(ids[:MOST]))
+    return view.standing[1]
 
 
 def expired(edit: AnyEdit, now: datetime) -> bool:
@@ -102,11 +119,13 @@ def _merged(proposed: Iterable[Sequence[Candidate]], vector: Vectors) -> list[Ca
 
 
 def _of_kind(
-    views: Views, view: View, index: Index, vector: Vectors, named: Sequence[str], k: int, now: datetime
-) -> list[Candidate]:
+    views: Views, view: View, index: Index, vector: Vectors, named: Sequence[str], always: Sequence[str], k: int,
+    now: datetime,
+) -> list[Candidate]:  # fmt: skip
     near = index.search_whole(vector, k)
     known = {edit_id: (cosine, own) for edit_id, cosine, own in near}
     best = _best_of(index, vector, [edit_id for edit_id in named if edit_id not in known], k)
+    best |= _best_of(index, vector, [edit_id for edit_id in always if edit_id not in known], len(always))
     edits = _in_force(views, view, [*known, *best], now)  # both in one read
     more = k
     while sum(edit_id in edits for edit_id in known) < k and len(near) >= more:
@@ -120,7 +139,7 @@ def _of_kind(
     mentioned = set(named)
     return [
         Candidate(
-            edits[edit_id], known[edit_id][0], edit_id in mentioned, known[edit_id][1],
+            edits[edit_id], known[edit_id][0], edit_id in mentioned, edit_id in always, known[edit_id][1],
             view.relations.get(view.rows[edit_id].relation_hash),
         )
         for edit_id in chosen

@@ -47,6 +47,8 @@ class View:
     mentions: MentionIndex = field(default_factory=MentionIndex)
     relations: dict[str, Vectors] = field(default_factory=dict)
     """The vectors of the Facts' relation texts, by text hash: few, since many Facts share one."""
+    standing: tuple[int, tuple[str, ...]] = (-1, ())
+    """The ids of statements that look like standing instructions, and the event after which they were looked for."""
     counts: Counter[str] = field(default_factory=Counter)
     """Edits in force by kind, and `slotless`: the Facts among them that lack subject or relation."""
 

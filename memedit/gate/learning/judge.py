@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from memedit.embedders.finder import load_finder, load_minilm
 from memedit.encoder.judge import CONTRADICTS, LATER, OTHER, TOKENS
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
@@ -54,7 +55,7 @@ Nearby = tuple[Message, str, dict[str, str], list[str]]
 
 
 def train(
-    groups: Sequence[Group], out: str | Path, *, finder: str | Path, pairs: Sequence[Pair] = (),
+    groups: Sequence[Group], out: str | Path, *, finder: str | Path | None = None, pairs: Sequence[Pair] = (),
     statements: Sequence[Pair] = (), base: str | Path | None = None, recipe: Recipe | None = None,
     report: Report = print,
 ) -> None:  # fmt: skip
@@ -63,10 +64,11 @@ def train(
     Args:
         groups: Everyday messages.
         out: The folder.
-        finder: The folder of the trained finder, which proposes negatives.
+        finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
+            out.
         pairs: Further ones, of benchmarks.
         statements: A later statement, an earlier one, and what the one is to the other (`encoder.judge.OTHER`, …).
-        base: Folder or hub id of the encoder that it grows from; the finder when left out.
+        base: Folder or hub id of the encoder that it grows from; the finder, or MiniLM, when left out.
         recipe: The settings.
         report: Told how it goes.
     """
@@ -89,12 +91,12 @@ def train(
     save(model, tokenizer, out)
 
 
-def _near(groups: Iterable[Group], finder: str | Path) -> Iterator[Nearby]:
-    (minilm, tokenizer), (model, _) = encoder(), encoder(finder)
+def _near(groups: Iterable[Group], finder: str | Path | None) -> Iterator[Nearby]:
+    embed_edits = load_minilm().embed
+    embed_messages = load_finder().embed if finder is None else partial(embedded, *encoder(finder), tokens=192)
     for group in groups:
         texts = [read_conversation(message.turns).whole for message in group.messages]
-        asked = embedded(model, tokenizer, texts, tokens=192)
-        known = embedded(minilm, tokenizer, [edit.key_text for edit in group.edits], tokens=192)
+        asked, known = embed_messages(texts), embed_edits([edit.key_text for edit in group.edits])
         order = np.argsort(-(asked @ known.T), axis=1)[:, :NEAR]
         held = {edit.id: edit.text for edit in group.edits}
         ids = list(held)

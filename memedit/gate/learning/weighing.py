@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors
+from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
 from memedit.gate.judge_gate import SHOWN, JudgeGate
 from memedit.gate.learning.messages import Group
@@ -17,7 +18,7 @@ from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN, ScopeSet, in_memory
 from memedit.gate.likeness import facts
 from memedit.gate.scorer import Network
-from memedit.gate.weighing import Pair, Weighing, features
+from memedit.gate.weighing import FEATURES, Pair, Weighing, features
 from memedit.memory import EditMemory, Recalled
 from memedit.memory.memory import CHUNK
 
@@ -63,6 +64,12 @@ class Read:
         return replace(
             self, pairs=tuple(self.pairs[at] for at in places), judged=judged, roles=self.roles[list(places)]
         )
+
+
+def reading(judge: Judge | None = None) -> JudgeGate:
+    """A gate that reads but has nothing to weigh with yet; with the judge that comes with memedit when left out."""
+    nothing = np.zeros(len(FEATURES), dtype=np.float32)
+    return JudgeGate(judge, weighing_=Weighing(Network(nothing, nothing, ()), ((0.0, 1.0),)))
 
 
 def read_messages(gate: JudgeGate, groups: Iterable[Group], embedder: Any = None) -> list[Read]:
