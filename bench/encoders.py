@@ -20,20 +20,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gate_sets import training_sets
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from memedit.edits import AnyEdit, Fact
+from memedit.embedders import default_embedder
 from memedit.embedders.folders import bundled_folder
 from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, write_graph, write_words
-from memedit.encoder.judge import CONTRADICTS, OTHER, SAME
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
-from memedit.gate.learning.messages import read_groups
+from memedit.gate.learning.messages import Group, read_groups
 from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
+from memedit.memory.statements import CONTRADICTS, OTHER, SAME
 from memedit.text import same_key, words
 
 NAMES = ("minilm", "finder", "judge")
@@ -126,6 +128,26 @@ def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:
         yield f"{otherwise} {after}.", earlier, CONTRADICTS
         yield f"{otherwise} {before}.", earlier, SAME
         yield f"{one['locality_prompt']} {one['locality_ground_truth']}.", earlier, OTHER
+
+
+def contradictions(groups: Sequence[Group], data: Path) -> Iterator[tuple[str, tuple[str, str], int]]:
+    """All pairs of statements that tell what a later one is to an earlier one: source, pair, and what it is."""
+    for part in ("train", "test"):
+        for at, (later, earlier, said) in enumerate(statements(part)):
+            yield f"0 {part} {at // 11}", (later, earlier), said  # as good as by record: each gives eleven
+    for at, (later, earlier, said) in enumerate(counterfactual_statements(data)):
+        yield f"1 {at // 4}", (later, earlier), said
+    embedder = default_embedder()
+    for group in groups:
+        held = {edit.id: edit for edit in group.edits}
+        ids = list(held)
+        vectors = embedder.embed([edit.key_text for edit in group.edits])
+        linked = {*group.replaced.items(), *((earlier, later) for later, earlier in group.replaced.items())}
+        for later, earlier in group.replaced.items():
+            yield f"2 {group.name}", (held[later].text, held[earlier].text), CONTRADICTS
+        for one, near in zip(ids, np.argsort(-(vectors @ vectors.T), axis=1), strict=True):
+            others = [ids[at] for at in near if ids[at] != one and (one, ids[at]) not in linked]
+            yield f"2 {group.name}", (held[one].text, held[others[0]].text), OTHER
 
 
 def answered(questions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:

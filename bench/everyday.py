@@ -3,7 +3,7 @@
 python bench/everyday.py finder FILE...          one memory of all edits of all files
 python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
 python bench/everyday.py standing FILE...        what standing instructions look like to MiniLM; learned and written
-python bench/everyday.py statements FILE...      which later statements take an earlier one's place, by the judge
+python bench/everyday.py statements FILE...      which later statements take an earlier one's place; learned and written
 python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
 """
 
@@ -17,7 +17,6 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,18 @@ from memedit import EditableLLM, EditMemory, Fact, Verdict
 from memedit.embedders import default_embedder
 from memedit.encoder.graph import CARD, shipped_folder
 from memedit.encoder.judge import shipped_judge
-from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation, weighing
 from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
+from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
+from memedit.memory import statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE
+from memedit.memory.statements import LATER
 from memedit.methods.base import Recall
+from memedit.network import packed
 from memedit.testing import FakeLLM
 
 RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
@@ -59,7 +61,7 @@ def main() -> None:
     if asked.what == "standing":
         return fit_standing(asked.files)
     if asked.what == "statements":
-        return statements(groups)
+        return fit_statements(groups)
     if asked.what == "finder":
         return finder(groups, read_groups(asked.distract))
     return scope(groups, asked.gate, asked.json)
@@ -108,27 +110,39 @@ def fit_standing(files: Sequence[Path]) -> None:
     standing.save(*standing.fit(vectors, is_standing), shipped_folder() / FILE)
 
 
-def statements(groups: Sequence[Group]) -> None:
-    """How often the judge says that a statement takes another's place: where it does, says the same, or does not.
+def fit_statements(groups: Sequence[Group]) -> None:
+    """Learn which later statements take an earlier one's place, and write it beside the encoders.
 
-    Of the test part of the pairs of statements, and of what replaces an edit in the groups, against the others there.
+    Printed is how often that is said by one that did not learn from the record or group: where it is so, where the
+    later one says the same, and where it leaves the other standing (of a group, its nearest neighbour).
     """
-    pairs: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for line in shipped("statements").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        if record["part"] == "test":
-            for name in ("contradicts", "same", "other"):
-                pairs[name] += [(later, record["earlier"]) for later in record[name]]
-    for group in groups:
-        held = {edit.id: edit.text for edit in group.edits}
-        pairs["replaces"] += [(held[later], held[earlier]) for later, earlier in group.replaced.items()]
-        pairs["beside"] += [
-            (held[one], held[other]) for one, other in permutations(held, 2) if group.replaced.get(one) != other
-        ]
-    judge = shipped_judge()
-    for name, found in pairs.items():
-        said = np.array(judge.contradiction(found))
-        print(f"{name:12}", *(f"from {at}: {_share(said >= at)}" for at in (LIKELY, 0.7, 0.8, SURE, 0.95)))
+    from encoders import contradictions
+
+    asked = list(contradictions(groups, Path(os.environ["MEMEDIT_DATA"])))
+    embedder = default_embedder()
+    later, earlier = (embedder.embed([Fact(pair[at]).key_text for _, pair, _ in asked]) for at in (0, 1))
+    pairs = [pair for _, pair, _ in asked]
+    read = shipped_judge().logits([(f"{LATER}{one}", other) for one, other in pairs])
+    rows = statements.features(pairs, (later * earlier).sum(axis=1), read)
+    said = np.array([role for _, _, role in asked])
+    names = sorted({source for source, _, _ in asked})
+    fold = np.array([names.index(source) % 5 for source, _, _ in asked])
+    likely = np.zeros(len(asked))
+    costs = np.ones(len(asked), dtype=np.float32)
+    for part in range(5):
+        rest = fold != part
+        network = fit_members(rows[rest], said[rest], costs[rest], seed=0)
+        likely[~rest] = network.probabilities(rows[~rest])[:, statements.CONTRADICTS]
+    for place, kind in enumerate(("pairs", "counterfact", "groups")):
+        of = np.array([source.startswith(("0 ", "1 ", "2 ")[place]) for source, _, _ in asked])
+        for role, name in enumerate(("other", "contradicts", "same")):
+            found = likely[of & (said == role)]
+            shares = (f"from {at}: {_share(found >= at)}" for at in (LIKELY, 0.7, SURE))
+            if len(found):
+                print(f"{kind:12}{name:12} n {len(found):5}", *shares)
+    network = fit_members(rows, said, costs, seed=0)
+    arrays = packed("statements", network) | {"temperature": np.float32(network.temperature)}
+    np.savez_compressed(shipped_folder() / statements.FILE, allow_pickle=False, **arrays)
 
 
 def scope(groups: Sequence[Group], gate: str | None, out: Path | None) -> None:

@@ -238,10 +238,11 @@ class EditableLLM:
         return Explanation(said, job.trace, sent, sent is not None and sent.untouched, spoke)
 
     def _spoke(self, trace: Trace, whole: str) -> tuple[Spoke, ...]:
-        if self.memory.judge is None:
+        judge = self.memory.judge
+        if judge is None:
             raise RequestRejected("Nothing is there that reads.", do="install what does: pip install 'memedit[hosted]'")
         likeliest = trace.lookups[0].verdicts[:EXPLAINED] if trace.lookups else ()
-        return tuple(occluded(self.memory.judge, whole, one.edit) for one in likeliest if one.edit.kind == "fact")
+        return tuple(occluded(judge.reader, whole, one.edit) for one in likeliest if one.edit.kind == "fact")
 
     def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""

@@ -23,7 +23,8 @@ class Reader:
         self.sure = sure
         self.read = []
 
-    def contradiction(self, pairs):
+    def contradiction(self, pairs, cosines):
+        assert len(pairs) == len(cosines)
         self.read += pairs
         return [self.sure if "now" in later and "work" in earlier.lower() else 0.02 for later, earlier in pairs]
 

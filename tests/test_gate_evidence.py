@@ -19,7 +19,8 @@ from memedit.gate.learning.grouping import fold, relation_groups
 from memedit.gate.learning.rows import Parted, embed, rows, texts_of
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.reading import know, read, type_of
-from memedit.gate.scorer import Network
+from memedit.gate.scorer import deciding
+from memedit.network import Network
 from memedit.testing import FakeLLM, HashEmbedder
 
 pytestmark = pytest.mark.model
@@ -259,7 +260,7 @@ def test_deciding_features_are_measured_against_the_mean() -> None:
     network = Network(zeros, zeros + 1, (((layer, zeros), (layer, zeros), (last, np.zeros(3, dtype=np.float32))),))
     features = zeros.copy()
     features[:2] = 1.0
-    (first, added), *others = network.deciding(features)
+    (first, added), *others = deciding(network, features)
     assert first == FEATURES[0]
     assert added > 1
     assert all(other == pytest.approx(0) for _, other in others)

@@ -19,10 +19,6 @@ from memedit.encoder.graph import Encoder, Vectors, shipped_folder
 
 TOKENS = 208
 KEPT = 4_096  # pairs whose reading is remembered
-LATER = " < later: "
-"""What stands before the later one of two statements."""
-OTHER, CONTRADICTS, SAME = range(3)
-"""What a later statement is to an earlier one: it leaves it standing, takes its place, or says the same."""
 
 
 class Judge:
@@ -52,12 +48,6 @@ class Judge:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return np.stack([known[pair] for pair in pairs]) if pairs else np.zeros((0, 3), dtype=np.float32)
-
-    def contradiction(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Of pairs of a later and an earlier statement: how probably the later one takes the earlier one's place."""
-        logits = self.logits([(f"{LATER}{later}", earlier) for later, earlier in pairs])
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True)) if pairs else logits
-        return [float(row[CONTRADICTS] / row.sum()) for row in weights]
 
 
 @cache

@@ -19,9 +19,9 @@ from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, 
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.reading import Known, know, read, rules_out
-from memedit.gate.roles import softmax
-from memedit.gate.scorer import Network, Scorer
+from memedit.gate.scorer import Scorer, deciding
 from memedit.memory import Candidate, Recalled
+from memedit.network import Network, softmax
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ class Evidence:
             said = f"subject “{self.name}” is named"
         else:
             said = f"subject “{self.name}” is named in part, or within a longer name ({named:.0%})"
-        deciding = self.network.deciding(self.features)[:SHOWN]
+        strongest = deciding(self.network, self.features)[:SHOWN]
         values = self.numbers()
         if self.ruled_out:
             said = f"{said}; its object is ruled out"
-        return (said, *(f"{name} {values[name]:.2f} ({added:+.1f})" for name, added in deciding))
+        return (said, *(f"{name} {values[name]:.2f} ({added:+.1f})" for name, added in strongest))
 
 
 class EvidenceGate(Gate):

@@ -21,9 +21,10 @@ from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.features import FEATURES as EVIDENCE
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
-from memedit.gate.roles import IN_WORDS, LABELS, softmax
+from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.weighing import MEASURED, Pair, Weighing, with_doubts
 from memedit.memory import Candidate, Recalled
+from memedit.network import softmax
 
 READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it

@@ -18,7 +18,7 @@ from memedit.memory import Recalled
 from memedit.memory.contradictions import NEAR, SURE
 
 if TYPE_CHECKING:
-    from memedit.encoder.judge import Judge
+    from memedit.memory.statements import StatementJudge
 
 READ = 4  # pairs of statements that are read at most for one look-up
 
@@ -26,7 +26,7 @@ Pair = tuple[Verdict, Verdict]
 """Newer and older."""
 
 
-def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Judge) -> list[Verdict]:
+def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: StatementJudge) -> list[Verdict]:
     """The verdicts of one look-up, most probable first, with newer statements let through where an older one is.
 
     Both are marked, so that they are shown with their dates.
@@ -35,9 +35,10 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Judg
     pairs = _pairs(recalled, found)
     if not pairs:
         return found
-    likely = judge.contradiction([(newer.edit.text, older.edit.text) for newer, older in pairs])
+    texts = [(newer.edit.text, older.edit.text) for (newer, older), _ in pairs]
+    likely = judge.contradiction(texts, [cosine for _, cosine in pairs])
     by_id = {one.edit.id: one for one in found}
-    for (newer, older), probability in zip(pairs, likely, strict=True):
+    for ((newer, older), _), probability in zip(pairs, likely, strict=True):
         if probability >= SURE:
             newer, older = by_id[newer.edit.id], by_id[older.edit.id]
             most = max(newer.probability, older.probability)
@@ -47,8 +48,8 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Judg
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
 
 
-def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[Pair]:
-    """Statements let through with such as may contradict them, nearest first."""
+def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, float]]:
+    """Statements let through with such as may contradict them, and their cosine; nearest first."""
     plain = [one for one in verdicts if isinstance(one.edit, Fact) and one.edit.slot is None]
     vectors = {one.edit.id: one.vector for one in recalled.candidates if one.vector is not None}
     near: dict[tuple[str, str], tuple[float, Pair]] = {}
@@ -60,7 +61,7 @@ def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[Pair]:
             cosine = float(np.dot(vectors[one.edit.id], vectors[other.edit.id]))
             if cosine >= NEAR:
                 near[pair[0].edit.id, pair[1].edit.id] = cosine, pair
-    return [pair for _, pair in sorted(near.values(), key=lambda each: -each[0])[:READ]]
+    return [(pair, cosine) for cosine, pair in sorted(near.values(), key=lambda each: -each[0])[:READ]]
 
 
 def _newest_first(verdict: Verdict) -> tuple[float, ...]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memedit.edits import AnyEdit
 from memedit.gate.port import Role, Verdict
+from memedit.network import softmax
 
 Label = Literal["out", "direct", "bridge"]
 LABELS: tuple[Label, ...] = ("out", "direct", "bridge")
 IN_WORDS = {"out": "has nothing to do with it", "direct": "answers it", "bridge": "lies on the way to its answer"}
 
-Precision = TypeVar("Precision", bound=np.floating[Any])
 Weights = NDArray[np.float64]
 """How probable each label is, in the order of `LABELS`, summing to 1 along the last axis."""
 
@@ -71,10 +71,3 @@ def verdict(edit: AnyEdit, weights: Sequence[float], *, threshold: float, by: st
     role: Role = "direct" if direct >= bridge else "bridge"
     probability = max(direct, bridge)
     return Verdict(edit, probability, probability >= threshold, Weighed(by, (out, direct, bridge)), role)
-
-
-def softmax(logits: NDArray[Precision]) -> NDArray[Precision]:
-    """Probabilities from logits, along the last axis; any shape."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    weights: NDArray[Precision] = powers / powers.sum(axis=-1, keepdims=True)
-    return weights

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -18,63 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from memedit.embedders.port import Vectors, through
+from memedit.embedders.port import Vectors
 from memedit.errors import GateUnusable
 from memedit.gate.features import FEATURES, Head
-from memedit.gate.roles import LABELS, softmax
+from memedit.network import Network, network_in, packed
 
 FORMAT = 1
-LAYERS = 3
 HEAD = ("contrasts", "asked", "subject", "known", "prior")  # kept in half precision
 CARD, WEIGHTS = "gate.json", "weights.npz"
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A few small networks whose logits are averaged: two hidden layers each, and a softmax over `roles.LABELS`.
-
-    Args:
-        mean, scale: Of the features, (features,).
-        members: Of each network, weight (out, in) and bias (out,) of each layer.
-        temperature: The logits are divided by it, so that probabilities are calibrated (Guo et al. 2017,
-            arXiv:1706.04599).
-    """
-
-    mean: Vectors
-    scale: Vectors
-    members: tuple[tuple[tuple[Vectors, Vectors], ...], ...]
-    temperature: float = 1.0
-
-    def logits(self, features: Vectors) -> Vectors:
-        """Of each pair. features (n, features); result (n, 3)."""
-        inputs = np.clip((features - self.mean) / self.scale, -5, 5)
-        found = np.zeros((len(features), len(LABELS)), dtype=np.float32)
-        for layers in self.members:
-            hidden = inputs
-            for weight, bias in layers[:-1]:
-                hidden = np.maximum(through(hidden, weight.T) + bias, 0)
-            weight, bias = layers[-1]
-            found += through(hidden, weight.T) + bias
-        return found / np.float32(len(self.members) * self.temperature)
-
-    def at(self, temperature: float) -> Network:
-        """The same at another temperature."""
-        return replace(self, temperature=temperature)
-
-    def probabilities(self, features: Vectors) -> Vectors:
-        """Of each role of each pair. features (n, features); result (n, 3)."""
-        return softmax(self.logits(features))
-
-    def deciding(self, features: Vectors) -> list[tuple[str, float]]:
-        """What each feature of one pair adds to its log-odds of being in scope, against its mean; largest first.
-
-        features (features,). Each is set back to its mean alone, so that what they add does not sum up.
-        """
-        changed = np.tile(features, (len(features) + 1, 1))
-        np.fill_diagonal(changed[1:], self.mean)
-        odds = in_scope_odds(self.logits(changed))
-        added = [(name, float(odds[0] - other)) for name, other in zip(FEATURES, odds[1:], strict=True)]
-        return sorted(added, key=lambda one: -abs(one[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,24 +134,6 @@ def _unpack(where: str, card: Any, weights: bytes) -> Scorer:
     return Scorer(head, networks[0], networks[1], card["embedder"], card["thresholds"], card)
 
 
-def packed(name: str, network: Network) -> dict[str, Vectors]:
-    """The arrays of a network, under a name."""
-    arrays = {f"{name}.mean": network.mean, f"{name}.scale": network.scale}
-    for member, layers in enumerate(network.members):
-        for at, (weight, bias) in enumerate(layers):
-            arrays |= {f"{name}.{member}.{at}.weight": weight, f"{name}.{member}.{at}.bias": bias}
-    return arrays
-
-
-def network_in(arrays: Mapping[str, Vectors], name: str, members: int, temperature: float) -> Network:
-    """The network that was `packed` under a name."""
-    layers = tuple(
-        tuple((arrays[f"{name}.{member}.{at}.weight"], arrays[f"{name}.{member}.{at}.bias"]) for at in range(LAYERS))
-        for member in range(members)
-    )
-    return Network(arrays[f"{name}.mean"], arrays[f"{name}.scale"], layers, float(temperature))
-
-
 RETRAIN = "train it again (`memedit gate train`), or leave the gate out to use the one that comes with memedit"
 
 
@@ -208,3 +141,15 @@ def in_scope_odds(logits: Vectors) -> Vectors:
     """Log-odds of `direct` or `bridge` against `out`. logits (n, 3); result (n,)."""
     odds: Vectors = np.logaddexp(logits[:, 1], logits[:, 2]) - logits[:, 0]
     return odds
+
+
+def deciding(network: Network, features: Vectors) -> list[tuple[str, float]]:
+    """What each feature of one pair adds to its log-odds of being in scope, against its mean; largest first.
+
+    features (features,). Each is set back to its mean alone, so that what they add does not sum up.
+    """
+    changed = np.tile(features, (len(features) + 1, 1))
+    np.fill_diagonal(changed[1:], network.mean)
+    odds = in_scope_odds(network.logits(changed))
+    added = [(name, float(odds[0] - other)) for name, other in zip(FEATURES, odds[1:], strict=True)]
+    return sorted(added, key=lambda one: -abs(one[1]))

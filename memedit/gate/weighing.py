@@ -19,8 +19,7 @@ from memedit.embedders.port import Vectors
 from memedit.encoder.graph import CARD, shipped_folder
 from memedit.errors import GateUnusable
 from memedit.gate.port import Verdict
-from memedit.gate.roles import softmax
-from memedit.gate.scorer import Network, network_in, packed
+from memedit.network import Network, network_in, packed, softmax
 
 MEASURED = (
     "named", "exact", "no subject", "question", "length", "quoted", "type fits", "type differs", "missing",

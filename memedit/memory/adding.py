@@ -24,7 +24,7 @@ from memedit.memory.view import View, Views
 from memedit.relations import Relations
 
 if TYPE_CHECKING:
-    from memedit.encoder.judge import Judge
+    from memedit.memory.statements import StatementJudge
 
 Chunk = tuple[list[AnyEdit], "Future[dict[str, Vectors]]"]
 
@@ -42,7 +42,8 @@ class Adding:
 
     def __init__(
         self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations,
-        judge: Callable[[], Judge | None], change: Change, on_conflict: OnConflict, retracting: Sequence[str] = (),
+        judge: Callable[[], StatementJudge | None], change: Change, on_conflict: OnConflict,
+        retracting: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views

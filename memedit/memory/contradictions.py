@@ -19,12 +19,12 @@ from memedit.memory.rows import Row
 from memedit.memory.view import View
 
 if TYPE_CHECKING:
-    from memedit.encoder.judge import Judge
+    from memedit.memory.statements import StatementJudge
 
 READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
 ALIKE = 0.75  # cosine from which statements are listed as a possible conflict where nothing reads them
-SURE = 0.9  # probability from which a statement takes another's place
+SURE = 0.8  # probability from which a statement takes another's place
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
 FURTHER = re.compile(r"[;:]|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
@@ -36,7 +36,7 @@ Near = dict[str, list[tuple[str, float]]]
 NOTHING: Contradicted = MappingProxyType({})
 
 
-def judged(near: Near, texts: Mapping[str, str], judge: Judge | None) -> Contradicted:
+def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -> Contradicted:
     """What statements that are added may contradict, among those near to them.
 
     Args:
@@ -47,7 +47,8 @@ def judged(near: Near, texts: Mapping[str, str], judge: Judge | None) -> Contrad
     if judge is None:
         return {one: {other: LIKELY for other, cosine in found if cosine >= ALIKE} for one, found in near.items()}
     pairs = [(one, other) for one, found in near.items() for other, _ in found if other in texts]
-    read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs])
+    cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
+    read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
     for (one, other), probability in zip(pairs, read, strict=True):
         said.setdefault(one, {})[other] = probability

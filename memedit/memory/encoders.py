@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
 from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
 from memedit.memory.standing import Standing, shipped_standing
-
-if TYPE_CHECKING:
-    from memedit.encoder.judge import Judge
+from memedit.memory.statements import StatementJudge, shipped_statement_judge
 
 
 class Encoders:
@@ -21,7 +19,7 @@ class Encoders:
     """
 
     def __init__(
-        self, embedder: Any, finder: Embedder | Literal["auto"] | None, judge: Judge | Literal["auto"] | None
+        self, embedder: Any, finder: Embedder | Literal["auto"] | None, judge: StatementJudge | Literal["auto"] | None
     ) -> None:
         self._given = embedder
         self._embedder: Embedder | None = None
@@ -53,14 +51,8 @@ class Encoders:
         return shipped_standing() if self.embedder.space == BUNDLED_ID else None
 
     @property
-    def judge(self) -> Judge | None:
+    def judge(self) -> StatementJudge | None:
         """Reads statements against earlier ones; None where nothing can."""
         if self._judge == "auto":
-            self._judge = None if lacking() else _shipped_judge()
+            self._judge = None if lacking() else shipped_statement_judge()
         return self._judge
-
-
-def _shipped_judge() -> Judge:
-    from memedit.encoder.judge import shipped_judge
-
-    return shipped_judge()

@@ -33,7 +33,7 @@ from memedit.relations import shipped_relations
 from memedit.text import storable, words
 
 if TYPE_CHECKING:
-    from memedit.encoder.judge import Judge
+    from memedit.memory.statements import StatementJudge
 
 CHUNK = 512  # edits committed together by `add_many`
 DEFAULT = "default"
@@ -67,7 +67,7 @@ class EditMemory:
         *,
         embedder: Any = None,
         finder: Embedder | Literal["auto"] | None = "auto",
-        judge: Judge | Literal["auto"] | None = "auto",
+        judge: StatementJudge | Literal["auto"] | None = "auto",
         index: str | IndexChoice | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
@@ -93,7 +93,7 @@ class EditMemory:
         return self._encoders.embedder
 
     @property
-    def judge(self) -> Judge | None:
+    def judge(self) -> StatementJudge | None:
         """What reads statements against earlier ones; None where nothing can."""
         return self._encoders.judge
 

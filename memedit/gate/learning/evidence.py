@@ -25,9 +25,9 @@ from memedit.gate.learning.judging import Judged
 from memedit.gate.learning.network import Table, fit_network, fit_temperature
 from memedit.gate.learning.rows import Embedded, Parted, Rows, embed, rows, texts_of
 from memedit.gate.learning.scope_sets import ScopeSet
-from memedit.gate.roles import softmax
-from memedit.gate.scorer import Network, Scorer
+from memedit.gate.scorer import Scorer
 from memedit.index.mentions import MentionIndex
+from memedit.network import Network, softmax
 from memedit.text import same_key, words
 
 MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10, 2)

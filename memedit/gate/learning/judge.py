@@ -19,12 +19,13 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from memedit.embedders.finder import load_finder, load_minilm
-from memedit.encoder.judge import CONTRADICTS, LATER, OTHER, TOKENS
+from memedit.encoder.judge import TOKENS
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.roles import LABELS
+from memedit.memory.statements import CONTRADICTS, LATER, OTHER
 
 NEAR = 8  # edits that the finder proposes
 
@@ -67,7 +68,7 @@ def train(
         finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
             out.
         pairs: Further ones, of benchmarks.
-        statements: A later statement, an earlier one, and what the one is to the other (`encoder.judge.OTHER`, …).
+        statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
         base: Folder or hub id of the encoder that it grows from; the finder, or MiniLM, when left out.
         recipe: The settings.
         report: Told how it goes.

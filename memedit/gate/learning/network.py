@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from memedit.embedders.port import Vectors
 from memedit.errors import MissingExtra
 from memedit.gate.features import FEATURES
-from memedit.gate.roles import softmax
-from memedit.gate.scorer import Network
+from memedit.network import Network, softmax
 
 try:
     import torch

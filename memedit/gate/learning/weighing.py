@@ -17,10 +17,10 @@ from memedit.gate.learning.messages import Group
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN, ScopeSet, in_memory
 from memedit.gate.likeness import facts
-from memedit.gate.scorer import Network
 from memedit.gate.weighing import FEATURES, Pair, Weighing, features
 from memedit.memory import EditMemory, Recalled
 from memedit.memory.memory import CHUNK
+from memedit.network import Network
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""
