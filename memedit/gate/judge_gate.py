@@ -18,18 +18,16 @@ from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
-from memedit.gate.features import FEATURES as EVIDENCE
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.roles import IN_WORDS, LABELS
-from memedit.gate.weighing import MEASURED, Pair, Weighing, with_doubts
+from memedit.gate.weighing import Pair, Weighing, with_doubts
 from memedit.memory import Candidate, Recalled
 from memedit.network import softmax
 
 READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
-PLACES = [EVIDENCE.index(name) for name in MEASURED]
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
@@ -143,7 +141,7 @@ class JudgeGate(Gate):
         """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence."""
         measured = self.evidence.measure(recalled, found)
         pairs = [
-            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out, tuple(evidence.features[PLACES]))
+            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out)
             for one, (logits, evidence) in zip(found, measured, strict=True)
         ]
         likely = [max(pair.similarity, pair.likely) for pair in pairs]
@@ -157,7 +155,9 @@ class JudgeGate(Gate):
         _, direct, bridge = read.weights
         role: Role = "direct" if direct >= bridge else "bridge"
         probability = max(direct, bridge)
-        return Verdict(found.edit, probability, probability >= self.thresholds[role], read, role)
+        far = found.standing and found.similarity < FAR  # proposed whatever is said: it has to be sure
+        least = max(self.thresholds[role], self.sure) if far else self.thresholds[role]
+        return Verdict(found.edit, probability, probability >= least, read, role)
 
     def _as_measured(self, weighed: Verdict, said: Evidence) -> Verdict:
         """The verdict of the evidence alone, its probability brought to the scale of this gate's threshold."""

@@ -21,14 +21,9 @@ from memedit.errors import GateUnusable
 from memedit.gate.port import Verdict
 from memedit.network import Network, network_in, packed, softmax
 
-MEASURED = (
-    "named", "exact", "no subject", "question", "length", "quoted", "type fits", "type differs", "missing",
-    "relation known", "asked known",
-)  # fmt: skip
-"""Of the evidence's features, those that say how far it is to be trusted."""
 FEATURES = (
     "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
-    "similarity lead", "evidence lead", "judged lead", "ruled out", "place", *MEASURED,
+    "similarity lead", "evidence lead", "judged lead", "ruled out", "place",
 )  # fmt: skip
 WEIGHTS = "weighing.npz"
 BOUND = 12.0  # log-odds beyond which more says no more
@@ -45,13 +40,11 @@ class Pair:
         similarity: Of the message to it.
         logits: Of `LABELS`, by the evidence.
         ruled_out: Whether the query rules out what it says.
-        measured: Of `MEASURED`.
     """
 
     similarity: float
     logits: tuple[float, ...]
     ruled_out: bool = False
-    measured: tuple[float, ...] = (0.0,) * len(MEASURED)
 
     @property
     def odds(self) -> float:
@@ -134,7 +127,6 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
         np.clip(_lead(judged_odds), -BEHIND, BEHIND),
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
-        *np.array([pair.measured for pair in pairs]).T,
     )
     rows: Vectors = np.stack(columns, axis=1).astype(np.float32)
     return rows

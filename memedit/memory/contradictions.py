@@ -70,7 +70,7 @@ def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> 
         vectors: Of their key texts, by text hash.
     """
     facts = [row for row in rows if row.kind == "fact"]
-    if not (view.counts["slotless"] or any(row.slotless for row in facts)):
+    if not facts or not (view.counts["slotless"] or any(row.slotless for row in facts)):
         return {}
     own = np.stack([vectors[row.text_hash] for row in facts])
     own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)

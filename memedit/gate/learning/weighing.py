@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +25,8 @@ from memedit.network import Network
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""
+MOST = 0.8
+"""Share of the groups that have to keep to a promised rate."""
 SILENT = 0.6
 """Share of the messages out of scope, about a memory's own subjects, for which nothing is to be left in doubt."""
 NOTES = 2.0
@@ -133,12 +136,22 @@ def fit(everyday: Sequence[Read], others: Sequence[Read], *, seed: int = 0) -> t
 def chosen(weighing: Weighing, read: Sequence[Read], scored: Sequence[Vectors]) -> Weighing:
     """The weighing with thresholds at which these messages, that it did not learn from, fire at the promised rates."""
     pairs = list(zip(read, scored, strict=True))
-    wrong = np.sort([_best(p, one.roles == OUT) for one, p in pairs if one.kind.startswith("out")])[::-1]
-    rates = tuple((rate, round(float(wrong[int(rate * len(wrong))]) + 1e-4, 4)) for rate in RATES)
+    outside: dict[str, list[float]] = defaultdict(list)
+    for one, p in pairs:
+        if one.kind.startswith("out"):
+            outside[one.group].append(_best(p, one.roles == OUT))
+    rates = tuple((rate, round(_kept_to(rate, outside.values()), 4)) for rate in RATES)
+    wrong = np.sort(np.concatenate(list(outside.values())))[::-1]
     any_ = round(float(wrong[int((1 - SILENT) * len(wrong))]), 4)
     inside = [p for one, p in pairs if one.kind.startswith("in")]
     each = next((low for low in np.geomspace(0.002, 0.3, 40) if _notes(inside, any_, low) <= NOTES), 0.3)
     return Weighing(weighing.network, rates, 0.5, any_, round(float(each), 4), weighing.card)
+
+
+def _kept_to(rate: float, groups: Iterable[Sequence[float]]) -> float:
+    """The threshold at which most groups (`MOST`) keep to a rate of false fires: a new one may be a hard one."""
+    own = [np.sort(group)[::-1][int(rate * len(group))] + 1e-4 for group in groups]
+    return float(np.quantile(own, MOST, method="higher"))
 
 
 def _notes(scored: Sequence[Vectors], any_: float, each: float) -> float:
