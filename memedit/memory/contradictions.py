@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
-ALIKE = 0.75  # cosine from which statements are listed as a possible conflict where nothing reads them
+ALIKE = 0.75  # cosine from which statements are listed as a possible conflict, whatever reading them says
 SURE = 0.8  # probability from which a statement takes another's place
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
@@ -50,8 +50,8 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
     read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
-    for (one, other), probability in zip(pairs, read, strict=True):
-        said.setdefault(one, {})[other] = probability
+    for (one, other), cosine, probability in zip(pairs, cosines, read, strict=True):
+        said.setdefault(one, {})[other] = max(probability, LIKELY) if cosine >= ALIKE else probability
     return said
 
 
