@@ -10,7 +10,8 @@ from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
-from memedit.errors import RequestRejected
+from memedit.encoder import lacking
+from memedit.errors import MissingExtra, RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import Spoke, occluded
@@ -227,7 +228,7 @@ class EditableLLM:
             likeliest edits (`Explanation.spoke`).
 
         Raises:
-            RequestRejected: `by_word` is wanted, and what reads is not installed.
+            MissingExtra: `by_word` is wanted, and what reads is not installed.
         """
         request = as_request(input, options)
         job = self._job(request, namespace, {})
@@ -238,11 +239,12 @@ class EditableLLM:
         return Explanation(said, job.trace, sent, sent is not None and sent.untouched, spoke)
 
     def _spoke(self, trace: Trace, whole: str) -> tuple[Spoke, ...]:
-        judge = self.memory.judge
-        if judge is None:
-            raise RequestRejected("Nothing is there that reads.", do="install what does: pip install 'memedit[hosted]'")
+        if missing := lacking():
+            raise MissingExtra("hosted", package=missing[0])
+        from memedit.encoder.judge import shipped_judge
+
         likeliest = trace.lookups[0].verdicts[:EXPLAINED] if trace.lookups else ()
-        return tuple(occluded(judge.reader, whole, one.edit) for one in likeliest if one.edit.kind == "fact")
+        return tuple(occluded(shipped_judge(), whole, one.edit) for one in likeliest if one.edit.kind == "fact")
 
     def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""

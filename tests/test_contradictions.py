@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory, Fact
-from memedit.errors import EditConflict, RequestRejected
+from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
 from memedit.memory.contradictions import says_one_thing
@@ -150,9 +150,21 @@ def test_words_that_speak_for_and_against_are_named():
     assert "“close”" in str(spoke)
 
 
-def test_explaining_by_word_needs_what_reads():
+def test_the_judge_that_comes_with_memedit_serves_the_embedder_that_it_learned_with():
+    with EditMemory() as memory:
+        first = memory.add("Mira lives in Ghent.")
+        assert memory.add("Mira lives in Porto.").superseded == (first.id,)
+        assert memory.add("Tom lives in Oslo.").superseded == ()
+    with EditMemory(embedder=HashEmbedder()) as memory:
+        assert memory.judge is None
+        memory.add("Mira lives in Ghent.")
+        assert memory.add("Mira lives in Porto.").superseded == ()
+
+
+def test_explaining_by_word_needs_what_reads(monkeypatch):
+    monkeypatch.setattr("memedit.editable.lacking", lambda: ["onnxruntime"])
     with memory_with(None) as memory:
         llm = EditableLLM(FakeLLM(), memory)
         llm.edit(WORK)
-        with pytest.raises(RequestRejected, match="hosted"):
+        with pytest.raises(MissingExtra, match="hosted"):
             llm.explain("Where do I work?", by_word=True)

@@ -52,7 +52,11 @@ class Encoders:
 
     @property
     def judge(self) -> StatementJudge | None:
-        """Reads statements against earlier ones; None where nothing can."""
+        """Reads statements against earlier ones; None where nothing can.
+
+        The one that comes with memedit learned from the cosines of MiniLM's space, and serves no other.
+        """
         if self._judge == "auto":
-            self._judge = None if lacking() else shipped_statement_judge()
+            fits = not lacking() and self.embedder.space == BUNDLED_ID
+            self._judge = shipped_statement_judge() if fits else None
         return self._judge

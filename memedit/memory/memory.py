@@ -51,7 +51,7 @@ class EditMemory:
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
         judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
-            when left out; None for none, where likeness alone counts.
+            when left out, where it fits the embedder; None for none, where likeness alone counts.
         index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
