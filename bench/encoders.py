@@ -118,7 +118,7 @@ def statements(part: str) -> Iterator[judge.Pair]:
 
 
 def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:
-    """Of CounterFact, as `statements`: what was true, then the edit, both in two wordings, and a neighbour."""
+    """Of CounterFact, as `statements`: what was true, then the edit, both in two wordings; and what stands beside."""
     records = list(_lines(data / "counterfact/counterfact_easyedit.jsonl"))
     for one in random.Random(2).sample(records, COUNTERFACTUAL):
         before, after = one["ground_truth"], one["target_new"]
@@ -128,6 +128,14 @@ def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:
         yield f"{otherwise} {after}.", earlier, CONTRADICTS
         yield f"{otherwise} {before}.", earlier, SAME
         yield f"{one['locality_prompt']} {one['locality_ground_truth']}.", earlier, OTHER
+    rewrites = [one["requested_rewrite"] for one in _lines(data / "counterfact/counterfact_sample500.jsonl")]
+    rng = random.Random(3)
+    for one in rewrites[:COUNTERFACTUAL]:  # another property of the same subject
+        others = rng.sample([other for other in rewrites if other["relation_id"] != one["relation_id"]], 4)
+        said = [
+            f"{rewrite['prompt'].format(one['subject'])} {rewrite['target_new']['str']}." for rewrite in (one, *others)
+        ]
+        yield from ((later, said[0], OTHER) for later in said[1:])
 
 
 def contradictions(groups: Sequence[Group], data: Path) -> Iterator[tuple[str, tuple[str, str], int]]:

@@ -719,10 +719,11 @@ def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     Path("edits.jsonl").write_text(blocks("json")[0])
     assert CliRunner().invoke(main, ["import", "edits.jsonl"]).exit_code == 0
     lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for _, *args in lines:
         if args[:2] == ["gate", "train"]:  # which takes minutes
-            assert train.make_context("train", args[2:]).params["generate"] == 8
+            given = train.make_context("train", args[2:]).params
+            assert (given["generate"], given["minutes"]) == ((None, 90) if given["kind"] == "judge" else (8, None))
             continue
         goes_into = args.index(">>") if ">>" in args else len(args)
         done = CliRunner().invoke(main, args[:goes_into])

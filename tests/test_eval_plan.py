@@ -382,12 +382,12 @@ def test_everyday_comes_with_memedit_and_is_read_whole() -> None:
     benchmark = find_benchmark("everyday")
     assert benchmark.shipped is not None
     reading = read(benchmark, [str(benchmark.shipped())])
-    assert len(reading.cases) == 100
+    assert len(reading.cases) == 120
     assert not reading.malformed
     probes = [probe for case in reading.cases for probe in case.probes]
     assert {probe.kind.in_scope for probe in probes} == {True, False}
     talk = next(probe for probe in probes if probe.turns)
     assert talk.turns[-1] == ("user", talk.prompt)
     plan = make_plan(reading.cases, edits_in_memory="group")
-    assert len(plan.memories) == 5
+    assert len(plan.memories) == 6
     assert not plan.set_aside

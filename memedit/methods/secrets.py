@@ -33,7 +33,7 @@ def watched(answer: Run) -> Run:
     blocked, where the model gives log-probabilities; if it still does, it is replaced by the refusal.
 
     An Erasure that is in scope is kept in any words. Of one that is not, what cannot be mistaken is kept (a code, a
-    number of some length, a phrase), and anything else where its subject is spoken of.
+    number of some length), and anything else where its subject is spoken of.
     """
 
     def under(task: Task) -> Steps:
@@ -97,20 +97,15 @@ def kept_unasked(erasure: Erasure, said: str) -> tuple[str, ...]:
     about = {word for name in erasure.names for word in words(name)} - FUNCTION_WORDS
     if any(_inflected(one, other) for one in about for other in spoken_of):
         return erasure.secrets
-    return tuple(secret for secret in erasure.secrets if _is_code(secret) or _is_phrase(secret))
+    return tuple(filter(_is_code, erasure.secrets))
 
 
 def _inflected(one: str, other: str) -> bool:
     """Whether two words are one, but for their endings."""
     shorter = min(len(one), len(other))
     alike = next((at for at in range(shorter) if one[at] != other[at]), shorter)
-    return alike == shorter >= BEGUN or alike >= max(BEGUN + 1, 0.6 * max(len(one), len(other)))
-
-
-def _is_phrase(secret: str) -> bool:
-    """Whether a text is two words or more that say something, such as a name."""
-    said = words(secret)
-    return len(said) > 1 and not FUNCTION_WORDS & set(said)
+    begun = BEGUN if one.isascii() else 1  # a sign of other scripts may be a word
+    return one == other or alike == shorter >= begun or alike >= max(BEGUN + 1, 0.6 * max(len(one), len(other)))
 
 
 def _is_code(secret: str) -> bool:
