@@ -1,6 +1,6 @@
 """Trains the encoders that come with memedit, and writes them as they are shipped.
 
-    MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base to go on from one that was trained before
+    MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base FOLDER, or shipped, to go on from
     MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says
     python bench/encoders.py export FOLDER memedit/data/encoders
 
@@ -53,28 +53,35 @@ def main() -> None:
     parser.add_argument("what", choices=("finder", "judge", "export"))
     parser.add_argument("folder", type=Path, help="of the trained models, `finder` and `judge`")
     parser.add_argument("into", type=Path, nargs="?")
-    parser.add_argument("--base", type=Path, help="folder of a model to go on from")
+    parser.add_argument("--base", help="folder of a model to go on from, or `shipped`")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
     asked = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(asked.threads)
+    torch.set_num_interop_threads(1)
     if asked.what == "export":
         return export(asked.folder, asked.into)
     train = {"finder": train_finder, "judge": train_judge}[asked.what]
-    return train(asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)
+    groups = read_groups([shipped("train"), *asked.also])
+    return train(groups, asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)
 
 
-def train_finder(folder: Path, data: Path, base: Path | None, minutes: float | None) -> None:
+def train_finder(
+    groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None
+) -> None:  # fmt: skip
     pairs = [*follow_ups(data), *answered(qnli(data)), *scope_pairs(data)]
     recipe = finder.Recipe() if minutes is None else finder.Recipe(minutes=minutes)
-    finder.train(read_groups([shipped("train")]), folder / "finder", pairs=pairs, base=base, recipe=recipe)
+    finder.train(groups, folder / "finder", pairs=pairs, base=base, recipe=recipe)
 
 
-def train_judge(folder: Path, data: Path, base: Path | None, minutes: float | None) -> None:
+def train_judge(groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None) -> None:
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *(pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set))]
     recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
+    found_by = folder / "finder"
     judge.train(
-        read_groups([shipped("train")]), folder / "judge", finder=folder / "finder", pairs=pairs,
+        groups, folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
         statements=[*statements("train"), *counterfactual_statements(data)], base=base, recipe=recipe,
     )  # fmt: skip
 

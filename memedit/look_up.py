@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +23,8 @@ def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Re
     ]
     decided = iter(gate.decide_many([one for one in found if one.candidates]))
     erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
-    verdicts = [_latest(memory, one, next(decided)) if one.candidates else () for one in found]
+    least = gate.thresholds.get("direct", math.inf)
+    verdicts = [_latest(memory, one, next(decided), least) if one.candidates else () for one in found]
     return [Hits(one.query, said, one.revision, one.index, erasures) for one, said in zip(found, verdicts, strict=True)]
 
 
@@ -36,9 +38,9 @@ def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:
     return replace(recalled, candidates=tuple(holding))
 
 
-def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict], least: float) -> tuple[Verdict, ...]:
     judge = memory.judge
-    return tuple(with_the_latest(recalled, verdicts, judge) if judge else verdicts)
+    return tuple(with_the_latest(recalled, verdicts, judge, least=least) if judge else verdicts)
 
 
 def _is_bounded(edit: AnyEdit) -> bool:

@@ -1,6 +1,7 @@
 """Statements that contradict earlier ones in other words: when they are added, and when both stay in force."""
 
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
 from memedit.memory.contradictions import says_one_thing
+from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
 
 WORK, MOVED = "I work at Brightwell.", "I now work at Coren Labs."
@@ -130,6 +132,26 @@ def test_the_newer_goes_first_and_never_the_older_alone():
     assert f"{MOVED} (noted on 2026-05-03)" in sent
     assert f"{WORK} (noted on 2026-05-01)" in sent
     assert "Bees" not in sent
+
+
+class Undecided(Gate):
+    """Lets nothing through, since two candidates share what is probable."""
+
+    name = "undecided"
+    thresholds = MappingProxyType({"direct": 0.6})
+
+    def decide(self, recalled):
+        return [Verdict(one.edit, 0.4, False) for one in recalled.candidates]
+
+
+@pytest.mark.parametrize(("sure", "passing"), [(0.6, [MOVED]), (0.4, [])])
+def test_two_that_contradict_one_another_are_probable_together(sure, passing):
+    with memory_with(Reader(sure)) as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=Undecided(), doubt="leave")
+        for at, text in enumerate((WORK, MOVED)):
+            memory.add(Fact(text, created_at=datetime(2026, 5, 1 + at, tzinfo=UTC)), on_conflict="keep")
+        (hits,) = llm.recall("default", [Recall("Where do I work?")])
+    assert [edit.text for edit in hits.edits] == passing
 
 
 class Counting:

@@ -106,6 +106,25 @@ def test_finder_and_judge_are_trained_exported_and_read(groups, tmp_path):
         check_shared(AutoModel.from_pretrained(tmp_path / "finder"), model)
 
 
+def test_training_may_go_on_from_what_comes_with_memedit():
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from memedit.embedders.finder import load_finder
+    from memedit.encoder.judge import shipped_judge
+    from memedit.gate.learning.encoding import SHIPPED, embedded, encoder
+
+    pairs = [("Who runs Acme?", "The CEO of Acme is Carol Diaz."), ("hi", "The gym opens at 6 am.")]
+    model, tokenizer = encoder(SHIPPED, AutoModelForSequenceClassification, num_labels=3)
+    with torch.no_grad():
+        whole = [model.eval()(**tokenizer(*pair, return_tensors="pt")).logits[0].numpy() for pair in pairs]
+    assert np.abs(np.stack(whole) - shipped_judge().logits(pairs)).max() < 0.5  # int8
+    asked = [text for pair in pairs for text in pair]
+    found = embedded(*encoder(SHIPPED), asked, tokens=64)
+    assert (found * load_finder().embed(asked)).sum(axis=1).min() > 0.98
+    assert not model.get_input_embeddings().weight.requires_grad
+
+
 def test_the_weighing_is_fitted_kept_and_read_again(groups, tmp_path):
     gate = reading()
     read = read_messages(gate, groups)

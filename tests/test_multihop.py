@@ -404,6 +404,32 @@ def test_a_chat_model_is_told_the_way() -> None:
     assert len(answer.citations) == 2
 
 
+def test_what_a_model_guessed_on_the_way_is_told_as_a_guess() -> None:
+    llm = editable(FakeLLM(lambda prompt: "Oslo" if "headquarters" in prompt and "krone" not in prompt else prompt))
+    llm.edit(Fact(subject="Oslo", relation="currency", object="krone"))
+    answer = llm.invoke("What is the currency of the headquarters of Globex?")
+    assert [hop.by for hop in answer.trace.hops] == ["base", "edit"]
+    assert "the headquarters of Globex — Oslo (as you said yourself, unchecked)" in answer.text
+    assert "Globex? — krone" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Who is the CEO of Tallis Robotics at the moment?", "Who is still the CEO of Tallis Robotics, if you know it?",
+        "Why is the CEO of Tallis Robotics in the news?", "What is the name of the founder of the city of Bern?",
+        "How wide is the door of the office of Tallis Robotics?", "Write a postcard from the coast of Iceland.",
+    ],
+)  # fmt: skip
+def test_around_plain_statements_no_word_becomes_a_question_to_the_model(asked: str) -> None:
+    base = FakeLLM()
+    llm = EditableLLM(base, EditMemory())
+    llm.edit_many(["The CEO of Tallis Robotics is Carol Diaz.", "The office of Tallis Robotics has a green door."])
+    answer = llm.invoke(asked)
+    assert len(base.requests) == 1
+    assert all(hop.by == "edit" for hop in answer.trace.hops)
+
+
 def test_loops_end() -> None:
     llm = editable(Small(lambda prompt: "unknown"))
     llm.edit(Fact(subject="Ann", relation="friend", object="Ben"))

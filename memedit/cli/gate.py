@@ -89,7 +89,11 @@ def evaluate(
 @click.option("--folds", type=click.IntRange(2), default=4, show_default=True, help="Parts of the cross-fitting.")
 @click.option("--kind", type=click.Choice(["evidence", "cross-encoder", "judge"]), default="evidence",
               show_default=True)  # fmt: skip
-@click.option("--base", metavar="FOLDER", help="Of the kind judge: the encoder that it grows from. [default: MiniLM]")
+@click.option(
+    "--base", metavar="FOLDER",
+    help="Of the kind judge: the encoder that it grows from; shipped for the judge that comes with memedit. "
+    "[default: MiniLM]",
+)  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N",
               help="Of the kind judge: how long it learns. [default: 52]")  # fmt: skip
 @LIMIT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from memedit.edits import Fact
 from memedit.gate.port import Verdict
 from memedit.memory import Recalled
-from memedit.memory.contradictions import NEAR, SURE
+from memedit.memory.contradictions import LIKELY, NEAR, SURE
 
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
@@ -26,42 +27,53 @@ Pair = tuple[Verdict, Verdict]
 """Newer and older."""
 
 
-def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: StatementJudge) -> list[Verdict]:
-    """The verdicts of one look-up, most probable first, with newer statements let through where an older one is.
+def with_the_latest(
+    recalled: Recalled, verdicts: Sequence[Verdict], judge: StatementJudge, *, least: float
+) -> list[Verdict]:
+    """The verdicts of one look-up, most probable first, with newer statements let through where an older one is, or
+    where both together are probable enough: two that say the same of a thing keep one another from being sure.
 
     Both are marked, so that they are shown with their dates.
+
+    least: Probability from which the gate lets an edit through.
     """
     found = list(verdicts)
-    pairs = _pairs(recalled, found)
+    pairs = _pairs(recalled, found, least)
     if not pairs:
         return found
     texts = [(newer.edit.text, older.edit.text) for (newer, older), _ in pairs]
     likely = judge.contradiction(texts, [cosine for _, cosine in pairs])
     by_id = {one.edit.id: one for one in found}
     for ((newer, older), _), probability in zip(pairs, likely, strict=True):
-        if probability >= SURE:
-            newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-            most = max(newer.probability, older.probability)
+        newer, older = by_id[newer.edit.id], by_id[older.edit.id]
+        alone = newer.passed or older.passed
+        if probability >= (SURE if alone else LIKELY):
+            most = max(newer.probability, older.probability) if alone else _together(newer, older)
             by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, dated=True)
             by_id[older.edit.id] = replace(older, dated=True)
     place = {one.edit.id: at for at, one in enumerate(found)}
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
 
 
-def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, float]]:
-    """Statements let through with such as may contradict them, and their cosine; nearest first."""
+def _pairs(recalled: Recalled, verdicts: Sequence[Verdict], least: float) -> list[tuple[Pair, float]]:
+    """Statements that are, or together would be, let through and that may contradict one another, and their cosine;
+    nearest first.
+    """
     plain = [one for one in verdicts if isinstance(one.edit, Fact) and one.edit.slot is None]
     vectors = {one.edit.id: one.vector for one in recalled.candidates if one.vector is not None}
-    near: dict[tuple[str, str], tuple[float, Pair]] = {}
-    for one in plain:
-        for other in plain if one.passed else ():
-            if one.edit.created_at == other.edit.created_at or not {one.edit.id, other.edit.id} <= vectors.keys():
-                continue
-            pair = (one, other) if one.edit.created_at > other.edit.created_at else (other, one)
+    near = []
+    for one, other in combinations(plain, 2):
+        reached = one.passed or other.passed or _together(one, other) >= least
+        if reached and one.edit.created_at != other.edit.created_at and {one.edit.id, other.edit.id} <= vectors.keys():
             cosine = float(np.dot(vectors[one.edit.id], vectors[other.edit.id]))
             if cosine >= NEAR:
-                near[pair[0].edit.id, pair[1].edit.id] = cosine, pair
-    return [(pair, cosine) for cosine, pair in sorted(near.values(), key=lambda each: -each[0])[:READ]]
+                pair = (one, other) if one.edit.created_at > other.edit.created_at else (other, one)
+                near.append((pair, cosine))
+    return sorted(near, key=lambda each: -each[1])[:READ]
+
+
+def _together(one: Verdict, other: Verdict) -> float:
+    return min(one.probability + other.probability, 1.0)
 
 
 def _newest_first(verdict: Verdict) -> tuple[float, ...]:

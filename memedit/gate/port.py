@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from memedit.edits import AnyEdit, Erasure
@@ -131,8 +132,8 @@ class Gate(ABC):
     """The scope classifier (SERAC's term, Mitchell et al. 2022)."""
 
     name: str
-    thresholds: Mapping[Role, float]
-    """Probability from which an edit is let through, by role, of gates that heed an edit's radius."""
+    thresholds: Mapping[Role, float] = MappingProxyType({})
+    """Probability from which an edit is let through, by role; empty where it follows from something else."""
     heeds_radius = False
     """Whether the `radius` of a Fact is added to its log-odds."""
 

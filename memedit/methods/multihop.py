@@ -84,8 +84,8 @@ def without_mistaken(task: Task) -> Generator[Effect, Any, tuple[Task, tuple[str
 def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
     """Where edits lead over several hops, and what is to be said of it.
 
-    None where the request is none of several hops, where no edit lies on the way, or where an edit answers the request
-    as a whole: then two edits are believed more than that one, or its answering but a hop no less probably.
+    None where the request is none of several hops, where no edit surely lies on the way, or where an edit answers the
+    request as a whole: then two edits are believed more than that one, or its answering but a hop no less probably.
     """
     query, hits = task.hits.query, task.hits
     if not (query and hits.verdicts and task.request.only_text_back):
@@ -101,6 +101,8 @@ def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
     if refused := made.refused:
         return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (*notes, f"refused by {refused.id[:8]}")
     whole = _whole(task)
+    if made.edits and not made.grounded:
+        return None, (*notes, f"{made.edits[0].id[:8]} was left out, which only seems to lie on the way")
     if made.arrived and (len(made.edits) > 1 or whole is None or made.passed_by(whole)):
         return _answer(task, made), notes
     if whole or not several:
@@ -155,9 +157,13 @@ def _whole(task: Task) -> Verdict | None:
 
 
 def _answer(task: Task, made: Walk) -> Final | Ready:
-    """What the walk found: by itself where the request asks for nothing more, else as a note to the model."""
+    """What the walk found: by itself where the request asks for nothing more, else as notes to the model.
+
+    What a model guessed on the way is told as such, and then nothing that follows from it.
+    """
     answer, hops = made.thing.names[0], tuple(made.hops)
-    told = [*(edit.text for edit in made.edits), f"{task.hits.query} — {answer}"]
+    guessed = [f"{hop.question} — {hop.answer} (as you said yourself, unchecked)" for hop in hops if hop.edit is None]
+    told = [*(edit.text for edit in made.edits), *(guessed or [f"{task.hits.query} — {answer}"])]
     call = Final(noted(task.request, told, kind=task.kind), made.edits, hops=hops)
     if task.kind == "chat" or not is_plain(task.request):
         return call

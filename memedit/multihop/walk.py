@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from memedit.edits import SLOT, AnyEdit, Erasure, Fact
 from memedit.gate.port import Hits, Verdict
@@ -128,6 +128,14 @@ class Walk:
         """The edits it rests on, in order."""
         return tuple(hop.edit for hop in self.hops if isinstance(hop.edit, Fact))
 
+    @property
+    def grounded(self) -> bool:
+        """Whether its edits are enough to go by: two, or one that says itself what it is about, or that the gate lets
+        through. A plain statement fits the words of a hop too easily: only reading the whole question can tell.
+        """
+        passed = {one.edit.id for one in self.known.verdicts if one.passed}
+        return len(self.edits) > 1 or any(says_of_what(edit) or edit.id in passed for edit in self.edits)
+
     def take(self, question: str, verdict: Verdict) -> None:
         """Go on to the object of an edit."""
         self.thing = Thing.found_by(verdict)
@@ -149,7 +157,7 @@ def walk(
         model: Answers what no edit does; None where only edits are to.
         limits: What it may cost.
         whole: On an edit that is said to answer the question as a whole. Unless the walk shows that it is but a hop, no
-            model is asked.
+            model is asked; of a plain statement it cannot, since that was read with the question as a whole.
 
     Returns:
         How far it came.
@@ -160,8 +168,9 @@ def walk(
             continue
         if (yield from _said_already(hop, made)):
             continue
-        may_ask = whole is None or made.passed_by(whole)
-        if model is None or not may_ask or not (made.edits or (yield from _promising(hops[place + 1 :]))):
+        is_but_a_hop = whole is None or (made.passed_by(whole) and says_of_what(whole.edit))
+        may_ask = is_but_a_hop and asks_for_a_thing(hop)
+        if model is None or not may_ask or not (made.grounded or (yield from _promising(hops[place + 1 :]))):
             made.ended = "no edit answers"
             return made
         made.ended = limits.reached(made.calls, made.tokens, time.perf_counter() - began)
@@ -188,6 +197,11 @@ def _of_model(question: str, made: Walk, task: Task, model: str) -> Generator[Ef
         return
     made.hops.append(Hop(question, answer, model))
     made.thing = Thing((answer,))
+
+
+def says_of_what(edit: AnyEdit) -> bool:
+    """Whether an edit says itself what it is about; a plain statement does not."""
+    return isinstance(edit, Fact) and edit.subject is not None
 
 
 def is_of_kind(edit: AnyEdit | None, wanted: str) -> bool:
@@ -257,17 +271,26 @@ def _joined(hops: Sequence[str], name: str) -> str:
 
 
 def _promising(hops: Sequence[str]) -> Generator[Effect, Any, bool]:
-    """Whether an edit may answer one of these hops, whatever they will be about: else nothing is worth asking."""
+    """Whether an edit may answer one of these hops, whatever they will be about; of plain statements nobody can tell.
+
+    Else nothing is worth asking: “for as long as it takes” is no hop, and no edit is about it.
+    """
     for hop in filter(asks_for_a_thing, hops):  # “How do I load a file in Python?” asks for none
         hits: Hits = yield Recall(hop.replace(SLOT, "").strip())
-        if any(one.probability >= PROMISING for one in hits.verdicts):
+        if any(
+            one.probability >= PROMISING and _leads_on(one.edit) and says_of_what(one.edit) for one in hits.verdicts
+        ):
             return True
     return False
 
 
 def _fits(verdict: Verdict, thing: Thing) -> bool:
-    fact = verdict.edit
-    return isinstance(fact, Fact) and fact.answer is not None and thing.is_named(fact)
+    return _leads_on(verdict.edit) and thing.is_named(verdict.edit)
+
+
+def _leads_on(edit: AnyEdit) -> TypeGuard[Fact]:
+    """Whether it says of a thing what another is to it."""
+    return isinstance(edit, Fact) and edit.thing is not None
 
 
 def _bare(name: str) -> tuple[str, ...]:

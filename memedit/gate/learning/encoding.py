@@ -28,17 +28,27 @@ except ModuleNotFoundError as missing:
 T = TypeVar("T")
 Report = Callable[[str], None]
 
+SHIPPED = "shipped"
 WARMED_UP = 150  # steps in which the rate rises
 DECAY = 0.01
 LONGEST_STEP = 1.0  # norm to which gradients are cut
 
 
 def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: Any) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder, the bundled MiniLM when left out; its word embeddings are not trained."""
-    folder = str(source or bundled_folder())
-    model = kind.from_pretrained(folder, attn_implementation="eager", **options)  # the fastest to learn with on a CPU
+    """Model and tokenizer of a folder, the bundled MiniLM when left out; its word embeddings are not trained.
+
+    source: The folder; or `shipped`, for the finder, or the judge, that comes with memedit.
+    """
+    options |= {"attn_implementation": "eager"}  # the fastest to learn with on a CPU
+    if source == SHIPPED:
+        from memedit.gate.learning.restore import restored  # asks for onnx
+
+        model, tokenizer = restored("finder" if kind is AutoModel else "judge", **options)
+    else:
+        folder = str(source or bundled_folder())
+        model, tokenizer = kind.from_pretrained(folder, **options), AutoTokenizer.from_pretrained(folder)
     model.get_input_embeddings().weight.requires_grad_(False)
-    return model, AutoTokenizer.from_pretrained(folder)
+    return model, tokenizer
 
 
 def save(model: Any, tokenizer: Any, folder: str | Path) -> None:

@@ -58,7 +58,7 @@ def train(
         groups: Everyday messages.
         out: The folder.
         pairs: Further texts, each with the document that it needs: questions and the sentences that answer them.
-        base: Folder of a finder to go on from; MiniLM when left out.
+        base: Folder of a finder to go on from, or `shipped`; MiniLM when left out.
         recipe: The settings.
         report: Told how it goes.
     """

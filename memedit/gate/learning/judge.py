@@ -69,7 +69,7 @@ def train(
             out.
         pairs: Further ones, of benchmarks.
         statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
-        base: Folder or hub id of the encoder that it grows from; the finder, or MiniLM, when left out.
+        base: Folder or hub id of the encoder that it grows from, or `shipped`; the finder, or MiniLM, when left out.
         recipe: The settings.
         report: Told how it goes.
     """
