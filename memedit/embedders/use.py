@@ -1,8 +1,8 @@
 """The Universal Sentence Encoder for many languages (Yang et al. 2020, arXiv:1907.04307), from the extra `languages`.
 
 A text in any of its languages (ar, de, en, es, fr, it, ja, ko, nl, pl, pt, ru, th, tr, zh, zh-TW) lies near what says
-the same in another. It runs in numpy alone. Beside the encoders that come with memedit it finds what is asked in another
-language than the statement's; it can also be the one embedder of a memory.
+the same in another. It runs in numpy alone. Beside the encoders that come with memedit it finds what is asked in
+another language than the statement's; it can also be the one embedder of a memory.
 """
 
 from __future__ import annotations
