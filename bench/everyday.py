@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from languages import language_of
 
 from memedit import EditableLLM, EditMemory, Fact, Verdict
 from memedit.embedders import default_embedder
@@ -34,6 +33,7 @@ from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
+from memedit.language import language_of
 from memedit.memory import statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE

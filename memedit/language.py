@@ -1,4 +1,4 @@
-"""In which language a short text is, guessed from its script and its function words: for tables, not for deciding."""
+"""In which language a short text is, guessed from its script, its function words and its rarer letters."""
 
 from __future__ import annotations
 
