@@ -7,12 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from memedit import EditMemory
+from memedit import EditableLLM, EditMemory
 from memedit.edits import Fact, Feedback
 from memedit.embedders import as_embedder, installed_languages
 from memedit.errors import MissingExtra
-from memedit.memory import encoders
-from memedit.testing import HashEmbedder
+from memedit.gate import read_conversation
+from memedit.gate.judge_gate import ACROSS, FOREIGN, _may_bear, foreigners
+from memedit.language import language_of
+from memedit.memory import Candidate, encoders
+from memedit.methods.base import Recall
+from memedit.testing import FakeLLM, HashEmbedder
 
 GERMAN = {
     "wann": "when",
@@ -265,3 +269,86 @@ def test_a_message_in_another_language_finds_its_edit(use):
     said = {found.edit.id: found.similarity for found in recalled(one, asked)}
     for found in recalled(both, asked):
         assert found.similarity == pytest.approx(said.get(found.edit.id, found.similarity))
+
+
+# ---- the gate -----------------------------------------------------------------------------------------------------
+
+
+def hits(of, message):
+    said = read_conversation([("user", message)])
+    (found,) = EditableLLM(FakeLLM(), of).recall("default", [Recall(said.query, whole=said.whole)])
+    return found
+
+
+@pytest.fixture(scope="module")
+def offices(use):
+    with EditMemory() as both:
+        for statement in (GYM, REFUND, PORT, "Guests park behind the red barn.", "Vouchers are valid for three years."):
+            both.add(statement)
+        yield both
+
+
+@pytest.mark.parametrize(
+    ("message", "statement"),
+    [
+        ("Wie lange dauert es, bis ich mein Geld zurückbekomme?", REFUND),
+        ("¿A qué hora abre el gimnasio?", GYM),
+        ("Wann öffnet das Fitnessstudio morgens?", GYM),
+    ],
+)
+def test_what_is_asked_in_another_language_is_let_through_or_in_doubt(offices, message, statement):
+    found = hits(offices, message)
+    assert statement in [one.edit.text for one in found.verdicts if one.passed or one.doubtful]
+
+
+@pytest.mark.parametrize("message", ["Wie hoch ist die Zugspitze?", "Hallo!", "Écris un poème sur l'automne."])
+def test_what_no_edit_answers_passes_none_in_any_language(offices, message):
+    assert not hits(offices, message)
+
+
+def test_where_both_are_in_one_language_nothing_changes(offices):
+    with EditMemory(languages=None) as one:
+        for edit in offices.edits():
+            one.add(edit.text)
+        for message in ("When does the gym open?", "Where do I park?", "hi", "Who runs the gym?", "refund how long??"):
+            was, now = hits(one, message), hits(offices, message)
+            told = [[(v.edit.text, v.passed, v.doubtful) for v in found.verdicts] for found in (was, now)]
+            assert told[0] == told[1]
+            assert all(v.numbers["across"] == 0 for v in now.verdicts)
+
+
+def test_a_foreign_statement_is_named_as_such(offices):
+    found = hits(offices, "¿A qué hora abre el gimnasio?")
+    verdict = next(one for one in found.verdicts if one.edit.text == GYM)
+    assert verdict.numbers["across"] >= ACROSS
+    assert any("across languages" in reason for reason in verdict.reasons)
+
+
+def test_of_what_lies_as_near_the_judge_still_says_which_may_bear():
+    against, unsure = np.array([5.0, -1.0, -1.0]), np.array([1.0, 0.0, -1.0])
+    assert _may_bear(unsure, 0.3)
+    assert not _may_bear(against, 0.3)
+    assert not _may_bear(unsure, 0.1)
+
+
+def test_at_most_a_few_statements_of_another_language_are_read():
+    near = [Candidate(Fact(f"The gym is number {at}."), 0.0, across=0.9 - at / 100) for at in range(9)]
+    assert foreigners("Wann öffnet das Sportstudio und wie lange ist es auf?", near) == list(range(FOREIGN))
+    assert foreigners("When does the gym open?", near) == []
+    assert foreigners("Wann öffnet das Sportstudio?", [Candidate(one.edit, 0.0, across=0.1) for one in near]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("How long does it take?", "en"), ("refund how many days??", "en"), ("4711", "en"),
+        ("Wie lange dauert eine Rückerstattung?", "de"), ("Combien de temps faut-il ?", "fr"),
+        ("¿Cuánto tarda?", "es"), ("Quanto costa il biglietto?", "it"), ("Hoe laat gaat het open?", "nl"),
+        ("Kto u nas zajmuje się fakturami?", "pl"), ("İzin talebi kaç gün önce yapılır?", "tr"),
+        ("退款需要多久？", "zh"), ("返金には何日かかりますか", "ja"), ("환불은 며칠 걸리나요?", "ko"),
+        ("Когда открывается зал?", "ru"), ("Hur länge är det öppet?", "sv"), ("Até quando posso me inscrever?", "pt"),
+        ("متى يفتح النادي؟", "ar"), ("เปิดกี่โมง", "th"),
+    ],
+)  # fmt: skip
+def test_languages_are_told_apart(text, language):
+    assert language_of(text) == language

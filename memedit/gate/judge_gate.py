@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
@@ -30,9 +32,10 @@ READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
-ACROSS = 0.3  # cosine by the encoder of many languages from which a statement in another language is read
+ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
 FOREIGN = 3  # of those that are read at most
-AT_ALL = 0.03  # probability by the judge, which learned English, from which one of them stays in doubt
+LEAN = 15.0  # on that cosine, beside the judge's log-odds, since the judge learned English
+UNSURE = 2.0  # from which sum of both such a statement stays in doubt
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -147,7 +150,7 @@ class JudgeGate(Gate):
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
         ]
-        also = [found[at].edit.id for at in foreign if not plain[at] and 1 - softmax(judged[at])[0] >= AT_ALL]
+        also = [found[at].edit.id for at in foreign if not plain[at] and _may_bear(judged[at], found[at].across)]
         verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN, also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
@@ -198,6 +201,12 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
     near = sorted((at for at, one in enumerate(found) if one.across >= ACROSS), key=lambda at: -found[at].across)
     said = language_of(whole) if near else ""
     return [at for at in near if language_of(found[at].edit.text) != said][:FOREIGN]
+
+
+def _may_bear(logits: Vectors, across: float) -> bool:
+    """Whether a statement in another language stays in doubt. logits (3,): the judge's."""
+    out, direct, bridge = logits.tolist()
+    return float(np.logaddexp(direct, bridge)) - out + LEAN * across >= UNSURE
 
 
 def _is_plain(found: Candidate) -> bool:
