@@ -150,7 +150,8 @@ class JudgeGate(Gate):
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
         ]
-        also = [found[at].edit.id for at in foreign if not plain[at] and _may_bear(judged[at], found[at].across)]
+        near = [at for at in foreign if found[at].edit.id not in erased and _may_bear(judged[at], found[at].across)]
+        also = [found[at].edit.id for at in near]
         verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN, also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
@@ -206,7 +207,8 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
 def _may_bear(logits: Vectors, across: float) -> bool:
     """Whether a statement in another language stays in doubt. logits (3,): the judge's."""
     out, direct, bridge = logits.tolist()
-    return float(np.logaddexp(direct, bridge)) - out + LEAN * across >= UNSURE
+    odds = float(np.logaddexp(direct, bridge)) - float(out)
+    return odds + LEAN * across >= UNSURE
 
 
 def _is_plain(found: Candidate) -> bool:
