@@ -1,8 +1,10 @@
 """A second finder, of many languages, beside the first: what both find is one list, and the ledger keeps both apart."""
 
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -336,6 +338,12 @@ def test_at_most_a_few_statements_of_another_language_are_read():
     assert foreigners("Wann öffnet das Sportstudio und wie lange ist es auf?", near) == list(range(FOREIGN))
     assert foreigners("When does the gym open?", near) == []
     assert foreigners("Wann öffnet das Sportstudio?", [Candidate(one.edit, 0.0, across=0.1) for one in near]) == []
+
+
+def test_the_page_runs():
+    page = (Path(__file__).parent.parent / "docs/languages.md").read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(compile(code, "docs/languages.md", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize(

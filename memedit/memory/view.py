@@ -232,6 +232,6 @@ class Views:
                 self._views.pop(oldest).close()
 
     def _beside_largest(self) -> int:
-        """Edits in all views but the largest."""
-        sizes = [len(view.rows) for view in self._views.values()]
+        """Vectors in all views but the largest."""
+        sizes = [len(view.rows) + sum(map(len, view.languages.values())) for view in self._views.values()]
         return sum(sizes) - max(sizes)
