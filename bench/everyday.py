@@ -2,6 +2,7 @@
 
 python bench/everyday.py finder FILE...          one memory of all edits of all files
 python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
+    with --languages: as with the extra of that name; with --by-language: apart by the languages of message and edit
 python bench/everyday.py standing FILE...        what standing instructions look like to MiniLM; learned and written
 python bench/everyday.py statements FILE...      which later statements take an earlier one's place; learned and written
 python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
@@ -32,6 +33,7 @@ from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
+from memedit.language import language_of
 from memedit.memory import statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE
@@ -51,6 +53,8 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
     parser.add_argument("--gate", help="as `as_gate` takes it")
+    parser.add_argument("--languages", action="store_true", help="with the second finder, of many languages")
+    parser.add_argument("--by-language", action="store_true", help="print shares by language, too")
     parser.add_argument("--everyday", nargs="*", type=Path, default=[])
     parser.add_argument("--groups", help="a JSON list of the groups to take")
     parser.add_argument("--json", type=Path)
@@ -63,8 +67,19 @@ def main() -> None:
     if asked.what == "statements":
         return fit_statements(groups)
     if asked.what == "finder":
-        return finder(groups, read_groups(asked.distract))
-    return scope(groups, asked.gate, asked.json)
+        return finder(groups, read_groups(asked.distract), asked)
+    return scope(groups, asked)
+
+
+def opened(asked: argparse.Namespace) -> EditMemory:
+    return EditMemory(languages="auto" if asked.languages else None)
+
+
+def languages(message: Message, statements: dict[str, str]) -> str:
+    """Of a message, and whether it is another than that of the edits it was written about."""
+    own = language_of(message.turns[-1][1])
+    others = {language_of(statements[one]) for one in message.bearing | {message.edit} if one in statements}
+    return f"{own}, as the edit" if own in others else f"{own}, the edit not"
 
 
 def chosen_groups(files: Sequence[Path], names: str | None) -> list[Group]:
@@ -72,25 +87,30 @@ def chosen_groups(files: Sequence[Path], names: str | None) -> list[Group]:
     return [group for group in read_groups(files) if wanted is None or group.name in wanted]
 
 
-def finder(groups: Sequence[Group], others: Sequence[Group]) -> None:
+def finder(groups: Sequence[Group], others: Sequence[Group], asked: argparse.Namespace) -> None:
     """The share of messages for which a right edit is among the first so many of one memory."""
     ranks: dict[str, list[int]] = defaultdict(list)
-    with EditMemory() as memory:
+    with opened(asked) as memory:
         edits = [edit for group in (*groups, *others) for edit in group.edits]
         stored = dict(zip([edit.id for edit in edits], memory.add_many(edits, on_conflict="keep"), strict=True))
         for group in groups:
+            texts = {edit.id: edit.text for edit in group.edits}
             for message in group.messages:
                 if message.side == "in":
                     said = read_conversation(message.turns)
                     found = memory.recall(said.query, whole=said.whole, k=max(AMONG)).candidates
                     right = {stored[one].id for one in message.bearing if one in stored}
                     rank = next((at for at, one in enumerate(found) if one.edit.id in right), len(edits))
-                    for key in ("all", message.kind):
+                    keys = ["all", message.kind]
+                    if asked.by_language:
+                        own = languages(message, texts)
+                        keys += [own, f"any{own[2:]}"]
+                    for key in keys:
                         ranks[key].append(rank)
     print(len(edits), "edits in one memory; found among", *AMONG)
-    for kind, found_at in ranks.items():
+    for kind, found_at in sorted(ranks.items()):
         shares = (Share(sum(rank < most for rank in found_at), len(found_at)) for most in AMONG)
-        print(f"  {kind:16}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
+        print(f"  {kind:18}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
 
 
 def fit_standing(files: Sequence[Path]) -> None:
@@ -145,22 +165,23 @@ def fit_statements(groups: Sequence[Group]) -> None:
     np.savez_compressed(shipped_folder() / statements.FILE, allow_pickle=False, **arrays)
 
 
-def scope(groups: Sequence[Group], gate: str | None, out: Path | None) -> None:
+def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:
     """What is let through and what is left in doubt, one memory a group."""
     rows = []
-    judge = as_gate(gate)
+    judge = as_gate(asked.gate)
     for group in groups:
-        with EditMemory() as memory:
+        texts = {edit.id: edit.text for edit in group.edits}
+        with opened(asked) as memory:
             for _ in memory.add_many(group.edits, on_conflict="keep"):
                 pass
             llm = EditableLLM(FakeLLM(), memory, gate=judge)
             for message in group.messages:
                 said = read_conversation(message.turns)
                 (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
-                rows.append(_row(message, hits.verdicts))
-    report(rows)
-    if out:
-        out.write_text(json.dumps(rows), encoding="utf-8")
+                rows.append(_row(message, hits.verdicts) | {"languages": languages(message, texts)})
+    report(rows, by_language=asked.by_language)
+    if asked.json:
+        asked.json.write_text(json.dumps(rows), encoding="utf-8")
 
 
 def _row(message: Message, verdicts: Sequence[Verdict]) -> Row:
@@ -180,7 +201,7 @@ def _row(message: Message, verdicts: Sequence[Verdict]) -> Row:
     }  # fmt: skip
 
 
-def report(rows: Sequence[Row]) -> None:
+def report(rows: Sequence[Row], *, by_language: bool) -> None:
     inside, outside = ([row for row in rows if row["side"] == side] for side in ("in", "out"))
     fires = sorted((row["wrong"] for row in outside), reverse=True)
     print(len(inside), "messages in scope,", len(outside), "out of scope")
@@ -206,14 +227,18 @@ def report(rows: Sequence[Row]) -> None:
     kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         kinds[row["side"], row["kind"]].append(row)
+        if by_language:
+            kinds[row["side"], row["languages"]].append(row)
+            kinds[row["side"], f"any{row['languages'][2:]}"].append(row)
     for (side, kind), found in sorted(kinds.items()):
         one = "right" if side == "in" else "wrong"
         shares = (
             f"at 5 % {_share(row[one] > at for row in found)}",
             f"as shipped {_share(row[f'passed {one}'] for row in found)}",
             f"shown {_share(row[f'shown {one}'] for row in found)}",
+            f"surely wrong {_share(row['surely wrong'] for row in found)}",
         )
-        print(f"    {side:4}{kind:16}", "  ".join(shares))
+        print(f"    {side:4}{kind:18}", "  ".join(shares), f"  n {len(found)}")
 
 
 def _share(holding: Iterable[bool]) -> str:

@@ -17,8 +17,8 @@ FUNCTION_WORDS = frozenset(
 JOINERS = "\u200c\u200d"  # zero-width (non-)joiner: needed by Persian, Indic scripts and emoji
 DIRECTION_MARKS = "\u200e\u200f\u061c"  # implicit marks of ordinary right-to-left text; they reorder no other text
 INVISIBLE_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # not of category Cf, and yet blank
-UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # kana, Han, Hangul
-MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u200c\u200d"
+UNSPACED = "\u0e01-\u0e4e\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Thai, kana, Han, Hangul
+MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u200c\u200d"
 WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W_{UNSPACED}]|[{MARKS}])+")
 POSSESSIVE = re.compile(r"(?<=\w)'[sS]\b|'")
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")  # 🏴 of England, Wales, …

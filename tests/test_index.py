@@ -16,6 +16,7 @@ from memedit.errors import IndexUnusable
 from memedit.index import ExactIndex, IndexChoice, MentionIndex, TwoPassIndex, inverted, two_pass
 from memedit.memory import EditMemory, view
 from memedit.testing import HashEmbedder
+from memedit.text import words
 
 pytest.importorskip("chromadb")
 from memedit.index.chroma import ChromaIndex
@@ -404,6 +405,7 @@ import sys
 from memedit.index import IndexChoice
 from memedit.memory import EditMemory
 from memedit.testing import HashEmbedder
+from memedit.text import words
 memory = EditMemory(sys.argv[1], embedder=HashEmbedder(32), index=IndexChoice(chroma_from=0))
 memory.search("firm")
 memory.undo()
@@ -420,3 +422,23 @@ def test_what_another_process_undid_never_comes_back(tmp_path):
     assert receipt.id not in {found.edit.id for found in memory.search("CEO of gone", k=50)}
     assert holds(memory, 10)
     assert holds(opened(tmp_path), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("กรุงเทพมหานคร", "ผู้ว่าราชการกรุงเทพมหานครคือใคร"),
+        ("株式会社アクメホールディングス", "株式会社アクメホールディングスの社長は誰ですか？"),
+        ("서울", "서울의 시장은 누구입니까?"),
+        ("القاهرة", "من هو محافظ القاهرة؟"),
+        ("तल्लिस", "तल्लिस के प्रमुख कौन हैं?"),
+        ("Москва", "Москва — столица?"),
+        ("Acme", "acmeのCEOは誰"),
+    ],
+)
+def test_names_of_any_script_are_found(name, text):
+    index = MentionIndex()
+    index.put("named", [" ".join(words(name))])
+    assert index.find(words(text), 5) == ["named"]
+    index.remove("named", [" ".join(words(name))])
+    assert index.find(words(text), 5) == []

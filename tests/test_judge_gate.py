@@ -166,3 +166,20 @@ def test_a_weighing_keeps_its_promise_or_says_what_it_reached():
     assert plain.threshold(0.03) == 0.9
     with pytest.raises(GateUnusable, match=r"the least is 0\.01"):
         plain.threshold(0.001)
+
+
+def test_what_is_named_is_in_doubt_unless_it_passed_and_within_what_may_be_shown():
+    edits = [Fact(f"Fact {at}.") for at in range(4)]
+    made = [
+        Verdict(edit, probability, probability > 0.5)
+        for edit, probability in zip(edits, (0.9, 0.3, 0.1, 0.0), strict=True)
+    ]
+
+    def doubtful(also, most):
+        ids = [edits[at].id for at in also]
+        found = with_doubts(made, any_=0.2, each=0.2, most=most, also=ids)
+        return [at for at, one in enumerate(found) if one.doubtful]
+
+    assert doubtful([3], 4) == [1, 3]
+    assert doubtful([3], 2) == [3]
+    assert doubtful([0], 4) == [1]

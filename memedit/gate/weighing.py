@@ -132,15 +132,21 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
     return rows
 
 
-def with_doubts(verdicts: Iterable[Verdict], *, any_: float, each: float, most: int) -> list[Verdict]:
-    """The verdicts of one message, with those marked that may bear on it: where one probably does, all that might."""
+def with_doubts(
+    verdicts: Iterable[Verdict], *, any_: float, each: float, most: int, also: Sequence[str] = ()
+) -> list[Verdict]:
+    """The verdicts of one message, with those marked that may bear on it: where one probably does, all that might.
+
+    also: Ids of edits that are in doubt unless they passed, the likeliest first.
+    """
     found = list(verdicts)
     passing = sum(one.passed for one in found)
     likeliest = max((one.probability for one in found), default=0.0)
-    if likeliest < any_:
-        return found
-    order = sorted((one for one in found if not one.passed), key=lambda one: -one.probability)
-    doubtful = {one.edit.id for one in order[: max(most - passing, 0)] if one.probability >= each}
+    out = {one.edit.id: one.probability for one in found if not one.passed}
+    order = [one for one in also if one in out]
+    if likeliest >= any_:
+        order += sorted((one for one in out if one not in order and out[one] >= each), key=lambda one: -out[one])
+    doubtful = set(order[: max(most - passing, 0)])
     return [replace(one, doubtful=one.edit.id in doubtful) for one in found]
 
 

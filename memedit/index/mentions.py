@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-LONGEST_NAME = 10  # words; a longer subject is found by similarity alone
+LONGEST_NAME = (
+    24  # words, which are characters in scripts without blanks; a longer subject is found by similarity alone
+)
 
 
 class MentionIndex:
@@ -16,10 +19,13 @@ class MentionIndex:
 
     def __init__(self) -> None:
         self._ids: dict[str, str | dict[str, None]] = {}
+        self._lengths: Counter[int] = Counter()  # of the names, in words: so only those are looked for
 
     def put(self, edit_id: str, names: Iterable[str]) -> None:
         """Note the names of an edit's subject."""
         for name in filter(_fits, names):
+            if name not in self._ids:
+                self._lengths[_length(name)] += 1
             held = self._ids.setdefault(name, edit_id)
             if isinstance(held, dict):
                 held[edit_id] = None
@@ -36,13 +42,14 @@ class MentionIndex:
                     self._ids[name] = next(iter(held))
             elif held == edit_id:
                 del self._ids[name]
+                self._lengths[_length(name)] -= 1
 
     def find(self, words: Sequence[str], limit: int) -> list[str]:
         """Edits one of whose names stands in `words`, longest names first; at most `limit`."""
         if not self._ids:
             return []
         found: dict[str, None] = {}
-        for length in range(min(LONGEST_NAME, len(words)), 0, -1):
+        for length in sorted((one for one, count in self._lengths.items() if count), reverse=True):
             for start in range(len(words) - length + 1):
                 held = self._ids.get(" ".join(words[start : start + length]))
                 if held is not None:
@@ -53,4 +60,8 @@ class MentionIndex:
 
 
 def _fits(name: str) -> bool:
-    return bool(name) and name.count(" ") < LONGEST_NAME
+    return bool(name) and _length(name) <= LONGEST_NAME
+
+
+def _length(name: str) -> int:
+    return name.count(" ") + 1

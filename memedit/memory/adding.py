@@ -20,13 +20,14 @@ from memedit.memory.events import Change
 from memedit.memory.ledger import Ledger
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
-from memedit.memory.view import View, Views
+from memedit.memory.view import ACROSS, View, Views
 from memedit.relations import Relations
 
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
 
-Chunk = tuple[list[AnyEdit], "Future[dict[str, Vectors]]"]
+Made = list[tuple[TextVectors, dict[str, Vectors]]]  # of each encoder, the vectors that the ledger lacked
+Chunk = tuple[list[AnyEdit], "Future[Made]"]
 
 
 class Adding:
@@ -34,6 +35,7 @@ class Adding:
 
     Args:
         ledger, views, vectors, relations: The memory's.
+        languages: Gives the vectors of its encoder of many languages, where there is one.
         judge: Gives what reads statements against earlier ones, where there is one.
         change: What the call is recorded as.
         on_conflict: As in `EditMemory.add`.
@@ -41,13 +43,15 @@ class Adding:
     """
 
     def __init__(
-        self, ledger: Ledger, views: Views, vectors: TextVectors, relations: Relations,
+        self, ledger: Ledger, views: Views, vectors: TextVectors,
+        languages: Callable[[], TextVectors | None], relations: Relations,
         judge: Callable[[], StatementJudge | None], change: Change, on_conflict: OnConflict,
         retracting: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views
         self._vectors = vectors
+        self._languages = languages
         self._relations = relations
         self._judge = judge
         self._change = change
@@ -69,13 +73,18 @@ class Adding:
         finally:  # also when the caller stops early, or an edit is refused
             pool.shutdown(cancel_futures=True)
 
-    def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> dict[str, Vectors]:
+    def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> Made:
         texts = {text_hash(edit.key_text): edit.key_text for edit in edits}
         texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
-        return self._vectors.made(texts)
+        made = [(self._vectors, self._vectors.made(texts))]
+        found = {edit.content_hash: edit.text for edit in edits if edit.kind in ACROSS}
+        if found and (languages := self._languages()):
+            made.append((languages, languages.made(found)))
+        return made
 
     def _commit(self, chunk: Chunk) -> list[Receipt]:
-        edits, vectors = chunk[0], chunk[1].result()
+        edits, made = chunk[0], chunk[1].result()
+        vectors = made[0][1]
         rows = [Row.of(edit, self._relations) for edit in edits]
         rivals = self._contradicted(rows, edits, vectors)
         with self._ledger.writing() as writer:
@@ -94,7 +103,8 @@ class Adding:
             if not goes_on:
                 head = writer.begin_change(head, self._change)
             writer.put_edits(head.namespace_id, book.fresh)
-            writer.put_vectors(self._vectors.embedder.id, vectors)
+            for of, lacked in made:
+                writer.put_vectors(of.embedder.id, lacked)
             self._begun = writer.append(head, book.events)
         return receipts
 

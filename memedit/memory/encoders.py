@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from memedit.embedders import Embedder, as_embedder, default_embedder, shipped_finder
+from memedit.embedders import Embedder, as_embedder, default_embedder, installed_languages, shipped_finder
 from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
 from memedit.memory.standing import Standing, shipped_standing
@@ -15,15 +15,17 @@ class Encoders:
     """The encoders of a memory; see `EditMemory` for what each is.
 
     Args:
-        embedder, finder, judge: As they were given.
+        embedder, finder, languages, judge: As they were given.
     """
 
     def __init__(
-        self, embedder: Any, finder: Embedder | Literal["auto"] | None, judge: StatementJudge | Literal["auto"] | None
-    ) -> None:
+        self, embedder: Any, finder: Embedder | Literal["auto"] | None, languages: Embedder | Literal["auto"] | None,
+        judge: StatementJudge | Literal["auto"] | None,
+    ) -> None:  # fmt: skip
         self._given = embedder
         self._embedder: Embedder | None = None
         self._finder = finder
+        self._languages = languages
         self._judge = judge
 
     @property
@@ -44,6 +46,16 @@ class Encoders:
             found = shipped_finder()
             self._finder = found if found is not None and found.space == self.embedder.space else None
         return self._finder or self.embedder
+
+    @property
+    def languages(self) -> Embedder | None:
+        """Of statements and whole conversations in many languages; None where there is none.
+
+        The one of the extra stands beside MiniLM, which reads English alone; another embedder may read more.
+        """
+        if self._languages == "auto":
+            self._languages = installed_languages() if self.embedder.space == BUNDLED_ID else None
+        return self._languages
 
     @property
     def standing(self) -> Standing | None:

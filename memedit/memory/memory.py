@@ -50,6 +50,9 @@ class EditMemory:
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
+        languages: A second finder, that reads many languages: of statements and whole conversations, in a space of its
+            own. The one of the extra `languages` when left out, where that is installed and the embedder is one that
+            comes with memedit; None for none.
         judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
             when left out, where it fits the embedder; None for none, where likeness alone counts.
         index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
@@ -67,6 +70,7 @@ class EditMemory:
         *,
         embedder: Any = None,
         finder: Embedder | Literal["auto"] | None = "auto",
+        languages: Embedder | Literal["auto"] | None = "auto",
         judge: StatementJudge | Literal["auto"] | None = "auto",
         index: str | IndexChoice | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
@@ -77,11 +81,13 @@ class EditMemory:
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
         self._ledger = Ledger(self.path)
-        self._encoders = Encoders(embedder, finder, judge)
+        self._encoders = Encoders(embedder, finder, languages, judge)
         self._vectors = TextVectors(
             self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
         )
-        self._views = Views(self._ledger, self._vectors, _choice(index, self.path))
+        self._across: TextVectors | None = None
+        self._query_cache = query_cache
+        self._views = Views(self._ledger, self._vectors, lambda: self._languages, _choice(index, self.path))
 
     @property
     def embedder(self) -> Embedder:
@@ -302,15 +308,18 @@ class EditMemory:
         if not query.strip() or self._views.is_empty(where):
             return Recalled(query, self._ledger.head(where).revision)
         vectors = self._vectors.of_queries([query])
+        across = None
         if whole:
             vectors = np.concatenate((vectors, self._vectors.of_messages([whole])))
+            across = self._languages.of_messages([whole])[0] if self._languages else None
         named = words(f"{query}\n{whole}")
 
         def propose(view: View) -> Recalled:
             standing = self._encoders.standing if whole else None
             found = candidates(
-                self._views, view, vectors, named, kinds=kinds, k=max(k, 0), now=self.clock(), standing=standing
-            )
+                self._views, view, vectors, named, kinds=kinds, k=max(k, 0), now=self.clock(), standing=standing,
+                across=across,
+            )  # fmt: skip
             index = "+".join(sorted({index.name for index in view.indexes.values()}))
             return Recalled(query, view.head.revision, found, index, vectors[0], self.embedder, whole)
 
@@ -332,7 +341,10 @@ class EditMemory:
         """Embed the texts of several look-ups in one pass before they are recalled one by one."""
         if len(queries) > 1 and not self._views.is_empty(checked_namespace(namespace)):
             self._vectors.of_queries([query for query in queries if query.strip()] or ["?"])
-            self._vectors.of_messages([whole for whole in wholes if whole] or ["?"])
+            said = [whole for whole in wholes if whole] or ["?"]
+            self._vectors.of_messages(said)
+            if self._languages:
+                self._languages.of_messages(said)
 
     def history(self, edit_id: str | None = None, *, namespace: str = DEFAULT) -> list[Change]:
         """The change sets of a namespace, oldest first; with an id, only those that touched this edit."""
@@ -405,9 +417,10 @@ class EditMemory:
         """
         where = checked_namespace(namespace)
         if embed:
-            with self._ledger.writing() as writer:
-                writer.forget_vectors(self.embedder.id)
-            self._vectors.forget()
+            for vectors in filter(None, (self._vectors, self._languages)):
+                with self._ledger.writing() as writer:
+                    writer.forget_vectors(vectors.embedder.id)
+                vectors.forget()
             self._views.drop()  # the other namespaces take the new vectors when they are next used
         return len(self._views.rebuilt(where).rows)
 
@@ -420,8 +433,16 @@ class EditMemory:
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 
+    @property
+    def _languages(self) -> TextVectors | None:
+        """The vectors of the encoder of many languages; None where there is none."""
+        encoder = self._encoders.languages
+        if encoder is not None and self._across is None:
+            self._across = TextVectors(self._ledger, lambda: encoder, lambda: encoder, self._query_cache)
+        return self._across
+
     def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
-        parts = self._ledger, self._views, self._vectors, self.relations, lambda: self.judge
+        parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, lambda: self.judge
         return Adding(*parts, change, on_conflict, retracting)
 
 

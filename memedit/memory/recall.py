@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, islice
@@ -30,6 +31,7 @@ class Candidate:
         edit: The edit.
         similarity: Cosine to the edit's key text, of the conversation where there is one, else of the query; [-1, 1].
         mentioned: Whether the query names its subject or an alias.
+        across: Cosine of the conversation to its statement by the encoder of many languages; 0 where there is none.
         standing: Whether it looks like an instruction that governs many messages, near to it or not.
         vector: Of the key text, (dimension,).
         relation_vector: Of a Fact's relation text, (dimension,).
@@ -39,8 +41,14 @@ class Candidate:
     similarity: float
     mentioned: bool = False
     standing: bool = False
+    across: float = 0.0
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     relation_vector: Vectors | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def nearness(self) -> float:
+        """By what candidates are ordered: the similarity, and what both finders say where there are two."""
+        return self.similarity if self.across <= 0 else math.hypot(max(self.similarity, 0.0), self.across)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +84,14 @@ def candidates(
     k: int,
     now: datetime,
     standing: Standing | None = None,
+    across: Vectors | None = None,
 ) -> tuple[Candidate, ...]:
     """For each kind the `k` edits in force that are nearest to each text, and as many again of those that are named;
-    nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`. Of Facts, those
-    that look like standing instructions are candidates too.
+       nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`. Of Facts, those
+       that look like standing instructions are candidates too.
+    Where the conversation has a vector `across` languages, its `k` nearest statements are too.
 
-    The caller holds the view's lock. vectors (texts, dimension).
+       The caller holds the view's lock. vectors (texts, dimension); across (its own dimension,).
     """
     found: list[Candidate] = []
     mentioned = view.mentions.find(query_words, MOST_NAMED)
@@ -91,8 +101,11 @@ def candidates(
             always = _standing(view, index, standing) if kind == "fact" and standing else ()
             most = max(k, min(view.counts[kind], SCANNED)) if kind == "patch" and k else k
             proposed = [_of_kind(views, view, index, vector, named, always, most, now) for vector in vectors]
-            found += _merged(proposed, vectors[-1]) if len(proposed) > 1 else proposed[0]
-    return tuple(sorted(found, key=lambda candidate: -candidate.similarity))
+            of_kind = _merged(proposed, vectors[-1]) if len(proposed) > 1 else proposed[0]
+            if across is not None and (second := view.languages.get(kind)):
+                of_kind = _joined(views, view, of_kind, (index, vectors[-1]), (second, across), set(mentioned), k, now)
+            found += of_kind
+    return tuple(sorted(found, key=lambda candidate: -candidate.nearness))
 
 
 def _standing(view: View, index: Index, standing: Standing) -> tuple[str, ...]:
@@ -118,6 +131,25 @@ def _merged(proposed: Iterable[Sequence[Candidate]], vector: Vectors) -> list[Ca
     return [replace(one, similarity=float(value)) for one, value in zip(each.values(), similar, strict=True)]
 
 
+def _joined(
+    views: Views, view: View, found: Sequence[Candidate], first: tuple[Index, Vectors], second: tuple[Index, Vectors],
+    mentioned: Collection[str], k: int, now: datetime,
+) -> list[Candidate]:  # fmt: skip
+    """The candidates of the first index, with the `k` nearest of the second; each with what both say of it."""
+    nearest = second[0].search(second[1], k)
+    known = {one.edit.id: one for one in found}
+    further = [edit_id for edit_id, _ in nearest if edit_id not in known]
+    best = _best_of(*first, further, len(further))
+    edits = _in_force(views, view, list(best), now)
+    known |= {
+        edit_id: _candidate(view, edits[edit_id], *best[edit_id], mentioned=edit_id in mentioned)
+        for edit_id in further
+        if edit_id in edits
+    }
+    said = _best_of(*second, list(known), len(known))
+    return [replace(one, across=said[edit_id][0]) if edit_id in said else one for edit_id, one in known.items()]
+
+
 def _of_kind(
     views: Views, view: View, index: Index, vector: Vectors, named: Sequence[str], always: Sequence[str], k: int,
     now: datetime,
@@ -138,12 +170,16 @@ def _of_kind(
     known = best | known
     mentioned = set(named)
     return [
-        Candidate(
-            edits[edit_id], known[edit_id][0], edit_id in mentioned, edit_id in always, known[edit_id][1],
-            view.relations.get(view.rows[edit_id].relation_hash),
-        )
+        _candidate(view, edits[edit_id], *known[edit_id], mentioned=edit_id in mentioned, standing=edit_id in always)
         for edit_id in chosen
-    ]  # fmt: skip
+    ]
+
+
+def _candidate(
+    view: View, edit: AnyEdit, similarity: float, vector: Vectors, *, mentioned: bool = False, standing: bool = False
+) -> Candidate:
+    relation = view.relations.get(view.rows[edit.id].relation_hash)
+    return Candidate(edit, similarity, mentioned, standing, vector=vector, relation_vector=relation)
 
 
 def _best_of(index: Index, vector: Vectors, ids: Sequence[str], k: int) -> dict[str, tuple[float, Vectors]]:

@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import numpy as np
-
 from memedit.edits import ASKED, KINDS, AnyEdit
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
+from memedit.memory.indexing import Indexing, Kept
 from memedit.memory.ledger import Ledger
 from memedit.memory.rows import NOWHERE, Head, Row
 from memedit.memory.vectors import TextVectors
@@ -31,8 +30,7 @@ MAX_VIEWS = 256
 MAX_VECTORS = 400_000  # over all views but the largest; 600 MB at 384 dimensions
 MAX_EDITS = 20_000  # that are kept parsed, over all views
 LOADED_WHOLE = 10_000  # a namespace of up to so many edits has them parsed when it is loaded, not one look-up at a time
-
-PUT_BATCH = 2_048  # rows whose vectors are read at a time
+ACROSS = ("fact",)  # kinds that are found across languages: those that the gate reads
 
 
 @dataclass
@@ -44,6 +42,8 @@ class View:
     head: Head = NOWHERE
     rows: dict[str, Row] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
+    languages: dict[str, Index] = field(default_factory=dict)
+    """By the encoder of many languages; they live as long as the view, made of the vectors in the ledger."""
     mentions: MentionIndex = field(default_factory=MentionIndex)
     relations: dict[str, Vectors] = field(default_factory=dict)
     """The vectors of the Facts' relation texts, by text hash: few, since many Facts share one."""
@@ -55,7 +55,7 @@ class View:
     def clear(self) -> None:
         self.close()
         self.head = NOWHERE
-        for held in (self.rows, self.indexes, self.counts, self.relations):
+        for held in (self.rows, self.indexes, self.languages, self.counts, self.relations):
             held.clear()
         self.mentions = MentionIndex()
 
@@ -84,13 +84,17 @@ class Views:
     Args:
         ledger: The truth.
         vectors: Gives the vectors of texts.
+        languages: Gives those of the encoder of many languages; None where there is none.
         choice: Which index serves a namespace of a size.
     """
 
-    def __init__(self, ledger: Ledger, vectors: TextVectors, choice: IndexChoice) -> None:
+    def __init__(
+        self, ledger: Ledger, vectors: TextVectors, languages: Callable[[], TextVectors | None], choice: IndexChoice
+    ) -> None:
         self._ledger = ledger
         self._vectors = vectors
-        self._choice = choice
+        self._languages = languages
+        self._indexing = Indexing(ledger, choice, Kept.key_texts(vectors), KINDS)
         self._views: OrderedDict[str, View] = OrderedDict()
         self._edits: OrderedDict[tuple[int, str], AnyEdit] = OrderedDict()
         self._lock = threading.Lock()
@@ -202,68 +206,22 @@ class Views:
         if len(view.relations) > 2 * len(view.rows) + 1_000:  # most belong to edits that are gone
             used = {row.relation_hash for row in view.rows.values()}
             view.relations = {key: vector for key, vector in view.relations.items() if key in used}
-        self._update_indexes(view, head, states, rows, anew=anew)
+        self._indexing.update(view, view.indexes, head, states, rows, anew=anew)
+        if across := self._across_languages(view):
+            across.update(view, view.languages, head, states, rows, anew=anew)
         view.head = head
         if len(view.rows) <= LOADED_WHOLE:
             self.edits(head.namespace_id, [row.id for row in rows])
 
     def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
         """The vectors of relation texts that the view does not have yet."""
-        fresh = {
-            row.relation_hash: row for row in rows if row.kind in ASKED and row.relation_hash not in view.relations
-        }
-        return self._vectors_of(head, fresh, lambda edit: edit.relation_text)
+        fresh = [row for row in rows if row.kind in ASKED and row.relation_hash not in view.relations]
+        return Kept.relation_texts(self._vectors).of(self._ledger, head, fresh)
 
-    def _update_indexes(self, view: View, head: Head, states: dict[str, bool], rows: list[Row], *, anew: bool) -> None:
-        for kind in KINDS:
-            index, count = view.indexes.get(kind), view.counts[kind]
-            if index is None and not count:
-                continue
-            if index is None or not self._choice.fits(index, count):
-                if index is not None:
-                    index.close()
-                embedder_id = self._vectors.embedder.id
-                index = self._choice.make(view.namespace, kind, count, embedder_id=embedder_id, anew=anew)
-                self._fill(index, view, head, kind)
-                view.indexes[kind] = index
-            else:
-                index.remove([edit_id for edit_id, active in states.items() if not active])
-                self._put(index, head, [row for row in rows if row.kind == kind])
-                index.mark(head.seq)
-
-    def _fill(self, index: Index, view: View, head: Head, kind: str) -> None:
-        """Bring a new index, or one that outlived its process, up to the view."""
-        if index.seq > head.seq:  # it belongs to a ledger that was since replaced
-            index.clear()
-        if index.seq:
-            with self._ledger.reading() as reader:
-                states = reader.states_since(head.namespace_id, index.seq)
-            index.remove([edit_id for edit_id, active in states.items() if not active])
-            rows = [view.rows[edit_id] for edit_id in states if edit_id in view.rows]
-        else:
-            rows = list(view.rows.values())
-        self._put(index, head, [row for row in rows if row.kind == kind])
-        if len(index) < view.counts[kind]:
-            logger.warning("index %s of namespace %r lacked edits and is rebuilt", index.name, view.namespace)
-            index.clear()
-            self._put(index, head, [row for row in view.rows.values() if row.kind == kind])
-        index.mark(head.seq)
-
-    def _put(self, index: Index, head: Head, rows: list[Row]) -> None:
-        for start in range(0, len(rows), PUT_BATCH):
-            batch = rows[start : start + PUT_BATCH]
-            known = self._vectors_of(head, {row.text_hash: row for row in batch}, lambda edit: edit.key_text)
-            index.put([row.id for row in batch], np.stack([known[row.text_hash] for row in batch]))
-
-    def _vectors_of(self, head: Head, wanted: dict[str, Row], text: Callable[[AnyEdit], str]) -> dict[str, Vectors]:
-        """Vectors by text hash. The edits are read only where a vector has to be made."""
-
-        def texts(lacking: list[str]) -> dict[str, str]:
-            with self._ledger.reading() as reader:
-                edits = reader.edits(head.namespace_id, [wanted[key].id for key in lacking])
-            return {key: text(edits[wanted[key].id]) for key in lacking}
-
-        return self._vectors.of(wanted, texts)
+    def _across_languages(self, view: View) -> Indexing | None:
+        """What keeps the view's second indexes; None where there is nothing to find, or nothing that finds."""
+        vectors = self._languages() if view.languages or any(view.counts[kind] for kind in ACROSS) else None
+        return None if vectors is None else Indexing(self._ledger, IndexChoice(), Kept.statements(vectors), ACROSS)
 
     def _evict(self, *, keep: str) -> None:
         with self._lock:
@@ -274,6 +232,6 @@ class Views:
                 self._views.pop(oldest).close()
 
     def _beside_largest(self) -> int:
-        """Edits in all views but the largest."""
-        sizes = [len(view.rows) for view in self._views.values()]
+        """Vectors in all views but the largest."""
+        sizes = [len(view.rows) + sum(map(len, view.languages.values())) for view in self._views.values()]
         return sum(sizes) - max(sizes)

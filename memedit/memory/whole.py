@@ -37,3 +37,6 @@ def _of_namespace(ledger: Ledger, views: Views, where: str) -> Iterator[str]:
         indexed = sum(len(index) for index in view.indexes.values())
         if indexed != len(view.rows):
             yield f"{len(view.rows)} edits, but {indexed} in the index"
+        for kind, index in view.languages.items():
+            if len(index) != view.counts[kind]:
+                yield f"{view.counts[kind]} edits to find across languages, but {len(index)} in their index"

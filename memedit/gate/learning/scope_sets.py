@@ -72,7 +72,7 @@ def in_memory(scope_set: ScopeSet, embedder: Any) -> Iterator[tuple[EditMemory, 
     Nothing displaces anything; but of several edits that say the same, the first stands for all.
     """
     edits = [edit.model_copy(update={"namespace": None}) for edit in scope_set.edits]
-    with EditMemory(embedder=embedder) as memory:
+    with EditMemory(embedder=embedder, languages=None) as memory:
         receipts = memory.add_many(edits, on_conflict="keep")
         stored = {edit.id: receipt.id for edit, receipt in zip(edits, receipts, strict=True)}
         yield memory, [question.renamed(stored) for question in scope_set.questions]

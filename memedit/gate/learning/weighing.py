@@ -79,7 +79,7 @@ def read_messages(gate: JudgeGate, groups: Iterable[Group], embedder: Any = None
     """The messages of everyday groups, each group in a memory of its own."""
     found = []
     for group in groups:
-        with EditMemory(embedder=embedder) as memory:
+        with EditMemory(embedder=embedder, languages=None) as memory:  # what is learned hangs on no extra
             for _ in memory.add_many(group.edits, on_conflict="keep"):
                 pass
             for message in group.messages:

@@ -1,0 +1,120 @@
+"""Bringing the indexes of a view up to the ledger: which text of an edit is kept there, and by whose vectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memedit.edits import AnyEdit
+from memedit.embedders.port import Vectors
+from memedit.index import Index, IndexChoice
+from memedit.memory.ledger import Ledger
+from memedit.memory.rows import Head, Row
+from memedit.memory.vectors import TextVectors
+
+if TYPE_CHECKING:
+    from memedit.memory.view import View
+
+logger = logging.getLogger(__name__)
+
+PUT_BATCH = 2_048  # rows whose vectors are read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of an edit is embedded, by which hash its vector is known, and who makes it."""
+
+    vectors: TextVectors
+    hash: Callable[[Row], str]
+    text: Callable[[AnyEdit], str]
+
+    @classmethod
+    def key_texts(cls, vectors: TextVectors) -> Kept:
+        return cls(vectors, lambda row: row.text_hash, lambda edit: edit.key_text)
+
+    @classmethod
+    def relation_texts(cls, vectors: TextVectors) -> Kept:
+        return cls(vectors, lambda row: row.relation_hash, lambda edit: edit.relation_text)
+
+    @classmethod
+    def statements(cls, vectors: TextVectors) -> Kept:
+        """The whole of what edits say. Rows have no hash of that text; the hash of the content stands for it."""
+        return cls(vectors, lambda row: row.content_hash, lambda edit: edit.text)
+
+    def of(self, ledger: Ledger, head: Head, rows: Collection[Row]) -> dict[str, Vectors]:
+        """Vectors by hash. The edits are read only where a vector has to be made."""
+        wanted = {self.hash(row): row.id for row in rows}
+
+        def texts(lacking: list[str]) -> dict[str, str]:
+            with ledger.reading() as reader:
+                edits = reader.edits(head.namespace_id, [wanted[key] for key in lacking])
+            return {key: self.text(edits[wanted[key]]) for key in lacking}
+
+        return self.vectors.of(wanted, texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """One family of indexes, one a kind of edit.
+
+    Args:
+        ledger: The truth.
+        choice: Which index serves a namespace of a size.
+        kept: What they hold.
+        kinds: Of edit.
+    """
+
+    ledger: Ledger
+    choice: IndexChoice
+    kept: Kept
+    kinds: Collection[str]
+
+    def update(
+        self, view: View, indexes: dict[str, Index], head: Head, states: dict[str, bool], rows: list[Row], *, anew: bool
+    ) -> None:
+        """Apply to a view's indexes of this family what the ledger recorded since: ids to whether they are in force,
+        and the rows of those that are.
+        """
+        for kind in self.kinds:
+            index, count = indexes.get(kind), view.counts[kind]
+            if index is None and not count:
+                continue
+            if index is None or not self.choice.fits(index, count):
+                if index is not None:
+                    index.close()
+                embedder_id = self.kept.vectors.embedder.id
+                index = self.choice.make(view.namespace, kind, count, embedder_id=embedder_id, anew=anew)
+                self._fill(index, view, head, kind)
+                indexes[kind] = index
+            else:
+                index.remove([edit_id for edit_id, active in states.items() if not active])
+                self._put(index, head, [row for row in rows if row.kind == kind])
+                index.mark(head.seq)
+
+    def _fill(self, index: Index, view: View, head: Head, kind: str) -> None:
+        """Bring a new index, or one that outlived its process, up to the view."""
+        if index.seq > head.seq:  # it belongs to a ledger that was since replaced
+            index.clear()
+        if index.seq:
+            with self.ledger.reading() as reader:
+                states = reader.states_since(head.namespace_id, index.seq)
+            index.remove([edit_id for edit_id, active in states.items() if not active])
+            rows = [view.rows[edit_id] for edit_id in states if edit_id in view.rows]
+        else:
+            rows = list(view.rows.values())
+        self._put(index, head, [row for row in rows if row.kind == kind])
+        if len(index) < view.counts[kind]:
+            logger.warning("index %s of namespace %r lacked edits and is rebuilt", index.name, view.namespace)
+            index.clear()
+            self._put(index, head, [row for row in view.rows.values() if row.kind == kind])
+        index.mark(head.seq)
+
+    def _put(self, index: Index, head: Head, rows: list[Row]) -> None:
+        for start in range(0, len(rows), PUT_BATCH):
+            batch = rows[start : start + PUT_BATCH]
+            known = self.kept.of(self.ledger, head, batch)
+            index.put([row.id for row in batch], np.stack([known[self.kept.hash(row)] for row in batch]))
