@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from memedit.index.exact import ExactIndex
 from memedit.index.mentions import MentionIndex
@@ -37,6 +37,21 @@ class IndexChoice:
     custom: Callable[[str, str], Index] | None = None
     two_pass_from: int = SMALL + 1
     chroma_from: int | None = None
+
+    @classmethod
+    def of(cls, given: str | IndexChoice | Callable[[str, str], Index], folder: Path | None) -> IndexChoice:
+        """What `EditMemory(index=...)` takes, as a choice.
+
+        Raises:
+            ValueError: It is none of them.
+        """
+        if isinstance(given, IndexChoice):
+            return replace(given, folder=given.folder or folder)
+        if callable(given):
+            return cls(folder=folder, custom=given)
+        if given not in get_args(IndexName):
+            raise ValueError(f"index is 'auto', 'exact', 'two-pass', 'chroma' or a function, not {given!r}")
+        return cls(cast("IndexName", given), folder)
 
     def fits(self, index: Index, count: int) -> bool:
         """Whether this index still is the one for `count` edits."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from memedit.memory.checks import unknown
+from memedit.errors import NothingToUndo
+from memedit.memory.checks import check_revision, unknown
 from memedit.memory.events import Change, Event, removed, restored, retracted
 from memedit.memory.ledger import Ledger, Writer
 from memedit.memory.rows import Head
@@ -27,8 +28,33 @@ def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
         return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
 
 
-def go_back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
-    """Put a namespace into the state it had at a revision; the change set as it is recorded."""
+def undo(ledger: Ledger, change: Change) -> Change:
+    """Take back the namespace's last change set; the change set as it is recorded.
+
+    Raises:
+        NothingToUndo: There is none left.
+    """
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        target = writer.undoable(head.namespace_id)
+        if target is None:
+            raise NothingToUndo(f"Namespace `{change.namespace}` has nothing to undo.", do="see `history()`")
+        return _back(writer, head, replace(change, target=target), to=target - 1)
+
+
+def revert(ledger: Ledger, change: Change, *, to: int) -> Change:
+    """Put a namespace into the state it had at a revision; the change set as it is recorded.
+
+    Raises:
+        UnknownRevision: The namespace never had it.
+    """
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        check_revision(to, head, change.namespace)
+        return _back(writer, head, replace(change, target=to), to=to)
+
+
+def _back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
     then = writer.last_seq(head.namespace_id, to)
     touched = writer.states_since(head.namespace_id, then)
     before = writer.active_among(head.namespace_id, list(touched), until=then)

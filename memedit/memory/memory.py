@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,20 +11,19 @@ import numpy as np
 
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder
-from memedit.errors import EditRejected, FileRejected, NothingToUndo
+from memedit.errors import EditRejected, FileRejected
 from memedit.index import Index, IndexChoice
+from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
-from memedit.memory.changing import go_back
-from memedit.memory.changing import retract as retract_
-from memedit.memory.checks import check_revision, checked_namespace, checked_note, unknown
+from memedit.memory.checks import checked_namespace, checked_note, unknown
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.encoders import Encoders
-from memedit.memory.events import Change
+from memedit.memory.events import Change, ChangeKind
 from memedit.memory.files import read_edits, write_edits
 from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
-from memedit.memory.snapshot import Snapshot
+from memedit.memory.snapshot import Snapshot, read_snapshot
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
@@ -87,7 +85,12 @@ class EditMemory:
         )
         self._across: TextVectors | None = None
         self._query_cache = query_cache
-        self._views = Views(self._ledger, self._vectors, lambda: self._languages, _choice(index, self.path))
+        self._views = Views(
+            self._ledger,
+            self._vectors,
+            lambda: self._languages,
+            IndexChoice.of(index, None if self.path is None else self.path / "index"),
+        )
 
     @property
     def embedder(self) -> Embedder:
@@ -174,12 +177,10 @@ class EditMemory:
         check_on_conflict(on_conflict)
         if chunk < 1:
             raise ValueError(f"chunk is at least 1, not {chunk}")
-        where = checked_namespace(namespace)
-        author, reason = checked_note(author, reason)
-        made = {"author": author, "source": source, "reason": reason}
+        change = self._change("add", namespace, author, reason)
+        made = {"author": change.author, "source": source, "reason": change.reason}
         defaults = {name: value for name, value in made.items() if value is not None}
-        change = Change(where, 0, "add", self.clock(), author, reason)
-        return self._adding(change, on_conflict).run(settled(edits, where, defaults), chunk)
+        return self._adding(change, on_conflict).run(settled(edits, change.namespace, defaults), chunk)
 
     def apply(
         self, edits: Sequence[EditLike], *, retract: Sequence[str] = (), namespace: str = DEFAULT,
@@ -192,14 +193,12 @@ class EditMemory:
             EditRejected: One of the edits is not valid; nothing is changed.
         """
         check_on_conflict(on_conflict)
-        where = checked_namespace(namespace)
-        author, reason = checked_note(author, reason)
-        change = Change(where, 0, "apply", self.clock(), author, reason)
+        change = self._change("apply", namespace, author, reason)
         if not edits:
-            retract_(self._ledger, change, retract)
+            changing.retract(self._ledger, change, retract)
             return []
         adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
-        return list(adding.run(settled(edits, where, {}), len(edits)))
+        return list(adding.run(settled(edits, change.namespace, {}), len(edits)))
 
     def retract(
         self, ids: str | Sequence[str], *, namespace: str = DEFAULT, author: str | None = None,
@@ -210,9 +209,8 @@ class EditMemory:
         Raises:
             UnknownEdit: One of them is not in force; nothing is changed.
         """
-        author, reason = checked_note(author, reason)
-        change = Change(checked_namespace(namespace), 0, "retract", self.clock(), author, reason)
-        return retract_(self._ledger, change, [ids] if isinstance(ids, str) else ids)
+        change = self._change("retract", namespace, author, reason)
+        return changing.retract(self._ledger, change, [ids] if isinstance(ids, str) else ids)
 
     def undo(self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None) -> Change:
         """Take back the namespace's last change set; once more, the one before it.
@@ -220,15 +218,7 @@ class EditMemory:
         Raises:
             NothingToUndo: There is none left.
         """
-        where = checked_namespace(namespace)
-        author, reason = checked_note(author, reason)
-        with self._ledger.writing() as writer:
-            head = writer.head(where)
-            target = writer.undoable(head.namespace_id)
-            if target is None:
-                raise NothingToUndo(f"Namespace `{where}` has nothing to undo.", do="see `history()`")
-            change = Change(where, 0, "undo", self.clock(), author, reason, target)
-            return go_back(writer, head, change, to=target - 1)
+        return changing.undo(self._ledger, self._change("undo", namespace, author, reason))
 
     def revert(
         self, *, to: int, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None
@@ -240,13 +230,7 @@ class EditMemory:
         Raises:
             UnknownRevision: The namespace never had it.
         """
-        where = checked_namespace(namespace)
-        author, reason = checked_note(author, reason)
-        with self._ledger.writing() as writer:
-            head = writer.head(where)
-            check_revision(to, head, where)
-            change = Change(where, 0, "revert", self.clock(), author, reason, to)
-            return go_back(writer, head, change, to=to)
+        return changing.revert(self._ledger, self._change("revert", namespace, author, reason), to=to)
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -368,19 +352,7 @@ class EditMemory:
             UnknownRevision: The namespace never had this revision.
         """
         where = checked_namespace(namespace)
-        when = as_utc(when) if isinstance(when, datetime) else when
-        with self._ledger.reading() as reader:
-            head = reader.head(where)
-            if isinstance(when, datetime):
-                revision = reader.revision_at(head.namespace_id, when)
-            else:
-                revision = head.revision if when is None else when
-                check_revision(revision, head, where)
-            ids = reader.in_force(head.namespace_id, until=reader.last_seq(head.namespace_id, revision))
-            known = reader.edits(head.namespace_id, ids if len(ids) < 5_000 else None)
-        at = when if isinstance(when, datetime) else self.clock()
-        edits = sorted((known[edit_id] for edit_id in ids), key=lambda edit: (edit.created_at, edit.id))
-        return Snapshot(where, revision, tuple(edit for edit in edits if not expired(edit, at)), self._vectors)
+        return read_snapshot(self._ledger, self._vectors, where, when, now=self.clock())
 
     # ---- files ----------------------------------------------------------------------------------------------------
 
@@ -400,12 +372,11 @@ class EditMemory:
             FileRejected: The file, or an entry of it, cannot be read; nothing was imported.
         """
         check_on_conflict(on_conflict)
-        where = checked_namespace(namespace)
-        author, reason = checked_note(author, reason)
-        edits = [edit.with_(namespace=where) for edit in read_edits(Path(path))]
-        change = Change(where, 0, "import", self.clock(), author, reason or storable(f"import of {Path(path).name}"))
+        found = read_edits(Path(path))
+        change = self._change("import", namespace, author, reason or storable(f"import of {Path(path).name}"))
+        edits = [edit.with_(namespace=change.namespace) for edit in found]
         try:
-            return list(self._adding(change, on_conflict).run(settled(edits, where, {}), max(len(edits), 1)))
+            return list(self._adding(change, on_conflict).run(settled(edits, change.namespace, {}), max(len(edits), 1)))
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
 
@@ -441,17 +412,11 @@ class EditMemory:
             self._across = TextVectors(self._ledger, lambda: encoder, lambda: encoder, self._query_cache)
         return self._across
 
+    def _change(self, kind: ChangeKind, namespace: str, author: str | None, reason: str | None) -> Change:
+        """A change set that is about to be made now."""
+        author, reason = checked_note(author, reason)
+        return Change(checked_namespace(namespace), 0, kind, self.clock(), author, reason)
+
     def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
         parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, lambda: self.judge
         return Adding(*parts, change, on_conflict, retracting)
-
-
-def _choice(index: str | IndexChoice | Callable[[str, str], Index], path: Path | None) -> IndexChoice:
-    folder = None if path is None else path / "index"
-    if isinstance(index, IndexChoice):
-        return replace(index, folder=index.folder or folder)
-    if callable(index):
-        return IndexChoice(folder=folder, custom=index)
-    if index not in ("auto", "exact", "two-pass", "chroma"):
-        raise ValueError(f"index is 'auto', 'exact', 'two-pass', 'chroma' or a function, not {index!r}")
-    return IndexChoice(index, folder)  # type: ignore[arg-type]

@@ -87,11 +87,11 @@ def candidates(
     across: Vectors | None = None,
 ) -> tuple[Candidate, ...]:
     """For each kind the `k` edits in force that are nearest to each text, and as many again of those that are named;
-       nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`. Of Facts, those
-       that look like standing instructions are candidates too.
-    Where the conversation has a vector `across` languages, its `k` nearest statements are too.
+    nearest to the last text first. Patches are scanned: all of them are candidates, up to `SCANNED`. Of Facts, those
+    that look like standing instructions are candidates too; and where the conversation has a vector `across`
+    languages, the `k` statements nearest to that.
 
-       The caller holds the view's lock. vectors (texts, dimension); across (its own dimension,).
+    The caller holds the view's lock. vectors (texts, dimension); across (its own dimension,).
     """
     found: list[Candidate] = []
     mentioned = view.mentions.find(query_words, MOST_NAMED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
@@ -10,8 +11,13 @@ from memedit.edits import AnyEdit
 from memedit.embedders.port import text_hash
 from memedit.errors import UnknownEdit
 from memedit.index import ExactIndex
-from memedit.memory.recall import Candidate
+from memedit.memory.checks import check_revision
+from memedit.memory.ledger import Ledger
+from memedit.memory.recall import Candidate, expired
+from memedit.memory.rows import as_utc
 from memedit.memory.vectors import TextVectors
+
+FEW = 5_000  # edits that are read one by one; of more, all that were ever added are
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,25 @@ class Snapshot:
         index.put(list(edits), np.stack([known[text_hash(edit.key_text)] for edit in edits.values()]))
         found = index.search(self._vectors.of_queries([query])[0], k)
         return [Candidate(edits[edit_id], cosine) for edit_id, cosine in found]
+
+
+def read_snapshot(
+    ledger: Ledger, vectors: TextVectors, namespace: str, when: int | datetime | None, *, now: datetime
+) -> Snapshot:
+    """The namespace as the memory knew it at a revision, or at a (memory) time; `when` None for now.
+
+    Raises:
+        UnknownRevision: The namespace never had this revision.
+    """
+    at = as_utc(when) if isinstance(when, datetime) else now
+    with ledger.reading() as reader:
+        head = reader.head(namespace)
+        if isinstance(when, datetime):
+            revision = reader.revision_at(head.namespace_id, at)
+        else:
+            revision = head.revision if when is None else when
+            check_revision(revision, head, namespace)
+        ids = reader.in_force(head.namespace_id, until=reader.last_seq(head.namespace_id, revision))
+        known = reader.edits(head.namespace_id, ids if len(ids) < FEW else None)
+    edits = sorted((known[edit_id] for edit_id in ids), key=lambda edit: (edit.created_at, edit.id))
+    return Snapshot(namespace, revision, tuple(edit for edit in edits if not expired(edit, at)), vectors)
