@@ -234,6 +234,7 @@ def _end(job: Job, end: Final | Ready) -> None:
     job.trace.untouched = end.untouched if isinstance(end, Ready) else end.request.untouched
     job.trace.notes += end.notes
     job.trace.hops += end.hops
+    job.trace.in_doubt += end.in_doubt if isinstance(end, Final) else ()
 
 
 def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:

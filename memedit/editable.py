@@ -331,7 +331,8 @@ class EditableLLM:
 
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
         request = as_request(input, options)
-        return Job(self._steps(request), Trace(namespace or self.namespace, self.method.name))
+        trace = Trace(namespace or self.namespace, self.method.name, turns=request.turns)
+        return Job(self._steps(request), trace)
 
     def _steps(self, request: Request) -> Steps:
         said, text = read_conversation(request.turns), _last_text(request)

@@ -79,6 +79,8 @@ class Trace:
         hops: The way to an answer that lies several facts away.
         lookup_seconds: How long looking up and gating took; of a batch, this request's share.
         untouched: Whether the request went to the model exactly as the caller gave it.
+        turns: The conversation that was looked up, (role, text) of each message; in memory only, never in `to_dict`.
+        in_doubt: Edits that the model was shown as such that may not apply.
     """
 
     namespace: str
@@ -89,6 +91,8 @@ class Trace:
     hops: list[Hop] = field(default_factory=list)
     lookup_seconds: float = 0.0
     untouched: bool = True
+    turns: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    in_doubt: tuple[AnyEdit, ...] = ()
 
     @property
     def revision(self) -> int:

@@ -358,6 +358,60 @@ def test_a_gate_that_heeds_no_radius_finds_none(memory: EditMemory) -> None:
         reaches(memory, EmbeddingGate(), namespace="default")
 
 
+# ---- uses -----------------------------------------------------------------------------------------------------------
+
+
+def write_uses(path: Path, *given: tuple[str, str, bool]) -> None:
+    lines = [json.dumps({"turns": text, "edit": edit, "accepted": accepted}) for text, edit, accepted in given]
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_radii_are_learned_from_uses_and_undo_takes_them_back(run: Run, memory: EditMemory, tmp_path: Path) -> None:
+    accepted = [(f"Who runs Acme, please, case {number}?", "acme", True) for number in range(40)]
+    rejected = [
+        (f"Case {number}: The headquarters of Globex is in which house?", "globex", False) for number in range(40)
+    ]
+    write_uses(tmp_path / "uses.jsonl", *accepted, *rejected)
+    asked = ("learn", "--data", "uses.jsonl", "--memory", "memory", "--gate", "evidence", "--error", "10")
+    before = [edit.to_dict() for edit in memory.edits()]
+    shown = json.loads(run(*asked, "--dry-run", "--json").stdout)
+    assert (shown["changed"], shown["revision"], shown["error"], shown["confidence"]) == (0, 1, 0.1, 0.95)
+    by_id = {one["edit"]: one for one in shown["edits"]}
+    assert (by_id["globex"]["uses"], by_id["globex"]["rejected"], by_id["acme"]["rejected"]) == (40, 40, 0)
+    assert by_id["acme"]["passed"]["after"] == 40
+    assert by_id["globex"]["passed"]["before"] == 40
+    assert by_id["globex"]["passed"]["after"] <= 1
+    assert by_id["globex"]["bound"]["before"] > 0.8
+    assert by_id["globex"]["bound"]["after"] <= 0.1
+    page = run(*asked, "--dry-run").stdout
+    assert re.search(r"globex .* 40 +40 +\+0\.00 → -\d.* 100% → [02]% ", page)
+    done = json.loads(run(*asked, "--json").stdout)
+    assert done["changed"] >= 1
+    (changed,) = [edit for edit in memory.edits() if edit.id == "globex~2"]
+    assert isinstance(changed, Fact)
+    assert changed.radius == by_id["globex"]["becomes"] < 0
+    again = json.loads(run(*asked, "--json").stdout)  # the old uses count for the version in force
+    assert (again["changed"], len(again["edits"])) == (0, 2)
+    memory.undo()
+    assert [edit.to_dict() for edit in memory.edits()] == before
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--data", "uses.jsonl", "--memory", "memory"), "uses.jsonl, line 2: no edit `nobody` is in force"),
+        (("--data", "edits.jsonl", "--memory", "memory"), "edits.jsonl, line 1 is no use: it has no `accepted`"),
+        (("--data", "none.jsonl", "--memory", "memory"), "none.jsonl cannot be read"),
+        (("--data", "uses.jsonl", "--memory", "nowhere"), "There is no memory in nowhere"),
+        (("--data", "uses.jsonl", "--memory", "memory", "--error", "0"), "--error"),
+    ],
+)
+def test_what_learn_refuses(run: Run, memory: EditMemory, tmp_path: Path, args: tuple[str, ...], says: str) -> None:
+    write_uses(tmp_path / "uses.jsonl", ("Who runs Acme?", "acme", True), ("Who runs Acme?", "nobody", True))
+    assert says in run("learn", *args, code=WRONG).stderr
+    assert memory.revision() == 1
+
+
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 
@@ -717,9 +771,10 @@ def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=embedder))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM())
     Path("edits.jsonl").write_text(blocks("json")[0])
+    Path("uses.jsonl").write_text(blocks("jsonl")[0])
     assert CliRunner().invoke(main, ["import", "edits.jsonl"]).exit_code == 0
     lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 8
+    assert len(lines) == 9
     for _, *args in lines:
         if args[:2] == ["gate", "train"]:  # which takes minutes
             given = train.make_context("train", args[2:]).params

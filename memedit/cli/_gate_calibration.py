@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memedit.cli import _gate
 from memedit.cli._common import Session
-from memedit.cli._plan import VERSION
-from memedit.cli._print import Piece, busy, say, short, show_json, table
+from memedit.cli._gate_radii import marked, say_changed, with_radii
+from memedit.cli._print import Piece, say, short, show_json, table
 from memedit.text import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from memedit.gate.learning.calibration import Fitted, Limits
     from memedit.gate.learning.judging import Judged
     from memedit.gate.learning.radius import Reach
-    from memedit.memory import EditMemory
 
 CALIBRATED = ("evidence", "cross_encoder")  # kinds of gate that keep their thresholds in a folder
 REASON = "radii fitted to the edits' probes"
@@ -73,18 +72,18 @@ def calibrate_radii(session: Session, source: str | None, given: Mapping[str, An
         with _gate.counted("edits with probes") as progress:
             found = reaches(memory, gate, namespace=session.namespace, progress=progress)
         changed = [one for one in found if one.radius is not None and one.radius != one.edit.radius]
-        written = {} if given["dry_run"] else _write(memory, session.namespace, changed, given)
+        radii = [] if given["dry_run"] else [(one.edit, one.radius) for one in changed if one.radius is not None]
+        written = with_radii(
+            memory, radii, namespace=session.namespace, author=given["author"], reason=given["reason"] or REASON
+        )
         revision = memory.revision(namespace=session.namespace)
     if session.as_json:
         values = [_values(one, written.get(one.edit.id)) for one in found]
         show_json({"edits": values, "changed": len(written), "revision": revision, "dry_run": given["dry_run"]})
         return
     _show(found)
-    if written:
-        say(("✓ ", "green"), f"{len(written)} edits changed, now revision {revision}",
-            ("; `memedit undo` takes it back", "dim"))  # fmt: skip
-    elif changed:
-        say(f"{len(changed)} edits would be changed")
+    if changed:
+        say_changed(written, len(changed), revision)
     elif found:
         say("No radius has to change." if all(one.radius is not None for one in found) else "No radius was changed.")
 
@@ -160,33 +159,6 @@ def _save(gate: Gate, source: str | None, fitted: Fitted, about: Mapping[str, An
     (out / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
-def _write(memory: EditMemory, namespace: str, changed: Sequence[Reach], given: Mapping[str, Any]) -> dict[str, str]:
-    """Put new versions of these edits in force; gives their ids by those of the old ones."""
-    if not changed:
-        return {}
-    taken = {event.edit_id for change in memory.history(namespace=namespace) for event in change.events}
-    fresh, named = [], {}
-    for one in changed:
-        named[one.edit.id] = _version(one.edit.id, taken)
-        fresh.append(one.edit.with_(id=named[one.edit.id], radius=one.radius))
-    with busy("writing…"):
-        memory.apply(
-            fresh, retract=list(named), namespace=namespace, on_conflict="keep", author=given["author"],
-            reason=given["reason"] or REASON,
-        )  # fmt: skip
-    return named
-
-
-def _version(edit_id: str, taken: Collection[str]) -> str:
-    """The next version of an id that no edit ever had, as `apply` names them."""
-    name, mark, number = edit_id.rpartition(VERSION)
-    name = name if mark and number.isdecimal() else edit_id
-    version = 2
-    while f"{name}{VERSION}{version}" in taken:
-        version += 1
-    return f"{name}{VERSION}{version}"
-
-
 def _values(one: Reach, written: str | None) -> dict[str, Any]:
     """What was found of an edit, as JSON values."""
     return {
@@ -210,9 +182,8 @@ def _show(found: Sequence[Reach]) -> None:
     rows: list[Sequence[Piece]] = []
     for one in found:
         of, new = len(one.limits), one.radius
-        mark: Piece = ("✗", "red") if new is None else ("·", "dim") if new == one.edit.radius else ("✓", "green")
         kept = f"{one.kept(one.edit.radius)}/{of}" + ("" if new is None else f" → {one.kept(new)}/{of}")
-        radius = f"{one.edit.radius:+.2f}" + ("" if new in (None, one.edit.radius) else f" → {new:+.2f}")
+        mark, radius = marked(one.edit.radius, new)
         rows.append([mark, (short(one.edit.id), "cyan"), one.edit.text, radius, kept, _why_not(one)])
     table(["", "id", "edit", "radius", "as wanted", "cannot be separated"], rows, wrap=["edit", "cannot be separated"])
 

@@ -1,4 +1,4 @@
-"""`gate evaluate`, `gate train`, `gate calibrate`: how well a gate knows what is in scope, and how to better it."""
+"""`gate evaluate`, `train`, `calibrate` and `learn`: how well a gate knows what is in scope, and how to better it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def gate() -> None:
         memedit gate train --data edits.jsonl --out my-gate
         memedit gate calibrate --data edits.jsonl --gate my-gate --out my-gate-2
         memedit gate calibrate --memory .memedit --dry-run
+        memedit gate learn --data uses.jsonl --memory .memedit --dry-run
     """  # noqa: D301 - click's mark for lines that stay as they are
 
 
@@ -183,6 +184,34 @@ def calibrate(session: Session, /, data: tuple[str, ...], source: str | None, ou
     if out is not None:
         raise click.UsageError("--out goes with --data.")
     calibrate_radii(session, source, given)
+
+
+@gate.command(cls=Command, short_help="Learn the reach of each edit from its uses.")
+@click.option("--data", type=FOLDER, required=True, metavar="FILE",
+              help='Uses, one a line: {"turns": …, "edit": ID, "accepted": true}.')  # fmt: skip
+@SOURCE
+@click.option("--error", type=click.FloatRange(0, 100, min_open=True, max_open=True), default=2, show_default=True,
+              metavar="PERCENT", help="Of an edit's uses, in how many it may be let through wrongly.")  # fmt: skip
+@click.option("--confidence", type=click.FloatRange(50, 100, max_open=True), default=95, show_default=True,
+              metavar="PERCENT", help="With which that is to hold.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only show what would be changed.")
+@AUTHOR
+@REASON
+@click.pass_obj
+def learn(session: Session, /, data: Path, source: str | None, **given: Any) -> None:
+    """Set the radius of each edit that was used, so that it is let through wrongly no more often than wanted.
+
+    A use is a message, the edit that was used for it or shown in doubt, and whether a person accepted that; an
+    application gets them from an Answer with `memedit.uses.uses_of`. An edit with few uses leans on the gate and on
+    the other edits. One change, which `memedit undo` takes back.
+
+    Example:
+        memedit gate learn --data uses.jsonl --memory .memedit --dry-run
+        memedit gate learn --data uses.jsonl --namespace acme --error 5 --confidence 90
+    """
+    from memedit.cli._gate_uses import learn_radii
+
+    learn_radii(session, data, source, given)
 
 
 def _sizes(known: GateData) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -152,6 +153,10 @@ class EvidenceGate(Gate):
         probability = max(said.direct, said.bridge)
         passed = probability >= self.thresholds[role] and not said.ruled_out
         return Verdict(edit, probability, passed, said, role)
+
+    def reach(self, verdict: Verdict) -> float:
+        ruled_out = isinstance(verdict.evidence, Evidence) and verdict.evidence.ruled_out
+        return math.inf if ruled_out else super().reach(verdict)
 
     def _model(self, embedder: Embedder) -> tuple[Head, Network]:
         if embedder.space == self.weights.embedder:

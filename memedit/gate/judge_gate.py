@@ -15,13 +15,13 @@ from typing import Self
 
 import numpy as np
 
-from memedit.edits import Fact
+from memedit.edits import AnyEdit, Fact
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.likeness import facts, with_the_others
-from memedit.gate.port import Gate, Role, Verdict
+from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.weighing import Pair, Weighing, with_doubts
 from memedit.language import language_of
@@ -49,6 +49,7 @@ class Read:
         place: Of the edit among the candidates, nearest first, from 1.
         across: Cosine by the encoder of many languages, where the edit is in another than the conversation; else 0.
         evidence: What was measured of texts and vectors.
+        far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
     """
 
     weights: tuple[float, ...]
@@ -56,6 +57,7 @@ class Read:
     place: int
     evidence: Evidence
     across: float = 0.0
+    far: bool = False
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how it reads, how near it lies, and whether its subject is named."""
@@ -140,12 +142,12 @@ class JudgeGate(Gate):
         weights = self.weighing.probabilities(pairs, judged, [_radius(one) for one in found]).tolist()
         verdicts = [
             self._verdict(
-                one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], one.across * (at in foreign))
+                one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign))
             )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
-        plain = [one.edit.id in erased or _is_plain(one) for one in found]
+        plain = [one.edit.id in erased or _is_plain(one.edit) for one in found]
         verdicts = [
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
@@ -181,10 +183,19 @@ class JudgeGate(Gate):
         _, direct, bridge = read.weights
         role: Role = "direct" if direct >= bridge else "bridge"
         probability = max(direct, bridge)
-        # What is proposed whatever is said, or in a language that the judge did not learn, has to be sure.
-        far = (found.standing or read.across) and found.similarity < FAR
-        least = max(self.thresholds[role], self.sure) if far else self.thresholds[role]
-        return Verdict(found.edit, probability, probability >= least, read, role)
+        return Verdict(found.edit, probability, probability >= self._least(role, read), read, role)
+
+    def _least(self, role: Role, read: Read) -> float:
+        """Probability from which it is let through."""
+        return max(self.thresholds[role], self.sure) if read.far else self.thresholds[role]
+
+    def reach(self, verdict: Verdict) -> float:
+        read = verdict.evidence
+        if isinstance(read, Read) and not _is_plain(verdict.edit):
+            return reach(verdict, verdict.shares, self._least(verdict.role, read))
+        measured = read.evidence if isinstance(read, Read) else read  # the evidence decided alone
+        assert isinstance(measured, Evidence)  # as it does of every Fact
+        return self.evidence.reach(self.evidence.verdict(verdict.edit, measured))
 
     def _as_measured(self, weighed: Verdict, said: Evidence) -> Verdict:
         """The verdict of the evidence alone, its probability brought to the scale of this gate's threshold."""
@@ -211,10 +222,16 @@ def _may_bear(logits: Vectors, across: float) -> bool:
     return odds + LEAN * across >= UNSURE
 
 
-def _is_plain(found: Candidate) -> bool:
+def _is_plain(edit: AnyEdit) -> bool:
     """Whether an edit says by itself what it is about and what of it: what the evidence was trained with."""
-    edit = found.edit
     return isinstance(edit, Fact) and edit.subject is not None and bool(edit.prompt or edit.relation or edit.question)
+
+
+def _across(found: Candidate, foreign: bool) -> tuple[float, bool]:
+    """How near it lies across languages, and whether it is far otherwise: what is proposed whatever is said, or in a
+    language that the judge did not learn.
+    """
+    return found.across * foreign, (found.standing or foreign) and found.similarity < FAR
 
 
 def _radius(found: Candidate) -> float:

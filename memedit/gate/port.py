@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from memedit.edits import AnyEdit, Erasure
+from memedit.edits import AnyEdit, Erasure, Fact
 from memedit.memory import Recalled
 
 Role = Literal["direct", "bridge"]
 """What an edit in scope is to a question: its answer (`direct`), or a fact on the way to the answer (`bridge`)."""
+SAID = (("p(direct)", "p(bridge)"), ("direct", "bridge"))  # what evidence calls the probabilities of both roles
 
 
 class Evidence(Protocol):
@@ -66,6 +68,15 @@ class Verdict:
     def numbers(self) -> dict[str, float]:
         """The measured features, by name."""
         return self.evidence.numbers() if self.evidence else {}
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """The probabilities of `direct` and `bridge`; of a gate that gives but one, that of its role and 0."""
+        numbers = self.numbers
+        for direct, bridge in SAID:
+            if direct in numbers and bridge in numbers:
+                return numbers[direct], numbers[bridge]
+        return (self.probability, 0.0) if self.role == "direct" else (0.0, self.probability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +155,24 @@ class Gate(ABC):
     def decide_many(self, recalled: Sequence[Recalled]) -> list[list[Verdict]]:
         """As `decide`, for many queries; a gate that asks a model asks it in batches."""
         return [self.decide(one) for one in recalled]
+
+    def reach(self, verdict: Verdict) -> float:
+        """The radius from which its edit is let through, by what was said of it at its present one.
+
+        Infinite where no radius lets it through. Of gates that heed radii.
+        """
+        return reach(verdict, verdict.shares, self.thresholds[verdict.role])
+
+
+def reach(verdict: Verdict, said: tuple[float, float], threshold: float) -> float:
+    """As `Gate.reach`, of a verdict that rests on these probabilities of the roles, and on this threshold.
+
+    With p the probability of its role, s that of both, and t the threshold, a change r of the radius lets it through
+    where p·eʳ ≥ t·(1 - s + s·eʳ).
+    """
+    both = min(sum(said), 1 - 1e-7)
+    room = max(said) - threshold * both
+    if room <= 0:
+        return math.inf
+    present = verdict.edit.radius if isinstance(verdict.edit, Fact) else 0.0
+    return present + math.log(threshold * (1 - both) / room)

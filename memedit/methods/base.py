@@ -96,6 +96,7 @@ class Final:
         notes: What the method decided, in words, for the trace.
         hops: The way to the answer, where it lies several facts away.
         understanding: Finds in the reply's text what the model says it was asked for.
+        in_doubt: Edits that it shows as such that may not apply.
     """
 
     request: Request
@@ -104,6 +105,7 @@ class Final:
     notes: tuple[str, ...] = ()
     hops: tuple[Hop, ...] = ()
     understanding: Callable[[str], str | None] | None = None
+    in_doubt: tuple[AnyEdit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,5 @@ def shown_too(end: Final | Ready, edits: Sequence[AnyEdit], kind: Kind) -> Final
         return end
     notes = "\n".join([MAYBE, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE])
     request = with_notes(end.request, notes, kind=kind)
-    return replace(
-        end, request=request, notes=(*end.notes, f"shown in doubt: {', '.join(one.id[:8] for one in edits)}")
-    )
+    said = f"shown in doubt: {', '.join(one.id[:8] for one in edits)}"
+    return replace(end, request=request, notes=(*end.notes, said), in_doubt=tuple(edits))

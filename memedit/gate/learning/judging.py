@@ -16,8 +16,6 @@ from memedit.gate.learning.scope_sets import Question, ScopeSet, in_memory
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import EditMemory, Recalled
 
-SAID = (("p(direct)", "p(bridge)"), ("direct", "bridge"))  # what evidence calls the probabilities of both roles
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -89,15 +87,6 @@ def verdicts_on(
     return [_in_order(one, next(judged)) if one.candidates else [] for one in recalled]
 
 
-def shares(verdict: Verdict) -> tuple[float, float]:
-    """The probabilities of `direct` and `bridge`; of a gate that gives but one, that of its role and 0."""
-    numbers = verdict.numbers
-    for direct, bridge in SAID:
-        if direct in numbers and bridge in numbers:
-            return numbers[direct], numbers[bridge]
-    return (verdict.probability, 0.0) if verdict.role == "direct" else (0.0, verdict.probability)
-
-
 def _current(memory: EditMemory, recalled: Recalled) -> Recalled:
     now = memory.clock()
     holding = (one for one in recalled.candidates if not isinstance(one.edit, Fact) or one.edit.holds_at(now))
@@ -110,7 +99,7 @@ def _in_order(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 def _judged(name: str, question: Question, verdicts: Sequence[Verdict]) -> Judged:
-    said = np.array([shares(verdict) for verdict in verdicts], dtype=np.float32).reshape(len(verdicts), 2)
+    said = np.array([verdict.shares for verdict in verdicts], dtype=np.float32).reshape(len(verdicts), 2)
     ids = tuple(verdict.edit.id for verdict in verdicts)
     return Judged(
         name, question.group, question.text, question.direct, question.bridges, question.unsure, ids, said

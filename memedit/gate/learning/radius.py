@@ -7,15 +7,15 @@ scope follows from what the gate said of it, without asking again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from memedit.edits import MAX_RADIUS, Fact
 from memedit.errors import GateUnusable
 from memedit.gate.conversation import Conversation, read_conversation
-from memedit.gate.learning.judging import shares, verdicts_on
-from memedit.gate.port import Gate, Role, Verdict
+from memedit.gate.learning.judging import verdicts_on
+from memedit.gate.port import Gate, Verdict
 from memedit.memory import EditMemory
 from memedit.text import words
 
@@ -93,10 +93,7 @@ def reaches(
     Raises:
         GateUnusable: The gate does not heed an edit's radius.
     """
-    if not gate.heeds_radius:
-        raise GateUnusable(
-            f"A gate of kind `{gate.name}` does not heed an edit's radius.", do="use `judge` or `evidence`"
-        )
+    check_heeds(gate)
     now = memory.clock()
     held = [edit for edit in memory.edits(namespace=namespace, kind="fact") if isinstance(edit, Fact)]
     asked = [edit for edit in held if edit.probes and edit.holds_at(now)]
@@ -108,6 +105,18 @@ def reaches(
     return found
 
 
+def check_heeds(gate: Gate) -> None:
+    """Refuse a gate that takes no notice of radii.
+
+    Raises:
+        GateUnusable: It does not.
+    """
+    if not gate.heeds_radius:
+        raise GateUnusable(
+            f"A gate of kind `{gate.name}` does not heed an edit's radius.", do="use `judge` or `evidence`"
+        )
+
+
 def _reach(memory: EditMemory, gate: Gate, edit: Fact, namespace: str) -> Reach:
     wanted: dict[str, Wanted] = dict.fromkeys(_neighbours(memory, edit, namespace), "neighbour")
     wanted |= {probe.prompt: probe.must for probe in edit.probes}
@@ -117,7 +126,7 @@ def _reach(memory: EditMemory, gate: Gate, edit: Fact, namespace: str) -> Reach:
     ]
     judged = verdicts_on(memory, gate, asked, namespace=namespace)
     limits = (
-        Limit(text, what, _radius(edit, verdicts, gate.thresholds))
+        Limit(text, what, _radius(edit, verdicts, gate))
         for (text, what), verdicts in zip(wanted.items(), judged, strict=True)
     )
     return Reach(edit, tuple(limits))
@@ -133,18 +142,6 @@ def _neighbours(memory: EditMemory, edit: Fact, namespace: str) -> Iterator[str]
             yield other.key_text
 
 
-def _radius(edit: Fact, verdicts: Sequence[Verdict], thresholds: Mapping[Role, float]) -> float:
-    """The radius from which the edit is let through, by what was said of it at its present one.
-
-    With p the probability of its role, s that of both, and t the threshold, a change r of the radius lets it through
-    where p·eʳ ≥ t·(1 - s + s·eʳ).
-    """
-    own = next((verdict for verdict in verdicts if verdict.edit.id == edit.id), None)
-    if own is None:
-        return math.inf
-    said, threshold = shares(own), thresholds[own.role]
-    both = min(sum(said), 1 - 1e-7)
-    room = max(said) - threshold * both
-    if room <= 0:
-        return math.inf
-    return edit.radius + math.log(threshold * (1 - both) / room)
+def _radius(edit: Fact, verdicts: Sequence[Verdict], gate: Gate) -> float:
+    """The radius from which the edit is let through."""
+    return next((gate.reach(verdict) for verdict in verdicts if verdict.edit.id == edit.id), math.inf)
