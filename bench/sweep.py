@@ -30,7 +30,6 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KEPT = Path("bench/out/sweep")
-MACHINE = {"cores": os.cpu_count(), "python": platform.python_version(), "torch": metadata.version("torch")}
 CODE = ("memedit", "bench", ":(exclude)bench/sweep.*")  # a part whose commands changed is stale in any case
 
 
@@ -100,7 +99,8 @@ def run_part(root: Path, part: Part) -> dict[str, Any]:
     """Run a part; kept is what it prints, and what is known of the run, which is given back."""
     now, began, failed = commit(root), time.monotonic(), None
     (out := root / KEPT / now).mkdir(parents=True, exist_ok=True)
-    known = {"commit": now, "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", **MACHINE}
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "torch": metadata.version("torch")}
+    known = {"commit": now, "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", **machine}
     given = {"out": out, "data": os.environ.get("MEMEDIT_DATA"), "gguf": os.environ.get("MEMEDIT_GGUF")}
     measured = {**os.environ, "PYTHONPATH": str(root)}  # this checkout, whichever one is installed
     with (root / KEPT / f"{part.name}.txt").open("w", encoding="utf-8") as printed:
