@@ -4,7 +4,8 @@
 # make check   formatting, types, import layers
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
-# make bench   the figures of BENCHMARKS.md (an hour or so); with MEMEDIT_DATA, the baseline table too (two hours more)
+# make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
+#              MEMEDIT_DATA names the benchmark files, MEMEDIT_GGUF a second model; what needs one that is not there is left out
 PYTHON ?= python3
 BIN := .venv/bin
 HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory adapters_openai)
@@ -44,14 +45,7 @@ encoders: .venv/.dev
 	$(BIN)/python bench/everyday.py fit --everyday memedit/data/everyday/dev.jsonl
 
 bench: .venv/.dev
-	mkdir -p bench/out
-	$(BIN)/python bench/speed.py --edits 10000 --threads 2
-	$(BIN)/python bench/speed.py --edits 100000 --threads 2 --index two-pass,exact
-	$(BIN)/python bench/dialogues.py
-	$(BIN)/python bench/lockstep.py --threads 2
-	test -z "$$MEMEDIT_DATA" || { $(BIN)/python bench/baselines.py run bench/out/baselines && $(BIN)/python bench/baselines.py show bench/out/baselines; }
-	test -z "$$MEMEDIT_DATA" || $(BIN)/python bench/embedders.py
-	$(BIN)/memedit demo --all --json > bench/out/demo.json && $(BIN)/python bench/demo.py bench/out/demo.json
+	$(BIN)/python bench/sweep.py run
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without
 # their dependencies: one of them would otherwise compile a C++ library that memedit does not use.

@@ -1,7 +1,7 @@
 """The first baseline table: every baseline and `in_context` on five benchmarks, for BENCHMARKS.md.
 
-`python bench/baselines.py run FOLDER` makes the runs (an hour or two; a killed one goes on where it stopped), with the
-published files below MEMEDIT_DATA; `python bench/baselines.py show FOLDER` prints the tables.
+`python bench/baselines.py run FOLDER [BENCHMARK…]` makes the runs (an hour or two for all; a killed one goes on where
+it stopped), with the published files below MEMEDIT_DATA; `show FOLDER [BENCHMARK…]` prints the tables.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ HEADLINE = {
 }
 
 
-def run(folder: Path, limit: str = "100") -> None:
+def run(folder: Path, *names: str) -> None:
     """Every run that is not complete yet."""
     data = Path(os.environ["MEMEDIT_DATA"])
-    for name, given in RUNS.items():
+    for name in names or RUNS:
+        given = RUNS[name]
         files = [part if part.startswith("--") else str(data / part) for part in given]
         model = ["--llm-option", "dtype=bfloat16", "--llm-option", "batch_size=32"]
-        how = ["--limit", limit, *model, "--method", ",".join(METHODS), "--out", str(folder / name), "--resume"]
+        how = ["--limit", "100", *model, "--method", ",".join(METHODS), "--out", str(folder / name), "--resume"]
         subprocess.run([sys.executable, "-m", "memedit", "eval", name, *files, *how], check=True)
 
 
-def show(folder: Path) -> None:
+def show(folder: Path, *names: str) -> None:
     """The tables, in Markdown."""
-    for name in RUNS:
+    for name in names or RUNS:
         if (folder / name / "run.json").exists():
             one = load_run(folder / name)
             print("\n".join(table(one, score_run(one))), "\n")
@@ -78,4 +79,4 @@ def cell(score: Score | None) -> str:
 
 
 if __name__ == "__main__":
-    {"run": run, "show": show}[sys.argv[1]](Path(sys.argv[2]))
+    {"run": run, "show": show}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

@@ -1,16 +1,17 @@
-"""The scores of a `memedit demo --all --json` run, for BENCHMARKS.md: python bench/demo.py FILE"""
+"""The scores of `memedit demo --all`, which is run first: python bench/demo.py"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from pathlib import Path
 
 from memedit.eval.stats import Share
 
 
-def main(path: str) -> None:
-    run = json.loads(Path(path).read_text(encoding="utf-8"))
+def main() -> None:
+    command = [sys.executable, "-m", "memedit", "demo", "--all", "--json"]
+    run = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     for name, score in run["scores"].items():
         print(f"{name}: {Share(score['good'], score['of'])}")
     print(
@@ -20,4 +21,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,12 +1,12 @@
-"""Faster embedders against the bundled MiniLM: their speed, and how well the gate decides with them.
+"""Faster embedders against the bundled MiniLM: their speed, and how well the evidence decides with them.
 
 export MEMEDIT_DATA=…
 python bench/embedders.py --cache FOLDER
 
 Speed is a ratio to the bare `SentenceTransformer.encode`, wall clock on one thread, all in turn in one run: medians
 over distinct queries one at a time, and sums over slices of 100 texts. Quality: all edits of a set in one memory, a
-sample of its questions, the gate and thresholds that come with memedit. These weights have seen both sets, so that only
-the differences between lines count. `MiniLM, no head` is what an embedder gets that the gate does not know.
+sample of its questions, the evidence and thresholds that come with memedit. These weights have seen both sets, so
+that only the differences between lines count. `MiniLM, no head` is what an embedder gets that the gate does not know.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import torch
 from gate_sets import COUNTERFACT, FLAT, cases
-from memedit.gate.examples import ScopeSet
-from memedit.gate.measuring import judge
 from speed import facts
 
-from memedit.embedders import Embedder, FunctionEmbedder, as_embedder, default_embedder
+from memedit.embedders import Embedder, FunctionEmbedder, as_embedder
 from memedit.eval.gates import scores
 from memedit.eval.scopes import scope_set
 from memedit.gate import as_gate
+from memedit.gate.learning.judging import judge
+from memedit.gate.learning.scope_sets import ScopeSet
 
 ASKED = {"efficacy": 300, "paraphrase": 500, "alias": 500, "same subject": 500, "neighbourhood": 1_000}
 SLICE = 100
@@ -47,11 +47,11 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    minilm = default_embedder()
+    minilm = as_embedder("bundled")
     onnx = as_embedder("onnx:bundled", cache=options.cache, threads=1)
     int8 = as_embedder("int8:bundled", cache=options.cache, threads=1)
     static = as_embedder("static:bundled", cache=options.cache)
-    fast = {"onnx:bundled": onnx, "int8:bundled": int8, "static:bundled": static}
+    fast = {"minilm": as_embedder("minilm"), "onnx:bundled": onnx, "int8:bundled": int8, "static:bundled": static}
     asked = list(dict.fromkeys(fact.cloze for fact in islice(facts(2 * options.texts), 2 * options.texts)))
     speed(minilm, fast, asked[: options.texts])
     stranger = FunctionEmbedder(onnx.embed, id="stranger")
@@ -92,8 +92,8 @@ def _spent(calls: Mapping[str, Callable[[list[str]], object]], parts: list[list[
 
 
 def quality(embedders: Mapping[str, Embedder], data: Path) -> None:
-    """What the gate lets through with each, in percent, with the interval."""
-    gate = as_gate()
+    """What the evidence lets through with each, in percent, with the interval."""
+    gate = as_gate("evidence")
     print(f"\n| set | questions | edit let through | n | {' | '.join(embedders)} |")
     print("|---|---|---|---" + "|---" * len(embedders) + "|")
     for held in _sets(data):

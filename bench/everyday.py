@@ -58,14 +58,15 @@ def main() -> None:
     parser.add_argument("--everyday", nargs="*", type=Path, default=[])
     parser.add_argument("--groups", help="a JSON list of the groups to take")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--into", type=Path, help="where what is learned is written; among what is shipped if left out")
     asked = parser.parse_args()
     if asked.what == "fit":
         return fit_weighing(chosen_groups(asked.everyday, asked.groups))
     groups = chosen_groups(asked.files, asked.groups)
     if asked.what == "standing":
-        return fit_standing(asked.files)
+        return fit_standing(asked.files, asked.into or shipped_folder())
     if asked.what == "statements":
-        return fit_statements(groups)
+        return fit_statements(groups, asked.into or shipped_folder())
     if asked.what == "finder":
         return finder(groups, read_groups(asked.distract), asked)
     return scope(groups, asked)
@@ -113,8 +114,8 @@ def finder(groups: Sequence[Group], others: Sequence[Group], asked: argparse.Nam
         print(f"  {kind:18}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
 
 
-def fit_standing(files: Sequence[Path]) -> None:
-    """Learn it from these files, and write it beside the encoders; printed is what is proposed of groups left out."""
+def fit_standing(files: Sequence[Path], into: Path) -> None:
+    """Learn it from these files, and write it into a folder; printed is what is proposed of groups left out."""
     records = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     vectors = default_embedder().embed([Fact(record["statement"]).key_text for record in records])
     is_standing = np.array([bool(record.get("standing")) for record in records])
@@ -127,11 +128,11 @@ def fit_standing(files: Sequence[Path]) -> None:
     print(
         "proposed:", _share(proposed[is_standing]), "of standing instructions,", _share(proposed[~is_standing]), "else"
     )
-    standing.save(*standing.fit(vectors, is_standing), shipped_folder() / FILE)
+    standing.save(*standing.fit(vectors, is_standing), into / FILE)
 
 
-def fit_statements(groups: Sequence[Group]) -> None:
-    """Learn which later statements take an earlier one's place, and write it beside the encoders.
+def fit_statements(groups: Sequence[Group], into: Path) -> None:
+    """Learn which later statements take an earlier one's place, and write it into a folder.
 
     Printed is how often that is said by one that did not learn from the record or group: where it is so, where the
     later one says the same, and where it leaves the other standing (of a group, its nearest neighbour).
@@ -162,7 +163,7 @@ def fit_statements(groups: Sequence[Group]) -> None:
                 print(f"{kind:12}{name:12} n {len(found):5}", *shares)
     network = fit_members(rows, said, costs, seed=0)
     arrays = packed("statements", network) | {"temperature": np.float32(network.temperature)}
-    np.savez_compressed(shipped_folder() / statements.FILE, allow_pickle=False, **arrays)
+    np.savez_compressed(into / statements.FILE, allow_pickle=False, **arrays)
 
 
 def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The gate that comes with memedit: trained anew, and measured on relations and subjects it was not trained on.
+"""The gate's evidence: trained anew, and measured on relations and subjects it was not trained on.
 
 export MEMEDIT_DATA=…
 python bench/gate.py train memedit/data/gate --judged bench/out/judged.pkl
@@ -113,7 +113,7 @@ def _value(share: Share) -> float | None:
 
 def show(options: argparse.Namespace) -> None:
     """The table of what was judged by cross-fitting."""
-    thresholds = as_gate().thresholds
+    thresholds = as_gate("evidence").thresholds
     for kind, judged in pickle.loads(options.judged.read_bytes()).items():
         found = scores(judged, direct=thresholds["direct"], bridge=thresholds["bridge"])
         print(f"\n{TITLES[kind]}, {found.thresholds}\n\n{table(found)}")
@@ -202,7 +202,7 @@ def scale(options: argparse.Namespace) -> None:
     """CounterFact's probes with ever more edits in memory, none of which shares subject and relation with another."""
     data, sizes = _data(), sorted(map(int, options.sizes.split(",")))
     official = scope_set("counterfact", cases(data, "counterfact", *COUNTERFACT))
-    embedder, gate = default_embedder(), as_gate()
+    embedder, gate = default_embedder(), as_gate("evidence")
     edits, origin = crowd(data, sizes[-1])
     questions = _with_namesakes(official.questions, edits)
     print(f"{dict(origin)}\n\n| edits in memory | threshold | efficacy | paraphrase | neighbourhood, wrong |")

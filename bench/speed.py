@@ -5,10 +5,10 @@ python bench/speed.py --edits 100000 --threads 2 --index two-pass,exact
 python bench/speed.py --edits 100000 --embedder onnx:bundled --vectors random
 python bench/speed.py --edits 1000000 --threads 2 --vectors random --folder FOLDER
 
-A decision is recall and gate, with the query cache off, on distinct queries. The bare call is
-`SentenceTransformer.encode` of the same query just before it. With `--vectors random` only the first 10,000 edits' key
-texts are embedded; the others get one of these vectors plus noise (`NearEmbedder`), the queries ask for those that were
-embedded, and adding is not compared.
+A decision is recall and gate, with the query cache off, on distinct queries, each as a conversation of one message,
+so that finder and judge take part. The bare call is `SentenceTransformer.encode` of the same query just before it.
+With `--vectors random` only the first 10,000 edits' key texts are embedded; the others get one of these vectors plus
+noise (`NearEmbedder`), the queries ask for those that were embedded, and adding is not compared.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ import numpy as np
 import torch
 
 from memedit.edits import Fact
-from memedit.embedders import Embedder, Vectors, as_embedder, default_embedder
+from memedit.embedders import Embedder, Vectors, as_embedder
 from memedit.eval.benchmarks.counterfact import bundled_cases
-from memedit.gate import as_gate
+from memedit.gate import as_gate, read_conversation
 from memedit.memory import EditMemory
 
 EMBEDDED = 10_000  # edits that are embedded with `--vectors random`
@@ -83,33 +83,38 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--index", default="auto", help="one or several of auto, exact, two-pass, chroma, with commas")
     parser.add_argument("--vectors", choices=["embedded", "random"], default="embedded")
-    parser.add_argument("--embedder", default="bundled", help="of the decision; the bare call is always MiniLM's own")
+    parser.add_argument(
+        "--embedder", default="minilm", help="of memedit; the bare call is always SentenceTransformer's"
+    )
     parser.add_argument(
         "--folder", type=Path, help="keep the memory here; one that is there already is not filled again"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    embedder = as_embedder(options.embedder)
     asked = list(islice(facts(options.edits), EMBEDDED if options.vectors == "random" else options.edits))
     report: dict[str, object] = {"edits": options.edits, "threads": options.threads, "vectors": options.vectors}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         if not (folder / "ledger.sqlite").exists():
-            report |= _filled(folder, asked, options.edits, random_vectors=options.vectors == "random")
+            report |= _filled(folder, embedder, asked, options.edits, random_vectors=options.vectors == "random")
         for index in options.index.split(","):
-            with EditMemory(folder, index=index, query_cache=0, embedder=as_embedder(options.embedder)) as memory:
+            with EditMemory(folder, index=index, query_cache=0, embedder=embedder) as memory:
                 report[f"index {index}"] = _deciding(memory, asked, options.queries)
     report["import memedit, s"] = _import_seconds()
     print(json.dumps(report, indent=2))
 
 
-def _filled(folder: Path, asked: list[Fact], count: int, *, random_vectors: bool) -> dict[str, object]:
+def _filled(
+    folder: Path, embedder: Embedder, asked: list[Fact], count: int, *, random_vectors: bool
+) -> dict[str, object]:
     if not random_vectors:
-        with EditMemory(folder, index="exact") as memory:
+        with EditMemory(folder, index="exact", embedder=embedder) as memory:
             return _adding(memory, asked)
     texts = [text for fact in asked for text in (fact.key_text, fact.relation_text)]
-    embedder = NearEmbedder(default_embedder(), list(dict.fromkeys(texts)))
+    near = NearEmbedder(embedder, list(dict.fromkeys(texts)))
     began = time.perf_counter()
-    with EditMemory(folder, embedder=embedder) as memory:
+    with EditMemory(folder, embedder=near) as memory:
         for _ in memory.add_many(facts(count), chunk=10_000):
             pass
     return {"add_many without embedding, edits a second": round(count / (time.perf_counter() - began))}
@@ -117,14 +122,14 @@ def _filled(folder: Path, asked: list[Fact], count: int, *, random_vectors: bool
 
 def _deciding(memory: EditMemory, edits: list[Fact], count: int) -> dict[str, object]:
     """A decision (recall and gate) against the bare embedder call, in turn, on distinct queries."""
-    embedder, gate, alone = memory.embedder, as_gate(), default_embedder()
+    embedder, gate, alone = memory.embedder, as_gate(), as_embedder("bundled")
     rng = random.Random(1)
     queries = [
         f"{edit.cloze}?" if rng.random() < 0.5 else f"Tell me: {edit.cloze}" for edit in rng.sample(edits, count)
     ]
     embedder.embed(["warm up the embedder"])
     held, began = _resident(), time.perf_counter()
-    recalled = memory.recall("warm up the memory")
+    recalled = memory.recall("warm up the memory", whole="warm up the memory")
     opened, grown = time.perf_counter() - began, _resident() - held
     gate.decide(recalled)
     embeddings = _timed(embedder)
@@ -133,7 +138,8 @@ def _deciding(memory: EditMemory, edits: list[Fact], count: int) -> dict[str, ob
         began = time.perf_counter()
         alone.model.encode([query], show_progress_bar=False)  # type: ignore[attr-defined]
         embedded = time.perf_counter()
-        recalled = memory.recall(query)
+        said = read_conversation([("user", query)])
+        recalled = memory.recall(said.query, whole=said.whole)
         looked_up = time.perf_counter()
         gate.decide(recalled)
         ended = time.perf_counter()
@@ -183,13 +189,13 @@ def _resident() -> float:
 
 def _adding(memory: EditMemory, edits: list[Fact]) -> dict[str, object]:
     """Bare embedding and adding, a slice of each in turn, so that both meet the same noise; at most 10,000 edits."""
-    bare = added = 0.0
+    alone, bare, added = as_embedder("bundled"), 0.0, 0.0
     compared = min(len(edits), 10_000)
     step = max(compared // 5, 1)
     for start in range(0, compared, step):
         part = edits[start : min(start + step, compared)]
         began = time.perf_counter()
-        memory.embedder.model.encode([edit.key_text for edit in part], batch_size=64, show_progress_bar=False)  # type: ignore[attr-defined]
+        alone.model.encode([edit.key_text for edit in part], batch_size=64, show_progress_bar=False)  # type: ignore[attr-defined]
         middle = time.perf_counter()
         for _ in memory.add_many(part):
             pass
