@@ -27,6 +27,7 @@ from memedit import EditableLLM, EditMemory, Fact, Verdict
 from memedit.embedders import default_embedder
 from memedit.encoder.graph import CARD, shipped_folder
 from memedit.encoder.judge import shipped_judge
+from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation, weighing
 from memedit.gate.learning import standing
@@ -154,13 +155,22 @@ def fit_statements(groups: Sequence[Group], into: Path) -> None:
         rest = fold != part
         network = fit_members(rows[rest], said[rest], costs[rest], seed=0)
         likely[~rest] = network.probabilities(rows[~rest])[:, statements.CONTRADICTS]
-    for place, kind in enumerate(("pairs", "counterfact", "groups")):
-        of = np.array([source.startswith(("0 ", "1 ", "2 ")[place]) for source, _, _ in asked])
+    unseen = tuple(["0 test", *(f"2 {group.name}" for group in read_groups([shipped("dev")]))])
+    for kind, begin in (
+        ("pairs", "0 "),
+        ("counterfact", "1 "),
+        ("groups", "2 "),
+        ("unseen pairs", "0 test"),
+        ("unseen groups", "2 "),
+    ):
+        of = np.array([source.startswith(begin) for source, _, _ in asked])
+        if kind.startswith("unseen"):
+            of &= np.array([source.startswith(unseen) for source, _, _ in asked])
         for role, name in enumerate(("other", "contradicts", "same")):
             found = likely[of & (said == role)]
-            shares = (f"from {at}: {_share(found >= at)}" for at in (LIKELY, 0.7, SURE))
+            shares = (f"from {at}: {_share(found >= at)}" for at in (LIKELY, SURE))
             if len(found):
-                print(f"{kind:12}{name:12} n {len(found):5}", *shares)
+                print(f"{kind:14}{name:12} n {len(found):5}", *shares)
     network = fit_members(rows, said, costs, seed=0)
     arrays = packed("statements", network) | {"temperature": np.float32(network.temperature)}
     np.savez_compressed(into / statements.FILE, allow_pickle=False, **arrays)

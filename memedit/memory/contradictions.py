@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
 ALIKE = 0.75  # cosine from which statements are listed as a possible conflict, whatever reading them says
-SURE = 0.8  # probability from which a statement takes another's place
+SURE = 0.85  # probability from which a statement takes another's place
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
 FURTHER = re.compile(r"[;:]|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
