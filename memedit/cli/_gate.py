@@ -72,8 +72,7 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def thresholds_of(gate: Gate) -> dict[str, float]:
     """From which probability a gate lets through in each role; 0.5 for one that does not say."""
-    both = getattr(gate, "thresholds", None)
-    if both is not None:
+    if both := gate.thresholds:
         return {"direct": float(both["direct"]), "bridge": float(both["bridge"])}
     one = float(getattr(gate, "threshold", 0.5))
     return {"direct": one, "bridge": one}
