@@ -65,6 +65,8 @@ def _parted(data: Sequence[str], given: Mapping[str, Any]) -> tuple[list[Group],
     from memedit.gate.learning.messages import read_groups
 
     own = read_groups(data)
+    if not own:
+        raise click.UsageError(f"No messages in {', '.join(data)}: give at least one group of everyday.")
     held = own[HELD - 1 :: HELD]
     learned = [group for group in own if group not in held]
     if given["everyday"]:
