@@ -6,7 +6,8 @@
 
 `bench/everyday.py fit` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
 everyday; for the finder also CANARD (follow-ups and the question that stands alone), QNLI (questions and sentences) and
-MQuAKE's scope pairs; for the judge also QNLI and pairs of the files that the evidence was trained on.
+MQuAKE's scope pairs; for the judge also QNLI, XQuAD (the same in twelve languages) and pairs of the files that the
+evidence was trained on.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from memedit.text import same_key, words
 
 NAMES = ("minilm", "finder", "judge")
 FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
+SENTENCE_ENDS = ".?!。؟।"
 QUESTIONS = {
     "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
     "mquake 2002": 900, "dune": 700, "fever_symmetric": 250, "counterfact flat": 300, "mquake edits": 300,
@@ -77,7 +79,8 @@ def train_finder(
 
 def train_judge(groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None) -> None:
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
-    pairs = [*questions, *(pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set))]
+    pairs = [*questions, *across_languages(data)]
+    pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
     recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
     found_by = folder / "finder"
     judge.train(
@@ -168,6 +171,32 @@ def contradictions(groups: Sequence[Group], data: Path) -> Iterator[tuple[str, t
 def answered(questions: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """Of QNLI: questions, and the sentence that answers each."""
     return ((one["question"], one["sentence"]) for one in questions if _entails(one))
+
+
+def across_languages(data: Path) -> Iterator[judge.Pair]:
+    """Of XQuAD: questions in any language, with the sentence that answers, and one that does not."""
+    rng = random.Random(4)
+    for one in _lines(data / "question_sentence/xquad.jsonl"):
+        for asked in one["qas"]:
+            for language in rng.sample(sorted(asked["question"]), 3):
+                told = "en" if rng.random() < 0.7 else rng.choice(sorted(asked["question"]))
+                context, answer = one["context"][told], asked["answer"][told]
+                start, end = _sentence(context, answer["answer_start"])
+                yield asked["question"][language].strip(), context[start:end].strip(), DIRECT
+                beside = context[:start] if start > len(context) / 2 else context[end:]
+                if beside.strip():
+                    start, end = _sentence(beside, rng.randrange(len(beside)))
+                    yield asked["question"][language].strip(), beside[start:end].strip(), OUT
+
+
+def _sentence(text: str, at: int) -> tuple[int, int]:
+    """Where the sentence around a place begins and ends."""
+    ends = [
+        place + 1
+        for place, sign in enumerate(text)
+        if sign in SENTENCE_ENDS and not text[place + 1 : place + 2].strip()
+    ]
+    return max((end for end in ends if end <= at), default=0), min((end for end in ends if end > at), default=len(text))
 
 
 def scope_pairs(data: Path) -> Iterator[tuple[str, str]]:

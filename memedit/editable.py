@@ -19,6 +19,7 @@ from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
 from memedit.look_up import looked_up
 from memedit.memory import Change, EditMemory, Receipt
+from memedit.memory.checks import checked_namespace
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Score, Steps, Task, find_method
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
@@ -65,9 +66,11 @@ class EditableLLM:
         method: How hits change the answer: a registered name, a configured Method, or `auto`.
         models: Further models that methods may name (`counterfactual`, `planner`, …).
         doubt: What is done with edits that may bear on a message and may not: `leave`, `show` or `ask`
-            (`methods/doubt.py`). Left out, a chat model is shown them, and any other model is not.
+            (`methods/doubt.py`). Left out, a chat model is shown them (a hosted one, a function, a large local one),
+            and any other model is not. What was shown so stands in `answer.trace.in_doubt`.
 
     Raises:
+        EditRejected: `namespace` cannot name one.
         RequestRejected: `doubt` is none of the three.
         UnsupportedModel: `llm` cannot be wrapped.
         CapabilityMissing: The method needs what the model cannot do.
@@ -86,7 +89,7 @@ class EditableLLM:
     ) -> None:
         self.llm: LLM = as_llm(llm)
         self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
-        self.namespace = namespace
+        self.namespace = checked_namespace(namespace)
         self.gate = as_gate(gate)
         self.method = find_method(method)
         self.llm.require(self.method.needs, by=f"Method `{self.method.name}`")
@@ -214,7 +217,7 @@ class EditableLLM:
 
         namespace: Whose edits; a list names one for each text.
         """
-        where = self.namespace if namespace is None else namespace
+        where = self._in(namespace) if namespace is None or isinstance(namespace, str) else namespace
         return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
 
     def explain(
@@ -264,7 +267,7 @@ class EditableLLM:
         Raises:
             UnknownEdit: It is not in force.
         """
-        where = namespace or self.namespace
+        where = self._in(namespace)
         known = self.memory.get(edit if isinstance(edit, str) else edit.id, namespace=where)
         return verify(self, [known], namespace=where, max_tokens=max_tokens, **options)[0]
 
@@ -275,7 +278,7 @@ class EditableLLM:
 
         derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same change.
         """
-        where = namespace or self.namespace
+        where = self._in(namespace)
         if not derive:
             return self.memory.add(edit, namespace=where, **how)
         edits = with_derived(as_edit(edit), self.memory.edits(namespace=where))
@@ -305,21 +308,24 @@ class EditableLLM:
 
     def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
         """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
-        return list(self.memory.add_many(edits, namespace=namespace or self.namespace, **how))
+        return list(self.memory.add_many(edits, namespace=self._in(namespace), **how))
 
     def retract(self, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
         """Take edits out of force. See `EditMemory.retract`."""
-        return self.memory.retract(ids, namespace=namespace or self.namespace, **who)
+        return self.memory.retract(ids, namespace=self._in(namespace), **who)
 
     def undo(self, *, namespace: str | None = None, **who: Any) -> Change:
         """Take back the namespace's last change set. See `EditMemory.undo`."""
-        return self.memory.undo(namespace=namespace or self.namespace, **who)
+        return self.memory.undo(namespace=self._in(namespace), **who)
 
     def history(self, edit_id: str | None = None, *, namespace: str | None = None) -> list[Change]:
         """The namespace's change sets, oldest first."""
-        return self.memory.history(edit_id, namespace=namespace or self.namespace)
+        return self.memory.history(edit_id, namespace=self._in(namespace))
 
     # ---- how it is done -------------------------------------------------------------------------------------------
+
+    def _in(self, namespace: str | None) -> str:
+        return self.namespace if namespace is None else checked_namespace(namespace)
 
     def _jobs(self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any) -> list[Job]:
         if namespace is None or isinstance(namespace, str):
@@ -331,7 +337,7 @@ class EditableLLM:
 
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
         request = as_request(input, options)
-        trace = Trace(namespace or self.namespace, self.method.name, turns=request.turns)
+        trace = Trace(self._in(namespace), self.method.name, turns=request.turns)
         return Job(self._steps(request), trace)
 
     def _steps(self, request: Request) -> Steps:

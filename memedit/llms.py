@@ -231,7 +231,7 @@ def as_llm(source: Any, **options: Any) -> LLM:
     if callable(source):
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
-        f"A {type(source).__name__} cannot be wrapped as a language model.",
+        f"`{type(source).__name__}` cannot be wrapped as a language model.",
         do=f"pass a function, a LangChain model, an OpenAI client, a transformers model, or one of {schemes('llms')}",
     )
 

@@ -257,7 +257,7 @@ def _sendable(text: str) -> str:
 
 
 def _what(value: Any) -> str:
-    return "An empty list" if isinstance(value, (list, tuple)) and not value else f"A {type(value).__name__}"
+    return "An empty list" if isinstance(value, (list, tuple)) and not value else f"`{type(value).__name__}`"
 
 
 def _as_list(stop: Any) -> list[str]:

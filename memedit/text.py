@@ -145,6 +145,16 @@ def one_line(text: str, limit: int = 100) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
+def an(noun: str) -> str:
+    """The noun with its article: a Patch, an Erasure."""
+    return f"{'an' if noun[:1] in 'aeioAEIO' else 'a'} {noun}"
+
+
+def some(count: int, noun: str) -> str:
+    """So many of them: 1 edit, 2 edits."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def words(text: str) -> tuple[str, ...]:
     """The words of a text for comparing: case, accents (of European scripts), punctuation and possessive 's go.
 

@@ -18,6 +18,7 @@ from memedit.errors import FileRejected, RequestRejected
 from memedit.messages import Answer, as_request
 from memedit.text import one_line
 
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 FORM = '{"turns": "the message", "edit": "its id", "accepted": true}'
 
 
@@ -96,4 +97,9 @@ def _use(value: Any) -> Use:
     edit, accepted = value["edit"], value["accepted"]
     if not isinstance(edit, str) or not isinstance(accepted, bool):
         raise ValueError("`edit` is no text" if not isinstance(edit, str) else "`accepted` is neither true nor false")
-    return Use(as_request(value["turns"]).turns, edit, accepted)
+    turns = as_request(value["turns"]).turns
+    if unknown := {role for role, _ in turns} - ROLES:
+        raise ValueError(f"`{min(unknown)}` is no role: it is one of {', '.join(sorted(ROLES))}")
+    if not turns or turns[-1][0] != "user" or not turns[-1][1].strip():
+        raise ValueError("the last of its `turns` is no message of the user's")
+    return Use(turns, edit, accepted)

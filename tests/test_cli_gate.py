@@ -654,6 +654,9 @@ def test_data_of_one_relation_are_too_few(run: Run) -> None:
         (("--out", "."), "is there already"),
         (("--out", "new", "--base-url", "http://x"), "--base-url goes with --llm"),
         (("--out", "new", "--folds", "1"), "--folds"),
+        (("--out", "new", "--kind", "judge", "--minutes", "nan"), "--minutes"),
+        (("--out", "new", "--kind", "judge", "--base", "nowhere"), "nowhere"),
+        (("--out", "new", "--kind", "judge", "--base", "shipped"), "edits.jsonl, line 1 is no record of everyday"),
     ],
 )
 def test_what_train_refuses(run: Run, args: tuple[str, ...], says: str) -> None:

@@ -21,7 +21,7 @@ from memedit import (
     Probe,
 )  # fmt: skip
 from memedit.edits import AnyEdit
-from memedit.errors import ProviderError, RequestRejected, UnknownEdit, UnsupportedModel
+from memedit.errors import EditRejected, ProviderError, RequestRejected, UnknownEdit, UnsupportedModel
 from memedit.gate import Verdict
 from memedit.llms import as_llm
 from memedit.memory import Recalled
@@ -135,6 +135,16 @@ def test_what_cannot_be_wrapped_is_refused(bad: Any) -> None:
         pytest.importorskip("transformers")
     with pytest.raises(UnsupportedModel):
         as_llm(bad)
+
+
+@pytest.mark.parametrize("name", ["", " acme", "a\nb"])
+def test_what_names_no_namespace_is_refused(name: str) -> None:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=HashEmbedder()))
+    with pytest.raises(EditRejected, match="namespace"):
+        EditableLLM(FakeLLM(), namespace=name)
+    for ask in (llm.invoke, llm.explain, llm.stream, llm.edit):
+        with pytest.raises(EditRejected, match="namespace"):
+            ask("Acme is in Oslo.", namespace=name)
 
 
 def test_namespaces_do_not_leak() -> None:

@@ -169,6 +169,11 @@ def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, m
     assert len(hits.verdicts) == 1
     few = CliRunner().invoke(main, [*call[:5], "few.jsonl", *call[6:], "--out", "other"])
     assert "few.jsonl" in few.output
+    (tmp_path / "few.jsonl").write_text("\n", encoding="utf-8")
+    assert (
+        "No messages in few.jsonl"
+        in CliRunner().invoke(main, [*call[:5], "few.jsonl", *call[6:], "--out", "other"]).output
+    )
     (tmp_path / "few.jsonl").write_text(lines[0] + "\n", encoding="utf-8")
     assert "too few" in CliRunner().invoke(main, [*call[:5], "few.jsonl", *call[6:], "--out", "other"]).output
     wrong = CliRunner().invoke(main, ["gate", "train", "--data", "own.jsonl", "--minutes", "1", "--out", "other"])

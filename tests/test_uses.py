@@ -85,6 +85,9 @@ GOOD = {"turns": "Who runs Acme?", "edit": "acme", "accepted": True}
         (json.dumps(GOOD | {"turns": [{"content": "?"}]}), "line 2 is no use: A chat message needs a role"),
         (json.dumps(GOOD | {"edit": "nobody"}), "line 2: no edit `nobody` is in force"),
         (json.dumps(GOOD | {"edit": "wish"}), "line 2: `wish` is a feedback"),
+        (json.dumps(GOOD | {"turns": ""}), "line 2 is no use: the last of its `turns`"),
+        (json.dumps(GOOD | {"turns": [{"role": "assistant", "content": "?"}]}), "line 2 is no use: the last of its"),
+        (json.dumps(GOOD | {"turns": [{"role": "alien", "content": "?"}]}), "line 2 is no use: `alien` is no role"),
     ],
 )
 def test_a_line_that_is_no_use_is_named(memory: EditMemory, tmp_path: Path, line: str, says: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from memedit.cli._plan import VERSION
 from memedit.cli._print import Piece, busy, say
+from memedit.text import some
 
 if TYPE_CHECKING:
     from memedit.edits import Fact
@@ -32,10 +33,10 @@ def with_radii(
 def say_changed(written: Mapping[str, str], changed: int, revision: int) -> None:
     """How many edits were changed, or would be."""
     if written:
-        say(("✓ ", "green"), f"{len(written)} edits changed, now revision {revision}",
+        say(("✓ ", "green"), f"{some(len(written), 'edit')} changed, now revision {revision}",
             ("; `memedit undo` takes it back", "dim"))  # fmt: skip
     else:
-        say(f"{changed} edits would be changed")
+        say(f"{some(changed, 'edit')} would be changed")
 
 
 def marked(present: float, new: float | None) -> tuple[Piece, str]:

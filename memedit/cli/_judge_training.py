@@ -26,6 +26,7 @@ def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping
     """A gate of the kind `judge`: trained, written as it is shipped, and weighed on groups that it did not learn from.
 
     Raises:
+        EncoderUnusable: There is no encoder to grow from.
         FileRejected: A file is not in the form of everyday.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -34,8 +35,10 @@ def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping
     from memedit.encoder.judge import Judge
     from memedit.gate import scorer, weighing
     from memedit.gate.learning import judge
+    from memedit.gate.learning.encoding import check_base
     from memedit.gate.learning.weighing import fit, read_messages, reading
 
+    check_base(given["base"])
     learned, held = _parted(data, given)
     recipe = judge.Recipe(seed=given["seed"])
     recipe = replace(recipe, minutes=given["minutes"] or recipe.minutes)

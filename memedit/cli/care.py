@@ -6,6 +6,7 @@ import click
 
 from memedit.cli._common import LEDGER_FILE, Command, Session
 from memedit.cli._print import busy, say, show_json, table
+from memedit.text import some
 
 
 @click.command(cls=Command)
@@ -55,7 +56,7 @@ def reindex(session: Session, embed: bool) -> None:
         show_json(counts)
         return
     for name, count in counts.items():
-        say(("✓ ", "green"), f"{name}: {count} edits indexed")
+        say(("✓ ", "green"), f"{name}: {some(count, 'edit')} indexed")
     if not counts:
         say("The memory is empty: nothing to index.", err=True)
 

@@ -15,6 +15,7 @@ import click
 from memedit.cli import FAILED
 from memedit.cli._common import BUNDLED, LEDGER_FILE, Command, Session
 from memedit.cli._print import busy, say, show_json
+from memedit.text import some
 
 REQUIREMENT = re.compile(r"""([\w.-]+).*?(?:;.*extra\s*==\s*["']([\w-]+)["'])?$""")
 HIDDEN = ("all", "dev")
@@ -125,7 +126,9 @@ def _memory(session: Session) -> Iterator[Finding]:
             for name in memory.namespaces():
                 count, revision = len(memory.edits(namespace=name)), memory.revision(namespace=name)
                 faults = memory.check(namespace=name)
-                text = "; ".join(faults) or f"{count} edits in force, revision {revision}; ledger and index agree"
+                text = (
+                    "; ".join(faults) or f"{some(count, 'edit')} in force, revision {revision}; ledger and index agree"
+                )
                 do = "`memedit reindex`, or restore the ledger from a backup" if faults else None
                 yield Finding("memory", f"namespace {name}", "broken" if faults else "fine", text, do)
     except MemeditError as error:

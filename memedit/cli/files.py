@@ -13,6 +13,7 @@ from memedit.cli import FAILED
 from memedit.cli._common import Command, Session, cited
 from memedit.cli._print import busy, printable, progress, say, show_json
 from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
+from memedit.text import some
 
 if TYPE_CHECKING:
     from memedit.verify import Check, Verification
@@ -34,7 +35,7 @@ def export(session: Session, file: Path) -> None:
     if session.as_json:
         show_json({"file": str(file), "edits": count})
     else:
-        say(("✓ ", "green"), f"wrote {count} edits to {file}")
+        say(("✓ ", "green"), f"wrote {some(count, 'edit')} to {file}")
 
 
 @click.command("import", cls=Command)
@@ -89,7 +90,7 @@ def test(session: Session, file: Path, max_tokens: int, junit: Path | None) -> N
         editable = session.editable(memory)
         from memedit.verify import verify
 
-        with busy(f"asking the probes of {len(edits)} edits, before and after…"):
+        with busy(f"asking the probes of {some(len(edits), 'edit')}, before and after…"):
             results = verify(editable, edits, namespace=session.namespace, max_tokens=max_tokens)
     seconds = time.perf_counter() - began
     if junit is not None:
@@ -149,7 +150,7 @@ def _show_results(results: Sequence[Verification], seconds: float) -> None:
     fine = counts["ok"] and not counts["failed"]
     numbers = f"{counts['ok']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
     say(
-        (f"{len(results)} edits: {numbers}", f"bold {'green' if fine else 'red'}"),
+        (f"{some(len(results), 'edit')}: {numbers}", f"bold {'green' if fine else 'red'}"),
         f"; {checks} checks in {seconds:.1f} s",
     )
     if not checks:

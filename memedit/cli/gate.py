@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,8 @@ def train(session: Session, /, data: tuple[str, ...], out: Path, **given: Any) -
         raise click.UsageError("--base-url goes with --llm openai:MODEL.")
     if given["kind"] != "judge" and (given["base"] or given["minutes"]):
         raise click.UsageError("--base and --minutes go with --kind judge.")
+    if given["minutes"] and not math.isfinite(given["minutes"]):
+        raise click.BadParameter(f"{given['minutes']} is no number of minutes.", param_hint="--minutes")
     _gate.check_new(out)
     if given["kind"] == "judge":
         from memedit.cli._judge_training import train_judge

@@ -177,6 +177,6 @@ def _rejected(kind: str, error: ValidationError) -> EditRejected:
         place = ".".join(str(part) for part in fault["loc"])
         cause = fault.get("ctx", {}).get("error")
         reason = cause.what.rstrip(".") if isinstance(cause, EditRejected) else fault["msg"]
-        reason = reason.removeprefix("Value error, ")
+        reason = "is missing" if fault["type"] == "missing" else reason.removeprefix("Value error, ")
         faults.append(f"{place} {reason}" if place else reason)
     return EditRejected(f"{kind}: {'; '.join(faults)}.", do="correct the edit and add it again")

@@ -23,7 +23,8 @@ class Fact(Edit):
     """A statement that shall hold, with subject, relation and object where they are known.
 
     Args:
-        statement: A sentence. Left out, it is made of `prompt`, or of `relation`, with `subject` and `object`.
+        statement: A sentence, or a text of 8,000 characters at most. Left out, it is made of `prompt`, or of
+            `relation`, with `subject` and `object`.
         prompt: A cloze with `{}` for the subject, continued by the object (CounterFact's and MQuAKE's form).
         question: The same as a question.
         aliases: Other names of the subject.

@@ -17,11 +17,12 @@ import numpy as np
 
 from memedit.embedders.folders import bundled_folder
 from memedit.embedders.port import Vectors
-from memedit.errors import MissingExtra
+from memedit.errors import EncoderUnusable, MissingExtra
+from memedit.text import one_line
 
 try:
     import torch
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "torch") from missing
 
@@ -49,6 +50,23 @@ def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: 
         model, tokenizer = kind.from_pretrained(folder, **options), AutoTokenizer.from_pretrained(folder)
     model.get_input_embeddings().weight.requires_grad_(False)
     return model, tokenizer
+
+
+def check_base(source: str | Path | None) -> None:
+    """Refuse what no training can grow from, before anything is read for it.
+
+    Raises:
+        EncoderUnusable: The folder, or hub id, holds no model.
+    """
+    if source is None or source == SHIPPED:
+        return
+    try:
+        AutoConfig.from_pretrained(str(source))
+    except (OSError, ValueError) as error:
+        raise EncoderUnusable(
+            f"`{source}` holds no encoder: {one_line(str(error), 160)}",
+            do="give a folder with a model and its tokenizer, or `shipped` for what comes with memedit",
+        ) from error
 
 
 def save(model: Any, tokenizer: Any, folder: str | Path) -> None:

@@ -6,18 +6,21 @@ kinds; edits of one group lie in one memory together. The form is told in `data/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, ValidationError
 
 from memedit.edits import Fact
-from memedit.errors import FileRejected
+from memedit.errors import EditRejected, FileRejected
+from memedit.text import one_line
 
 Side = Literal["in", "out"]
 Turn = tuple[str, str]
 """Role and text."""
+FORM = "give files in the form of everyday (memedit/data/everyday/README.md)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +62,76 @@ def read_groups(paths: Iterable[str | Path]) -> list[Group]:
     """The groups of everyday files.
 
     Raises:
-        FileRejected: A file cannot be read, or a record lacks a field.
+        FileRejected: A file cannot be read, or a line of it is no record; the message names both.
     """
-    records: dict[str, list[Mapping[str, Any]]] = {}
+    records: dict[str, list[_Record]] = {}
     for path in map(Path, paths):
-        try:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if line.strip():
-                    record = json.loads(line)
-                    records.setdefault(record["group"], []).append(record)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FileRejected(f"{path}: {error!r}.", do="give files in the form of everyday") from error
+        for number, line in enumerate(_lines(path), start=1):
+            if line.strip():
+                record = _record(line, f"{path}, line {number}")
+                records.setdefault(record.group, []).append(record)
     return [_group(name, found) for name, found in records.items()]
 
 
-def _group(name: str, records: Sequence[Mapping[str, Any]]) -> Group:
+class _Turn(BaseModel):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = Field(min_length=1)
+
+
+class _Message(BaseModel):
+    kind: str
+    turns: Annotated[str, Field(min_length=1)] | Annotated[list[_Turn], Field(min_length=1)]
+    answer: str | None = None
+    also: list[str] | None = None
+
+
+class _Record(BaseModel):
+    id: str
+    group: str
+    statement: str
+    replaces: str | None = None
+    inside: list[_Message] = Field(alias="in")
+    outside: list[_Message] = Field(alias="out")
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        successors = {record["replaces"]: record["id"] for record in records if record.get("replaces")}
-        edits = tuple(Fact(record["statement"], id=record["id"]) for record in records)
-        ids = {edit.id for edit in edits}
-        messages = tuple(one for record in records for one in _messages(record, successors))
-        return Group(name, edits, messages, {later: earlier for earlier, later in successors.items() if earlier in ids})
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileRejected(f"Group {name} of everyday: {error!r}.", do="check it with check_everyday.py") from error
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:  # ValueError: it is not UTF-8, or its name holds a NUL
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileRejected(f"{path} cannot be read: {why}.", do=FORM) from error
 
 
-def _messages(record: Mapping[str, Any], successors: Mapping[str, str]) -> Iterator[Message]:
-    sides: tuple[Side, ...] = ("in", "out")
-    for side in sides:
-        for message in record[side]:
-            bearing = set(message.get("also") or ())
+def _record(line: str, place: str) -> _Record:
+    try:
+        record = _Record.model_validate_json(line)
+        Fact(record.statement, id=record.id)
+        return record
+    except EditRejected as error:
+        raise FileRejected(f"{place}: {error.what}", do=FORM) from error
+    except ValidationError as error:
+        fault = max(error.errors(), key=lambda one: len(one["loc"]))  # of what may be two things, the one it nearly is
+        at = ".".join(str(one) for one in fault["loc"] if not str(one).startswith(("constrained-", "list[")))
+        what = f"`{one_line(at, 60)}`: {fault['msg']}" if at else fault["msg"]
+        raise FileRejected(f"{place} is no record of everyday: {one_line(what, 200).rstrip('.')}.", do=FORM) from error
+
+
+def _group(name: str, records: Sequence[_Record]) -> Group:
+    successors = {record.replaces: record.id for record in records if record.replaces}
+    edits = tuple(Fact(record.statement, id=record.id) for record in records)
+    ids = {edit.id for edit in edits}
+    messages = tuple(one for record in records for one in _messages(record, successors))
+    return Group(name, edits, messages, {later: earlier for earlier, later in successors.items() if earlier in ids})
+
+
+def _messages(record: _Record, successors: Mapping[str, str]) -> Iterator[Message]:
+    sides: tuple[tuple[Side, list[_Message]], ...] = (("in", record.inside), ("out", record.outside))
+    for side, messages in sides:
+        for message in messages:
+            bearing = set(message.also or ())
             if side == "in":
-                bearing.add(record["id"])
+                bearing.add(record.id)
                 bearing |= {successors[one] for one in list(bearing) if one in successors}
-            given = message["turns"]
-            turns = (
-                (("user", given),) if isinstance(given, str) else tuple((one["role"], one["content"]) for one in given)
-            )
-            yield Message(record["id"], side, message["kind"], turns, frozenset(bearing), message.get("answer"))
+            given = message.turns
+            turns = (("user", given),) if isinstance(given, str) else tuple((one.role, one.content) for one in given)
+            yield Message(record.id, side, message.kind, turns, frozenset(bearing), message.answer)

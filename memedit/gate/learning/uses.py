@@ -22,6 +22,7 @@ from memedit.gate.learning.judging import verdicts_on
 from memedit.gate.learning.radius import check_heeds
 from memedit.gate.port import Gate
 from memedit.memory import EditMemory
+from memedit.text import an
 from memedit.uses import Use, read_uses
 
 
@@ -72,11 +73,12 @@ def held_uses(memory: EditMemory, path: str | Path, *, namespace: str) -> dict[s
         if edit is None and isinstance(former := known.get(use.edit), Fact):
             edit = same.get(_but_for_radius(former))
         if not isinstance(edit, Fact):
-            what = f"no edit `{use.edit:.40}` is in force" if edit is None else f"`{use.edit:.40}` is a {edit.kind}"
-            raise FileRejected(
-                f"{path}, line {line}: {what}, and only Facts that are have a radius.",
-                do="take the line out, or name the memory and namespace of its edit with --memory and --namespace",
-            )
+            if edit is None:
+                what = f"no edit `{use.edit:.40}` is in force in namespace `{namespace}`"
+                do = "give the whole id, and the memory and namespace of its edit; or take the line out"
+            else:
+                what, do = f"`{use.edit:.40}` is {an(edit.kind)}, and only Facts have a radius", "take the line out"
+            raise FileRejected(f"{path}, line {line}: {what}.", do=do)
         found.setdefault(edit.id, (edit, []))[1].append(use)
     return found
 
