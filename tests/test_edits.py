@@ -129,7 +129,7 @@ REFUSED = {
     "not text": (lambda: Fact(5), "statement Input should be a valid string"),
     "bad probe": (lambda: Fact("A is B", probes=[{"prompt": ""}]), r"probes.0 Probe: prompt is empty\."),
     "probe must": (lambda: Probe(prompt="A is", must="perhaps"), "must Input should be 'change' or 'stay'"),
-    "half a feedback": (lambda: Feedback(situation="x"), "clarification Field required"),
+    "half a feedback": (lambda: Feedback(situation="x"), "clarification is missing"),
     "empty patch": (lambda: Patch(condition="", consequence="x"), "condition is empty"),
     "no role": (lambda: Demonstration(role="move", fact="a", prompt="b", answer="c"), "role Input should be 'copy'"),
     "several at once": (lambda: Fact("", author=""), "author is empty; statement is empty"),
