@@ -56,12 +56,14 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=Path("bench/out/answers"))
     parser.add_argument("--each", type=int, default=15, help="messages of each kind")
     parser.add_argument("--kind", help="of model, where it is to count as another than it does")
+    parser.add_argument("--llm-option", action="append", default=[], metavar="NAME=VALUE", help="such as base_url=…")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     if asked.what == "show":
         return show(Path(asked.llm))
     torch.set_num_threads(asked.threads)
-    llm = as_llm(asked.llm, dtype="bfloat16", **({"kind": asked.kind} if asked.kind else {}))
+    llm = as_llm(asked.llm, **dict(one.split("=", 1) for one in asked.llm_option))
+    llm.kind = asked.kind or llm.kind
     asked.into.mkdir(parents=True, exist_ok=True)
     file = asked.into / f"{asked.what}.jsonl"
     done = {row["message"] for row in _rows(file)}

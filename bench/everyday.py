@@ -28,6 +28,7 @@ from memedit.embedders import default_embedder
 from memedit.encoder.graph import CARD, shipped_folder
 from memedit.encoder.judge import shipped_judge
 from memedit.eval.benchmarks.everyday import shipped
+from memedit.eval.contenders import BASELINES, contender
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation, weighing
 from memedit.gate.learning import standing
@@ -53,7 +54,8 @@ def main() -> None:
     parser.add_argument("what", choices=("finder", "scope", "statements", "standing", "fit"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
-    parser.add_argument("--gate", help="as `as_gate` takes it")
+    parser.add_argument("--gate", help="as `as_gate` takes it, or a baseline such as bm25")
+    parser.add_argument("--every", type=int, default=1, help="take each so manieth message of a group")
     parser.add_argument("--languages", action="store_true", help="with the second finder, of many languages")
     parser.add_argument("--by-language", action="store_true", help="print shares by language, too")
     parser.add_argument("--everyday", nargs="*", type=Path, default=[])
@@ -179,14 +181,15 @@ def fit_statements(groups: Sequence[Group], into: Path) -> None:
 def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:
     """What is let through and what is left in doubt, one memory a group."""
     rows = []
-    judge = as_gate(asked.gate)
+    baseline = asked.gate in BASELINES
+    judge = None if baseline else as_gate(asked.gate)
     for group in groups:
         texts = {edit.id: edit.text for edit in group.edits}
         with opened(asked) as memory:
             for _ in memory.add_many(group.edits, on_conflict="keep"):
                 pass
-            llm = EditableLLM(FakeLLM(), memory, gate=judge)
-            for message in group.messages:
+            llm = contender(asked.gate)(FakeLLM(), memory) if baseline else EditableLLM(FakeLLM(), memory, gate=judge)
+            for message in group.messages[:: asked.every]:
                 said = read_conversation(message.turns)
                 (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
                 rows.append(_row(message, hits.verdicts) | {"languages": languages(message, texts)})

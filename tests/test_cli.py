@@ -326,7 +326,7 @@ def test_namespaces_are_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert set(value(run("reindex", "--json"))) == {"two"}
     monkeypatch.delenv("MEMEDIT_NAMESPACE")
     assert value(run("reindex", "--json", "--embed")) == {"one": 1, "two": 1}
-    assert "1 edits indexed" in run("reindex").stdout
+    assert "1 edit indexed" in run("reindex").stdout
     assert "revision" in run("namespaces").stdout
 
 
