@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
@@ -25,6 +26,7 @@ from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Scor
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
+from memedit.plugins import plugin_for
 from memedit.trace import Classified, Scored, Trace
 from memedit.verify import Verification, verify
 
@@ -103,9 +105,21 @@ class EditableLLM:
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
-    def __call__(self, input: Any, **options: Any) -> str:
-        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`)."""
+    def __call__(self, input: Any, *, run_manager: Any = None, **options: Any) -> str:
+        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`).
+
+        run_manager: Given by a library in whose chain it stands, which gets a step of its own kind to run instead.
+        """
+        if run_manager is not None and (step := plugin_for("steps", run_manager)):
+            return step(self)  # type: ignore[no-any-return]
         return self.invoke(input, **options).text
+
+    def around(self, llm: LLM) -> Self:
+        """The same memory, gate, method and further models around another model."""
+        other = copy(self)
+        other.llm, other.models = llm, {**self.models, "base": llm}
+        other._driver = Driver(other.models, other.recall, other.support)
+        return other
 
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
         """The answer to a string, a list of chat messages, or a LangChain prompt value.
