@@ -45,7 +45,7 @@ def reseated(step: Any, seat: Seat) -> Any:
     if isinstance(step, (list, tuple)):
         return _if_changed(step, type(step)(reseated(one, seat) for one in step))
     if make := _maker(step):
-        return RunnableLambda(lambda _, config: reseated(make(config), seat))
+        return RunnableLambda(lambda _, config, **bound: _with(reseated(make(config), seat), bound))
     names = next((names for kind, names in PARTS.items() if isinstance(step, kind)), ())
     parts = {name: reseated(getattr(step, name), seat) for name in names}
     changed = {name: part for name, part in parts.items() if part is not getattr(step, name)}
@@ -59,6 +59,10 @@ def _maker(step: Any) -> Callable[[RunnableConfig], Runnable[Any, Any]] | None:
     if isinstance(step, Runnable) and type(step).__name__ == "_ConfigurableModel":  # of `init_chat_model`
         return step._model  # type: ignore[attr-defined, no-any-return]
     return None
+
+
+def _with(made: Runnable[Any, Any], bound: dict[str, Any]) -> Runnable[Any, Any]:
+    return made.bind(**bound) if bound else made
 
 
 def _if_changed(old: Any, new: Any) -> Any:

@@ -30,7 +30,7 @@ def as_step(editable: EditableLLM) -> Runnable[Any, Any]:
         return EditableChatModel(editable.around(LangChainLLM(model, kind=kind)))
 
     seated = reseated(source, seat)
-    return TextStep(editable) if seated is source else seated  # type: ignore[no-any-return]
+    return TextStep(editable) if seated is source else seated
 
 
 class TextStep(Runnable[Any, str]):

@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from memedit.adapters.langchain.whose import TOLD, Namespace, named, tellable
+from memedit.edits import AnyEdit
 from memedit.errors import MemeditError
 from memedit.memory import EditMemory
 
@@ -35,16 +36,22 @@ def memory_tools(
         Only when the user has said that something is otherwise, or has agreed that it be kept. The statement is one
         plain sentence that can be understood by itself, such as "The CEO of Acme is Carol Diaz."
         """
-        receipt = memory.add(statement, namespace=named(namespace), author=author, reason="kept by the tool `correct`")
-        said = f"Kept as {receipt.id}." if receipt.status == "added" else f"Known already as {receipt.id}."
-        return f"{said} It replaces {', '.join(receipt.superseded)}." if receipt.superseded else said
+        where = named(namespace)
+        receipt = memory.add(statement, namespace=where, author=author, reason="kept by the tool `correct`")
+        said = [f"Kept as {receipt.id}." if receipt.status == "added" else f"Known already as {receipt.id}."]
+        if receipt.superseded:
+            said.append(f"It replaces {', '.join(receipt.superseded)}.")
+        known = memory.recorded(receipt.possible_conflicts, namespace=where)
+        if others := tellable(known.values(), memory, where):
+            said += ["These stay in force, and may contradict it:", *map(_line, others)]
+        return "\n".join(said)
 
     def recall(about: str) -> str:
         """Look up which corrections are kept about something. Gives the id and text of each."""
         where = named(namespace)
         found = memory.recall(about, k=SHOWN, namespace=where, kinds=TOLD).candidates
         edits = tellable((one.edit for one in found), memory, where)[:SHOWN]
-        return "\n".join(f"{edit.id}: {edit.text}" for edit in edits) or "Nothing is kept about that."
+        return "\n".join(map(_line, edits)) or "Nothing is kept about that."
 
     def retract(edit_id: str) -> str:
         """Take a correction back, by its id. Only when the user wants it."""
@@ -54,6 +61,10 @@ def memory_tools(
         return f"Taken back: {edit.id}."
 
     return [_tool(one) for one in (correct, recall, retract)]
+
+
+def _line(edit: AnyEdit) -> str:
+    return f"{edit.id}: {edit.text}"
 
 
 def _tool(function: Callable[..., str]) -> BaseTool:
