@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self, get_args
 
 from memedit.classify import classify
@@ -14,7 +14,7 @@ from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.encoder import lacking
 from memedit.errors import MissingExtra, RequestRejected
 from memedit.feedback import as_feedback
-from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
+from memedit.gate import Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import Spoke, occluded
 from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
@@ -27,34 +27,10 @@ from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
 from memedit.plugins import plugin_for
-from memedit.trace import Classified, Scored, Trace
+from memedit.trace import Classified, Explanation, Scored, Trace
 from memedit.verify import Verification, verify
 
 EXPLAINED = 3  # edits whose words are looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What `EditableLLM.explain` found, without asking the model.
-
-    Args:
-        looked_up: What of the request was looked up.
-        trace: The look-up, with each candidate's probability and reasons.
-        request: The first request that would be sent; None when the memory answers alone.
-        untouched: Whether that is the caller's own, unchanged.
-        spoke: Which words spoke for and against the likeliest edits, where that was asked for.
-    """
-
-    looked_up: Conversation
-    trace: Trace
-    request: Request | None
-    untouched: bool
-    spoke: tuple[Spoke, ...] = ()
-
-    def __str__(self) -> str:
-        sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
-        spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)
-        return "\n".join([*self.trace.lines(), *spoke, "would send:", sent])
 
 
 class EditableLLM:
