@@ -229,4 +229,5 @@ def test_requests_read_every_form_of_chat() -> None:
     assert not as_request(MESSAGES).only_text_back
     assert as_request("Hi").only_text_back
     assert not as_request("Hi", {"n": 2}).only_text_back
+    assert not as_request("Hi", {"format": {"type": "object"}}).only_text_back
     assert as_request(as_request("Hi"), {"n": 1}).options == {"n": 1}

@@ -114,6 +114,13 @@ def test_as_a_plain_function_it_still_gives_text() -> None:
     assert isinstance(as_step(editable(Provider())), EditableChatModel)
 
 
+def test_another_namespace_for_one_call() -> None:
+    model = EditableChatModel(editable(Provider()))
+    assert EDIT not in model.invoke(ASKED, namespace="other").content
+    assert EDIT not in model.bind(namespace="other").invoke(ASKED).content
+    assert model.inner.calls[0][2] == {}
+
+
 def test_what_is_no_chat_model_is_refused() -> None:
     for source in (FakeLLM(), FakeListLLM(responses=["a"])):
         with pytest.raises(UnsupportedModel, match="no chat model"):

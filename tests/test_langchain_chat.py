@@ -145,6 +145,15 @@ async def test_in_scope_the_edit_is_shown_and_named(style: Any) -> None:
     assert [call["name"] for call in answer.tool_calls] == [call["name"] for call in base.tool_calls]
 
 
+def test_a_system_message_of_parts_keeps_them_in_front() -> None:
+    part = {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}
+    model = EditableChatModel(editable(Provider()))
+    model.invoke([SystemMessage([part]), HumanMessage(ASKED)])
+    ((_, (system, _), _),) = model.inner.calls
+    assert system.content[0] == part
+    assert EDIT in system.content[1]["text"]
+
+
 # ---- streams --------------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +270,7 @@ def test_errors_pass_through_and_are_retried() -> None:
             list(model.stream(asked))
     tries.clear()
     with pytest.raises(Down):
-        model.with_retry(retry_if_exception_type=(Down,), wait_exponential_jitter=False).invoke(ASKED)
+        model.with_retry(wait_exponential_jitter=False).invoke(ASKED)
     assert len(tries) == 3
     assert EDIT in model.with_fallbacks([EditableChatModel(editable(Provider()))]).invoke(ASKED).content
     assert [type(one) for one in model.batch([ASKED, OTHER], return_exceptions=True)] == [Down, Down]
@@ -384,10 +393,3 @@ def test_it_is_read_as_the_wrapped_model() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         _ = model.nothing
     assert EditableChatModel(inner, model.editable.memory, name="other").name == "other"
-
-
-def test_another_namespace_for_one_call() -> None:
-    model = EditableChatModel(editable(Provider()))
-    assert EDIT not in model.invoke(ASKED, namespace="other").content
-    assert EDIT not in model.bind(namespace="other").invoke(ASKED).content
-    assert model.inner.calls[0][2] == {}
