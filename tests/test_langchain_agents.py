@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,8 +21,10 @@ from langchain_provider import ASKED, EDIT, FACT, OTHER, Provider, editable
 from langgraph.runtime import get_runtime
 from pydantic import BaseModel
 
+import memedit.adapters.langchain
 from memedit import EditMemory, Erasure
 from memedit.adapters.langchain import EditableChatModel, EditMiddleware, EditRetriever, memory_tools
+from memedit.errors import MissingExtra
 from memedit.methods.base import Final, Generate, Steps, Task, method
 from memedit.testing import HashEmbedder, NamedGate
 
@@ -175,6 +178,15 @@ async def test_errors_pass_through_the_middleware() -> None:
             await asked(agent, ASKED, way)
 
 
+async def test_edits_of_the_company_and_of_the_user() -> None:
+    company, user = memory(), memory({**FACT, "subject": "Sudland", "statement": "The capital of Sudland is Bergen"})
+    layers = [middleware(company, name="company"), middleware(user, name="user")]
+    inner = Provider(script=lambda messages, options: AIMessage(messages[0].text))
+    said = (await asked(create_agent(inner, [], middleware=layers), f"{ASKED} And of Sudland?"))["messages"][-1].text
+    assert EDIT in said
+    assert "Bergen" in said
+
+
 class Context(BaseModel):
     user: str
 
@@ -193,6 +205,15 @@ async def test_the_namespace_of_the_one_who_asks() -> None:
         bob = await asked(agent, ASKED, way, context=Context(user="bob"))
         assert "Bergen" in ann["messages"][-1].content
         assert bob["messages"][-1].content == ASKED
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_the_tools_keep_what_is_the_users(way: str) -> None:
+    kept = EditMemory(embedder=HashEmbedder())
+    inner = Provider(script=calling(("correct", lambda _: {"statement": f"{EDIT}."})))
+    agent = create_agent(inner, memory_tools(kept, namespace=_user), context_schema=Context)
+    await asked(agent, "It is Oslo.", way, context=Context(user="ann"))
+    assert kept.namespaces() == ["ann"]
 
 
 def _user() -> str:
@@ -305,6 +326,15 @@ async def test_the_retriever_gives_the_edits_in_scope() -> None:
     assert retriever.invoke(OTHER) == []
     (other,) = await EditRetriever(kept, gate=NamedGate(), namespace=lambda: "ann").ainvoke(ASKED)
     assert other.page_content.endswith("Bergen")
+
+
+def test_without_langchain_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "memedit.adapters.langchain.middleware")
+    monkeypatch.setitem(sys.modules, "langchain.agents.middleware", None)
+    with pytest.raises(MissingExtra, match=r"memedit\[langchain\]"):
+        _ = memedit.adapters.langchain.EditMiddleware
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = memedit.adapters.langchain.nothing
 
 
 def test_the_retriever_in_a_chain() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, conv
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from memedit.edits import AnyEdit
 from memedit.llms import as_reply
 from memedit.messages import Answer, Reply, Request, openai_tool_calls
 
@@ -111,17 +112,15 @@ def applied(answer: Answer) -> dict[str, Any]:
     if not (answer.citations or trace.in_doubt):
         return {}
 
-    def told(edits: Any) -> list[dict[str, Any]]:
-        return [
-            {"id": one.id, "probability": round(max(hits.probability_of(one) for hits in trace.lookups), 4)}
-            for one in edits
-        ]
+    def told(edits: Sequence[AnyEdit]) -> list[dict[str, Any]]:
+        likely = {one.id: max((hits.probability_of(one) for hits in trace.lookups), default=0.0) for one in edits}
+        return [{"id": edit_id, "probability": round(probability, 4)} for edit_id, probability in likely.items()]
 
     note = {"namespace": trace.namespace, "revision": answer.revision, "edits": told(answer.citations)}
     if trace.in_doubt:
         note["in_doubt"] = told(trace.in_doubt)
     usage: dict[str, int] = {}
-    for call in trace.calls[:-1]:
+    for call in trace.calls[:-1] if answer.reply.usage else trace.calls:  # but for the one that answered
         for name, tokens in call.usage.items():
             usage[name] = usage.get(name, 0) + tokens
     return {**note, "usage": usage} if usage else note

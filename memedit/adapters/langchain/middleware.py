@@ -30,13 +30,21 @@ class EditMiddleware(AgentMiddleware[Any, Any, Any]):
     Args:
         memory: An EditMemory, or the folder of one.
         namespace: Whose edits: a name, or a function that gives it.
+        name: Of this one among an agent's middleware, where an agent has several (the company's edits, the user's).
         settings: Further settings of EditableLLM (gate, method, models, doubt).
     """
 
-    def __init__(self, memory: Any = None, *, namespace: Namespace = "default", **settings: Any) -> None:
+    def __init__(
+        self, memory: Any = None, *, namespace: Namespace = "default", name: str | None = None, **settings: Any
+    ) -> None:
         super().__init__()
+        self._name = name or type(self).__name__
         self.editable = EditableLLM(AgentModel(), memory, **settings)
         self.namespace = namespace
+
+    @property
+    def name(self) -> str:
+        return self._name
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
