@@ -178,7 +178,7 @@ class EditableChatModel(BaseChatModel):
     def _stand(self, namespace: str | None = None) -> dict[str, Any]:
         """What an answer depends on besides the wrapped model: whose edits, at which revision, how used."""
         editable = self.editable
-        memory, where = editable.memory, namespace or editable.namespace
+        memory, where = editable.memory, editable.namespace if namespace is None else namespace
         return {
             "memory": str(memory.path.resolve()) if memory.path else _unnamed.setdefault(memory, uuid4().hex),
             "namespace": where,
@@ -199,7 +199,7 @@ def _chat_model(editable: EditableLLM) -> BaseChatModel:
     if not isinstance(source, BaseChatModel):
         raise UnsupportedModel(
             f"The model `{editable.llm.name}` is no chat model of LangChain.",
-            do="wrap a chat model; an EditableLLM around another model can stand in a chain as it is",
+            do="wrap a chat model; any other, and what was built around one, stands in a chain: as_step(EditableLLM(…))",
         )
     return source
 
