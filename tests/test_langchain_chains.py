@@ -23,7 +23,7 @@ from langchain_provider import ASKED, EDIT, OTHER, Provider, editable
 
 from memedit import EditableLLM, EditMemory
 from memedit.adapters.langchain import EditableChatModel, as_step
-from memedit.errors import RequestRejected, UnsupportedModel
+from memedit.errors import MemeditError, RequestRejected, UnsupportedModel
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 PAGE = (Path(__file__).parent.parent / "docs/langchain.md").read_text(encoding="utf-8")
@@ -119,6 +119,8 @@ def test_another_namespace_for_one_call() -> None:
     assert EDIT not in model.invoke(ASKED, namespace="other").content
     assert EDIT not in model.bind(namespace="other").invoke(ASKED).content
     assert model.inner.calls[0][2] == {}
+    with pytest.raises(MemeditError, match="namespace"):
+        model.invoke(ASKED, namespace="")
 
 
 def test_what_is_no_chat_model_is_refused() -> None:

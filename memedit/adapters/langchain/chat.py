@@ -199,7 +199,7 @@ def _chat_model(editable: EditableLLM) -> BaseChatModel:
     if not isinstance(source, BaseChatModel):
         raise UnsupportedModel(
             f"The model `{editable.llm.name}` is no chat model of LangChain.",
-            do="wrap a chat model; any other, and what was built around one, stands in a chain: as_step(EditableLLM(…))",
+            do="wrap a chat model; any other, and what was built around one, stands in chains: as_step(EditableLLM(…))",
         )
     return source
 
