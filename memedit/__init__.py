@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memedit.drive import AnswerStream
-    from memedit.editable import EditableLLM, Explanation
+    from memedit.editable import EditableLLM
     from memedit.edits import (
         Behaviour,
         Demonstration,
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from memedit.llms import LLM, as_llm
     from memedit.memory import Candidate, Change, EditMemory, Receipt, Snapshot
     from memedit.messages import Answer, Message, Reply, Request
-    from memedit.trace import Classified, Trace
+    from memedit.trace import Classified, Explanation, Trace
     from memedit.verify import Verification
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "memedit.drive": ("AnswerStream",),
-    "memedit.editable": ("EditableLLM", "Explanation"),
+    "memedit.editable": ("EditableLLM",),
     "memedit.edits": (
         "Behaviour",
         "Demonstration",
@@ -56,7 +56,7 @@ _HOMES = {
     "memedit.llms": ("LLM", "as_llm"),
     "memedit.memory": ("Candidate", "Change", "EditMemory", "Receipt", "Snapshot"),
     "memedit.messages": ("Answer", "Message", "Reply", "Request"),
-    "memedit.trace": ("Classified", "Trace"),
+    "memedit.trace": ("Classified", "Explanation", "Trace"),
     "memedit.verify": ("Verification",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

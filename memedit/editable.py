@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from copy import copy
+from dataclasses import replace
+from typing import Any, Self, get_args
 
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
@@ -13,7 +14,7 @@ from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.encoder import lacking
 from memedit.errors import MissingExtra, RequestRejected
 from memedit.feedback import as_feedback
-from memedit.gate import Conversation, Gate, Hits, as_gate, read_conversation
+from memedit.gate import Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import Spoke, occluded
 from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, Likelihood, as_llm
@@ -25,34 +26,11 @@ from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Scor
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
-from memedit.trace import Classified, Scored, Trace
+from memedit.plugins import plugin_for
+from memedit.trace import Classified, Explanation, Scored, Trace
 from memedit.verify import Verification, verify
 
 EXPLAINED = 3  # edits whose words are looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What `EditableLLM.explain` found, without asking the model.
-
-    Args:
-        looked_up: What of the request was looked up.
-        trace: The look-up, with each candidate's probability and reasons.
-        request: The first request that would be sent; None when the memory answers alone.
-        untouched: Whether that is the caller's own, unchanged.
-        spoke: Which words spoke for and against the likeliest edits, where that was asked for.
-    """
-
-    looked_up: Conversation
-    trace: Trace
-    request: Request | None
-    untouched: bool
-    spoke: tuple[Spoke, ...] = ()
-
-    def __str__(self) -> str:
-        sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
-        spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)
-        return "\n".join([*self.trace.lines(), *spoke, "would send:", sent])
 
 
 class EditableLLM:
@@ -103,9 +81,21 @@ class EditableLLM:
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
-    def __call__(self, input: Any, **options: Any) -> str:
-        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`)."""
+    def __call__(self, input: Any, *, run_manager: Any = None, **options: Any) -> str:
+        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`).
+
+        run_manager: Given by a library in whose chain it stands, which gets a step of its own kind to run instead.
+        """
+        if run_manager is not None and (step := plugin_for("steps", run_manager)):
+            return step(self)  # type: ignore[no-any-return]
         return self.invoke(input, **options).text
+
+    def around(self, llm: LLM) -> Self:
+        """The same memory, gate, method and further models around another model."""
+        other = copy(self)
+        other.llm, other.models = llm, {**self.models, "base": llm}
+        other._driver = Driver(other.models, other.recall, other.support)
+        return other
 
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
         """The answer to a string, a list of chat messages, or a LangChain prompt value.

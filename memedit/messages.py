@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from memedit.trace import Trace
 
 ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "function": "tool"}
+ASKS_MORE = (
+    "tools", "tool_choice", "functions", "response_format", "text_format", "logprobs", "audio",
+    "format", "output_format", "output_config", "response_schema", "response_json_schema", "response_mime_type",
+)  # fmt: skip
+"""Options by which OpenAI, and then Ollama, Anthropic and Google are asked for more than plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,7 @@ class Request:
 
         With tools, a response format, images or several answers asked for, methods may only add context.
         """
-        asks_more = ("tools", "tool_choice", "functions", "response_format", "text_format", "logprobs", "audio")
-        if any(self.options.get(name) for name in asks_more) or self.options.get("n", 1) != 1:
+        if any(self.options.get(name) for name in ASKS_MORE) or self.options.get("n", 1) != 1:
             return False
         return all(
             message.role in ("system", "developer", "user", "assistant")

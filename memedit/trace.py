@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from memedit.edits import AnyEdit
-from memedit.gate.port import Hits
+from memedit.gate import Conversation, Hits
+from memedit.gate.occlusion import Spoke
 from memedit.llms import Likelihood
 from memedit.messages import Request
 from memedit.text import one_line
@@ -151,6 +152,30 @@ class Trace:
                 {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4)} for call in self.calls
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `EditableLLM.explain` found, without asking the model.
+
+    Args:
+        looked_up: What of the request was looked up.
+        trace: The look-up, with each candidate's probability and reasons.
+        request: The first request that would be sent; None when the memory answers alone.
+        untouched: Whether that is the caller's own, unchanged.
+        spoke: Which words spoke for and against the likeliest edits, where that was asked for.
+    """
+
+    looked_up: Conversation
+    trace: Trace
+    request: Request | None
+    untouched: bool
+    spoke: tuple[Spoke, ...] = ()
+
+    def __str__(self) -> str:
+        sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
+        spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)
+        return "\n".join([*self.trace.lines(), *spoke, "would send:", sent])
 
 
 @dataclass(frozen=True, slots=True)

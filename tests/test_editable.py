@@ -229,4 +229,14 @@ def test_requests_read_every_form_of_chat() -> None:
     assert not as_request(MESSAGES).only_text_back
     assert as_request("Hi").only_text_back
     assert not as_request("Hi", {"n": 2}).only_text_back
+    assert not as_request("Hi", {"format": {"type": "object"}}).only_text_back
     assert as_request(as_request("Hi"), {"n": 1}).options == {"n": 1}
+
+
+def test_around_another_model_the_memory_is_the_same() -> None:
+    one = EditableLLM(FakeLLM(lambda prompt: "one"), EditMemory(embedder=HashEmbedder()), gate=NamedGate())
+    two = one.around(FakeLLM())
+    one.edit({"subject": "Norland", "relation": "capital", "object": "Oslo"})
+    assert two.invoke("What is the capital of Norland?").citations == tuple(one.memory.edits())
+    assert "Oslo" in two("What is the capital of Norland?")
+    assert one("What is the capital of Norland?") == "one"

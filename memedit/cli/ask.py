@@ -12,9 +12,10 @@ from memedit.cli._common import Command, Session, cited, find_edits, read_text
 from memedit.cli._print import Piece, busy, printable, say, short, show_json, table, write
 
 if TYPE_CHECKING:
-    from memedit.editable import EditableLLM, Explanation
+    from memedit.editable import EditableLLM
     from memedit.gate.occlusion import Spoke
     from memedit.messages import Answer, Request
+    from memedit.trace import Explanation
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists

@@ -129,8 +129,9 @@ def with_notes(request: Request, notes: str, *, kind: Kind) -> Request:
     if request.form == "text":
         return request.with_messages([Message("user", f"{notes}\n\n{request.messages[0].text}")])
     first = request.messages[0]
-    if first.role in ("system", "developer") and isinstance(first.content, str):
-        merged = replace(first, content=f"{first.content}\n\n{notes}", source=None)
+    if first.role in ("system", "developer") and first.content is not None:
+        said, part = first.content, {"type": "text", "text": notes}
+        merged = replace(first, content=f"{said}\n\n{notes}" if isinstance(said, str) else [*said, part], source=None)
         return request.with_messages([merged, *request.messages[1:]])
     return request.with_messages([Message("system", notes), *request.messages])
 

@@ -1,0 +1,60 @@
+"""EditRetriever: the edits in scope of a question as LangChain's documents."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
+
+from memedit.adapters.langchain.whose import TOLD, named, tellable
+from memedit.gate import Gate, Verdict, as_gate, read_conversation
+from memedit.look_up import looked_up
+from memedit.memory import EditMemory
+from memedit.methods.base import Recall
+
+
+class EditRetriever(BaseRetriever):
+    """The edits in scope of a query, most probable first: for chains that show them to the model themselves.
+
+    A document holds the edit's text; its metadata hold kind, probability, role and namespace, and source, author and
+    day where they are known. What an Erasure keeps is never among them.
+
+    Args:
+        memory: An EditMemory, or the folder of one.
+        namespace: Whose edits: a name, or a function that gives it.
+        k: How many documents at most; also for one call. None for all.
+        gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
+    """
+
+    memory: EditMemory = Field(exclude=True, repr=False)
+    namespace: Any = "default"
+    k: int | None = None
+    gate: Gate = Field(exclude=True, repr=False)
+
+    def __init__(self, memory: Any, *, gate: Any = None, **fields: Any) -> None:
+        memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
+        super().__init__(memory=memory, gate=as_gate(gate), **fields)
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any = None, k: int | None = None) -> list[Document]:
+        namespace, said = named(self.namespace), read_conversation([("user", query)])
+        (hits,) = looked_up(self.memory, self.gate, namespace, [Recall(said.query, TOLD, said.whole)])
+        kept = {edit.id for edit in tellable(hits.edits, self.memory, namespace)}
+        documents = (_document(one, namespace) for one in hits.passed if one.edit.id in kept)
+        return list(islice(documents, self.k if k is None else k))
+
+
+def _document(verdict: Verdict, namespace: str) -> Document:
+    edit = verdict.edit
+    made = {name: getattr(edit, name) for name in ("source", "author", "reason")}
+    metadata = {
+        "kind": edit.kind,
+        "probability": round(verdict.probability, 4),
+        "role": verdict.role,
+        "namespace": namespace,
+        "created_at": edit.created_at.isoformat(),
+        **{name: told for name, told in made.items() if told is not None},
+    }
+    return Document(edit.text, id=edit.id, metadata=metadata)
