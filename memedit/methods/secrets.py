@@ -7,9 +7,10 @@ and can be undone; the weights still know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,10 +20,11 @@ from memedit.gate.port import Verdict
 from memedit.llms import Capability, Mixer
 from memedit.messages import Reply
 from memedit.methods.base import Decode, Final, Generate, Ready, Run, Steps, Task
-from memedit.text import FUNCTION_WORDS, same_key, says, words
+from memedit.methods.spellings import bare_amounts, folded, said
+from memedit.text import FUNCTION_WORDS, same_key, words
 
-SPELLED = re.compile(r"(?<!\w)(?:\w[\W_]{1,3}){2,}\w(?!\w)")  # l-i-k-e t.h.i.s
 BEGUN = 3  # letters of a word from which it counts as begun
+LAST = 400  # characters of what was decoded that are read again for each token
 
 
 def watched(answer: Run) -> Run:
@@ -66,7 +68,7 @@ def watched(answer: Run) -> Run:
 
 def tells(edit: AnyEdit, erasure: Erasure, *, in_scope: bool = False) -> bool:
     """Whether an edit tells what is erased: it says so, or is a Fact that answers the same."""
-    if reveals(edit.text, erasure.secrets if in_scope else kept_unasked(erasure, edit.text)):
+    if reveals(edit.text, kept_asked(erasure) if in_scope else kept_unasked(erasure, edit.text)):
         return True
     if not isinstance(edit, Fact) or erasure.asked is None:
         return False
@@ -74,30 +76,41 @@ def tells(edit: AnyEdit, erasure: Erasure, *, in_scope: bool = False) -> bool:
     return same_slot or same_key(edit.key_text) == same_key(erasure.key_text)
 
 
-def reveals(text: str, secrets: Sequence[str]) -> bool:
-    """Whether a text says one of the secrets: word for word, letter by letter, or its digits written together."""
-    if says(text, secrets) or says(SPELLED.sub(lambda found: "".join(words(found[0])), text), secrets):
-        return True
-    letters = ["".join(words(found[0])) for found in SPELLED.finditer(text)]
-    joined = "".join(words(text))
-    for secret in secrets:
-        squeezed = "".join(words(secret))
-        places = [*letters, joined] if any(char.isdigit() for char in squeezed) else letters
-        if len(squeezed) > BEGUN and any(squeezed in place for place in places):
-            return True
-    return False
+def reveals(text: str, secrets: Iterable[str]) -> bool:
+    """Whether a text says one of the secrets, in any of the spellings that `spellings` knows."""
+    return any(map(said(text).tells, secrets))
 
 
-def kept_unasked(erasure: Erasure, said: str) -> tuple[str, ...]:
+def kept_asked(erasure: Erasure) -> tuple[str, ...]:
+    """What is not to be said where its subject is spoken of: its secrets, and the numbers of large amounts alone."""
+    return (*erasure.secrets, *bare_amounts(erasure.secrets))
+
+
+def kept_unasked(erasure: Erasure, text: str) -> tuple[str, ...]:
     """The secrets of an Erasure that is not in scope that are not to be said all the same.
 
-    said: The conversation and the reply, in which its subject may be spoken of.
+    text: The conversation and the reply, in which its subject may be spoken of.
     """
-    spoken_of = set(words(said)) - FUNCTION_WORDS
-    about = {word for name in erasure.names for word in words(name)} - FUNCTION_WORDS
-    if any(_inflected(one, other) for one in about for other in spoken_of):
-        return erasure.secrets
+    spoken_of = _by_beginning(text)
+    about = {word for name in erasure.names for word in words(folded(name))} - FUNCTION_WORDS
+    if any(_inflected(one, other) for one in about for other in spoken_of.get(_beginning(one), ())):
+        return kept_asked(erasure)
     return tuple(filter(_is_code, erasure.secrets))
+
+
+@lru_cache(64)
+def _by_beginning(text: str) -> dict[str, set[str]]:
+    """The words of a text by how they begin, so that each is compared with few."""
+    found = defaultdict[str, set[str]](set)
+    for word in set(words(folded(text))) - FUNCTION_WORDS:
+        for beginning in {word[:1], word[:BEGUN]}:
+            found[beginning].add(word)
+    return found
+
+
+def _beginning(word: str) -> str:
+    """What another form of a word begins with too."""
+    return word[: BEGUN if word.isascii() else 1]
 
 
 def _inflected(one: str, other: str) -> bool:
@@ -143,7 +156,7 @@ def _checked(
     asked = "\n".join(text for _, text in task.request.turns)
 
     def kept(one: Erasure, reply: Reply) -> tuple[str, ...]:
-        return one.secrets if one in in_scope else kept_unasked(one, f"{asked}\n{reply.text}")
+        return kept_asked(one) if one in in_scope else kept_unasked(one, f"{asked}\n{reply.text}")
 
     def told(reply: Reply) -> Erasure | None:
         return next((one for one in erasures if _revealed(reply, kept(one, reply))), None)
@@ -163,11 +176,12 @@ def _checked(
     if by is not None:
         reply = Reply(by.reply, finish_reason="stop")
         notes += (f"the reply told what is erased, and was replaced by {by.id[:8]}",)
-    said = end.understanding
+    understood = end.understanding
     untouched = isinstance(end, Final) and end.request.untouched and reply is given
     cited = tuple(in_scope) if by is None else tuple(dict.fromkeys((*in_scope, by)))
     return Ready(
-        reply, (*cited, *end.citations), notes, understanding=said(reply.text) if callable(said) else said,
+        reply, (*cited, *end.citations), notes,
+        understanding=understood(reply.text) if callable(understood) else understood,
         instead_of=end if isinstance(end, Final) and reply is given else None, untouched=untouched,
     )  # fmt: skip
 
@@ -179,11 +193,12 @@ def _revealed(reply: Reply, secrets: Sequence[str]) -> bool:
 
 def _begins(text: str, secrets: Sequence[str]) -> bool:
     """Whether a text says a secret, or ends in one as far as the first letters of its last word."""
+    text = text[-max(LAST, *(4 * len(one) for one in secrets)) :]
     if reveals(text, secrets):
         return True
-    said = words(text)
+    ends = words(text)
     for secret in map(words, secrets):
-        tail = said[-len(secret) :] if secret else ()
+        tail = ends[-len(secret) :] if secret else ()
         if len(tail) == len(secret) and tail and tail[:-1] == secret[:-1] and secret[-1].startswith(tail[-1]):
             return len(tail[-1]) >= BEGUN and tail[-1] not in FUNCTION_WORDS
     return False
