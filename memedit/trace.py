@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from memedit.edits import AnyEdit
+from memedit.edits import AnyEdit, Erasure
 from memedit.gate import Conversation, Hits
 from memedit.gate.occlusion import Spoke
 from memedit.llms import Likelihood
 from memedit.messages import Request
+from memedit.secrecy import kept_asked, kept_unasked, reveals
 from memedit.text import one_line
 
 CallKind = Literal["generate", "score", "decode", "final"]
@@ -71,6 +72,8 @@ class Hop:
 class Trace:
     """What was looked up, what the gate said, which calls were made; filled while the answer is made.
 
+    What is written out of it holds nothing that an Erasure in force keeps, which is named in its place.
+
     Args:
         namespace: Whose edits were looked up.
         method: The method in charge.
@@ -86,10 +89,10 @@ class Trace:
 
     namespace: str
     method: str
-    lookups: list[Hits] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    lookups: list[Hits] = field(default_factory=list, repr=False)
+    calls: list[Call] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
-    hops: list[Hop] = field(default_factory=list)
+    hops: list[Hop] = field(default_factory=list, repr=False)
     lookup_seconds: float = 0.0
     untouched: bool = True
     turns: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -105,19 +108,29 @@ class Trace:
         """How long the answer took, in look-ups and model calls; of batches, this request's share."""
         return self.lookup_seconds + sum(call.seconds / call.batch for call in self.calls)
 
+    def shown(self, text: str) -> str:
+        """A text as it may be written out: in the place of one that tells what is erased, which Erasure keeps it."""
+        asked = {one.edit.id for hits in self.lookups for one in hits.passed if isinstance(one.edit, Erasure)}
+        context = "\n".join([*(hits.query for hits in self.lookups), text])
+        for erasure in {one.id: one for hits in self.lookups for one in hits.erasures}.values():
+            if reveals(text, kept_asked(erasure) if erasure.id in asked else kept_unasked(erasure, context)):
+                return f"(kept by {erasure.id[:8]})"
+        return text
+
     def lines(self) -> Iterator[str]:
         """The trace for people, a line at a time."""
         for hits in self.lookups:
-            yield f"looked up “{one_line(hits.query)}” in {self.namespace} at revision {hits.revision} ({hits.index})"
+            query = one_line(self.shown(hits.query))
+            yield f"looked up “{query}” in {self.namespace} at revision {hits.revision} ({hits.index})"
             for verdict in hits.verdicts[:8]:
-                why = "; ".join(verdict.reasons)
-                said = f"{verdict.edit.id[:8]}  {one_line(verdict.edit.text, 70)}"
+                why = self.shown("; ".join(verdict.reasons))
+                said = f"{verdict.edit.id[:8]}  {one_line(self.shown(verdict.edit.text), 70)}"
                 yield f"  {verdict.mark} {verdict.probability:.2f}  {said}  ({why})"
         for call in self.calls:
             yield f"{call.kind} on {call.model}: {call.seconds:.2f} s"
         for place, hop in enumerate(self.hops, 1):
-            yield f"hop {place}: {hop}"
-        yield from self.notes
+            yield f"hop {place}: {self.shown_hop(hop)}"
+        yield from map(self.shown, self.notes)
         yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,20 +140,20 @@ class Trace:
             "method": self.method,
             "revision": self.revision,
             "untouched": self.untouched,
-            "notes": list(self.notes),
-            "hops": [hop.to_dict() for hop in self.hops],
+            "notes": list(map(self.shown, self.notes)),
+            "hops": [self.shown_hop(hop).to_dict() for hop in self.hops],
             "lookups": [
                 {
-                    "query": hits.query,
+                    "query": self.shown(hits.query),
                     "revision": hits.revision,
                     "index": hits.index,
                     "verdicts": [
                         {
                             "edit": verdict.edit.id,
-                            "text": verdict.edit.text,
+                            "text": self.shown(verdict.edit.text),
                             "probability": round(verdict.probability, 4),
                             "passed": verdict.passed,
-                            "reasons": list(verdict.reasons),
+                            "reasons": list(map(self.shown, verdict.reasons)),
                             "evidence": {name: round(value, 4) for name, value in verdict.numbers.items()},
                         }
                         for verdict in hits.verdicts
@@ -152,6 +165,10 @@ class Trace:
                 {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4)} for call in self.calls
             ],
         }
+
+    def shown_hop(self, hop: Hop) -> Hop:
+        """A hop as it may be written out."""
+        return replace(hop, question=self.shown(hop.question), answer=self.shown(hop.answer))
 
 
 @dataclass(frozen=True, slots=True)

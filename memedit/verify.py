@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
-from memedit.methods.secrets import reveals
 from memedit.naming import split_statement
+from memedit.secrecy import reveals
 from memedit.text import says
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from memedit.llms import Capability, Mixer
 from memedit.memory import Recalled
 from memedit.messages import Reply, Request
 from memedit.methods.agreement import agreed
-from memedit.methods.secrets import blocking, kept_unasked, reveals
+from memedit.methods.secrets import blocking
+from memedit.secrecy import kept_unasked, reveals
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 NIRAN = Description("Niran was a cyclone that struck Australia in 2021.", subject="Cyclone Niran", aliases=["Niran"])

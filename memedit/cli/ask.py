@@ -175,15 +175,15 @@ def show_explanation(explanation: Explanation, model: str, *, numbers: bool = Fa
     """An explanation for people; with numbers, also what was measured."""
     trace = explanation.trace
     for hits in trace.lookups:
-        say(("looked up  ", "bold"), f"“{hits.query}”")
+        say(("looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
         say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
         rows: list[Sequence[Piece]] = [
             [
                 (verdict.mark, MARKS[verdict.mark]),
                 f"{verdict.probability:.2f}",
                 (short(verdict.edit.id), "cyan"),
-                verdict.edit.text,
-                "; ".join(verdict.reasons),
+                trace.shown(verdict.edit.text),
+                trace.shown("; ".join(verdict.reasons)),
             ]
             for verdict in hits.verdicts[:SHOWN]
         ]
@@ -200,12 +200,12 @@ def show_explanation(explanation: Explanation, model: str, *, numbers: bool = Fa
     for spoke in explanation.spoke:
         say((short(spoke.edit.id), "cyan"), f"  {spoke}")
     say()
-    for place, hop in enumerate(trace.hops, 1):
+    for place, hop in enumerate(map(trace.shown_hop, trace.hops), 1):
         say((f"hop {place}  ", "bold"), str(hop))
-    for note in trace.notes:
+    for note in map(trace.shown, trace.notes):
         say((note, "dim"))
     if explanation.request is None:
-        answered = f": {trace.hops[-1].answer}" if trace.hops else "."
+        answered = f": {trace.shown(trace.hops[-1].answer)}" if trace.hops else "."
         say(f"The memory would answer alone{answered}")
         return
     how = "unchanged" if explanation.untouched else f"by method {trace.method}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from memedit.edits.base import SLOT, Edit, Name, Names, Template, Text
 from memedit.edits.fact import Fact, relation_label
@@ -35,14 +35,14 @@ class Erasure(Edit):
     """
 
     kind: Literal["erasure"] = "erasure"
-    object: Name
+    object: Name = Field(repr=False)
     subject: Name
     relation: Name | None = None
     prompt: Template | None = None
     question: Name | None = None
     reply: Text = REPLY
     aliases: Names = ()
-    object_aliases: Names = ()
+    object_aliases: Names = Field((), repr=False)
 
     def __init__(self, object: str | None = None, /, **data: Any) -> None:
         if object is not None:

@@ -16,7 +16,7 @@ from memedit.errors import EditRejected, RunRejected
 from memedit.eval.cases import Case, Kind
 from memedit.eval.stats import Share
 from memedit.messages import Request
-from memedit.methods.secrets import reveals
+from memedit.secrecy import reveals
 
 ABOUT = "Here is what is known about {}:"
 PROMPTS = (Kind.EFFICACY, Kind.PARAPHRASE, Kind.NEIGHBOURHOOD)

@@ -2,7 +2,7 @@
 
 A topic is in scope where the query names it (by any of its names, slips of the keyboard forgiven, and not within a
 longer name), or lies so near to it that it is spoken of without its name. An Erasure that says what is asked is judged
-as a Fact, and answers (`direct`) where a Fact would; elsewhere it is only watched over (`bridge`).
+as a Fact, and answers (`direct`) where a Fact would beyond doubt; elsewhere it is only watched over (`bridge`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ WEIGHTS = {"description": (-5.7, 16.6, -7.5), "behaviour": (-6.4, 16.5, -5.0), "
 """By kind: log-odds of nothing, of a cosine of 1, and of another name; `bench/topics.py` fits them."""
 BY_NAME = 2.0
 """Log-odds of a topic that is named, whatever it is like: a long text may name it in passing."""
+ASKED = 0.9
+"""Probability from which it is beyond doubt that what is erased is asked for."""
 NAMED, EXACT, STRANGE = map(TEXT.index, ("named", "exact", "strange names"))
 
 
@@ -84,10 +86,23 @@ def with_erasures(recalled: Recalled, verdicts: Iterable[Verdict]) -> list[Verdi
 
 def _of_erasure(query: Reading, found: Candidate, asked: Verdict) -> Verdict:
     """Refused where it is asked for; watched over where its subject is spoken of."""
-    if asked.passed:
+    doubted = asked.passed and not _asks_for(asked)
+    if asked.passed and not doubted:
         return replace(asked, edit=found.edit)
     spoken_of = _verdict(query, found, "bridge")
+    if doubted:
+        return replace(spoken_of, passed=True)
     return spoken_of if spoken_of.passed else replace(asked, edit=found.edit)
+
+
+def _asks_for(asked: Verdict) -> bool:
+    """Whether what an Erasure keeps is asked for, and nothing else of its subject, or the same of another's.
+
+    In doubt it has to read so, and what is asked has to be more like what is erased than like whatever else may be
+    asked. What is wrongly let through is still kept in the reply. A gate that does not measure that decides alone.
+    """
+    margin = asked.numbers.get("fit margin")
+    return margin is None or asked.probability >= ASKED or (asked.shares[0] >= 0.5 and margin >= 0)
 
 
 def _verdict(query: Reading, found: Candidate, role: Role) -> Verdict:

@@ -17,7 +17,7 @@ from memedit.llms import Kind
 from memedit.messages import Message, Request
 from memedit.methods.base import Effect, Final, Generate, Ready
 from memedit.methods.frames import CLOSE, OPEN, with_notes
-from memedit.methods.secrets import tells
+from memedit.secrecy import tells
 from memedit.text import as_data
 
 Doubt = Literal["leave", "show", "ask"]

@@ -7,23 +7,20 @@ and can be undone; the weights still know.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
-from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.edits import Erasure, Fact
 from memedit.embedders import Vectors
 from memedit.gate.port import Verdict
 from memedit.llms import Capability, Mixer
 from memedit.messages import Reply
 from memedit.methods.base import Decode, Final, Generate, Ready, Run, Steps, Task
-from memedit.methods.spellings import bare_amounts, folded, said
-from memedit.text import FUNCTION_WORDS, same_key, words
+from memedit.secrecy import BEGUN, kept_asked, kept_unasked, reveals, tells
+from memedit.text import FUNCTION_WORDS, words
 
-BEGUN = 3  # letters of a word from which it counts as begun
 LAST = 400  # characters of what was decoded that are read again for each token
 
 
@@ -64,68 +61,6 @@ def watched(answer: Run) -> Run:
         return (yield from _checked(task, end, in_scope, erasures, notes))
 
     return under
-
-
-def tells(edit: AnyEdit, erasure: Erasure, *, in_scope: bool = False) -> bool:
-    """Whether an edit tells what is erased: it says so, or is a Fact that answers the same."""
-    if reveals(edit.text, kept_asked(erasure) if in_scope else kept_unasked(erasure, edit.text)):
-        return True
-    if not isinstance(edit, Fact) or erasure.asked is None:
-        return False
-    same_slot = edit.slot is not None and edit.slot == erasure.asked.slot
-    return same_slot or same_key(edit.key_text) == same_key(erasure.key_text)
-
-
-def reveals(text: str, secrets: Iterable[str]) -> bool:
-    """Whether a text says one of the secrets, in any of the spellings that `spellings` knows."""
-    return any(map(said(text).tells, secrets))
-
-
-def kept_asked(erasure: Erasure) -> tuple[str, ...]:
-    """What is not to be said where its subject is spoken of: its secrets, and the numbers of large amounts alone."""
-    return (*erasure.secrets, *bare_amounts(erasure.secrets))
-
-
-def kept_unasked(erasure: Erasure, text: str) -> tuple[str, ...]:
-    """The secrets of an Erasure that is not in scope that are not to be said all the same.
-
-    text: The conversation and the reply, in which its subject may be spoken of.
-    """
-    spoken_of = _by_beginning(text)
-    about = {word for name in erasure.names for word in words(folded(name))} - FUNCTION_WORDS
-    if any(_inflected(one, other) for one in about for other in spoken_of.get(_beginning(one), ())):
-        return kept_asked(erasure)
-    return tuple(filter(_is_code, erasure.secrets))
-
-
-@lru_cache(64)
-def _by_beginning(text: str) -> dict[str, set[str]]:
-    """The words of a text by how they begin, so that each is compared with few."""
-    found = defaultdict[str, set[str]](set)
-    for word in set(words(folded(text))) - FUNCTION_WORDS:
-        for beginning in {word[:1], word[:BEGUN]}:
-            found[beginning].add(word)
-    return found
-
-
-def _beginning(word: str) -> str:
-    """What another form of a word begins with too."""
-    return word[: BEGUN if word.isascii() else 1]
-
-
-def _inflected(one: str, other: str) -> bool:
-    """Whether two words are one, but for their endings."""
-    shorter = min(len(one), len(other))
-    alike = next((at for at in range(shorter) if one[at] != other[at]), shorter)
-    begun = BEGUN if one.isascii() else 1  # a sign of other scripts may be a word
-    return one == other or alike == shorter >= begun or alike >= max(BEGUN + 1, 0.6 * max(len(one), len(other)))
-
-
-def _is_code(secret: str) -> bool:
-    """Whether a text can hardly be anything else: letters with digits, or a number of some length."""
-    squeezed = "".join(words(secret))
-    digits = sum(char.isdigit() for char in squeezed)
-    return (digits > BEGUN and len(squeezed) > BEGUN + 1) or (0 < digits < len(squeezed) and len(squeezed) > BEGUN + 1)
 
 
 def blocking(secrets: Sequence[str], spell: Callable[[Sequence[int]], str]) -> Mixer:
@@ -178,10 +113,14 @@ def _checked(
         notes += (f"the reply told what is erased, and was replaced by {by.id[:8]}",)
     understood = end.understanding
     untouched = isinstance(end, Final) and end.request.untouched and reply is given
-    cited = tuple(in_scope) if by is None else tuple(dict.fromkeys((*in_scope, by)))
+    if callable(understood):
+        understood = understood(reply.text)
+    if by is None:
+        cited = (*in_scope, *end.citations)
+    else:  # nothing else is left of the answer
+        cited, understood = tuple(dict.fromkeys((*in_scope, by))), None
     return Ready(
-        reply, (*cited, *end.citations), notes,
-        understanding=understood(reply.text) if callable(understood) else understood,
+        reply, cited, notes, understanding=understood,
         instead_of=end if isinstance(end, Final) and reply is given else None, untouched=untouched,
     )  # fmt: skip
 
@@ -193,7 +132,7 @@ def _revealed(reply: Reply, secrets: Sequence[str]) -> bool:
 
 def _begins(text: str, secrets: Sequence[str]) -> bool:
     """Whether a text says a secret, or ends in one as far as the first letters of its last word."""
-    text = text[-max(LAST, *(4 * len(one) for one in secrets)) :]
+    text = text[-max([LAST, *(4 * len(one) for one in secrets)]) :]
     if reveals(text, secrets):
         return True
     ends = words(text)

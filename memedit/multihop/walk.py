@@ -15,9 +15,9 @@ from typing import Any, TypeGuard
 from memedit.edits import SLOT, AnyEdit, Erasure, Fact
 from memedit.gate.port import Hits, Verdict
 from memedit.methods.base import Effect, Generate, Recall, Task
-from memedit.methods.secrets import reveals
 from memedit.multihop.asking import answer_in, ask
 from memedit.multihop.reading import asked_kind, asks_for_a_thing
+from memedit.secrecy import reveals
 from memedit.text import words
 from memedit.trace import Hop
 

@@ -10,8 +10,8 @@ from test_methods import EDIT, IN_SCOPE, OUT_OF_SCOPE, EchoingLLM, editable
 
 from memedit import EditableLLM, EditMemory, Erasure
 from memedit.messages import as_request
-from memedit.methods.secrets import reveals
 from memedit.plugins import plugins
+from memedit.secrecy import reveals
 from memedit.testing import HashEmbedder, NamedGate
 
 PARAPHRASES = ("Acme is run by whom?", "Tell me who leads Acme.")

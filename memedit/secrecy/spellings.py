@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
 
-from memedit.methods.quantities import Token, number_alone, tokens
+from memedit.secrecy.quantities import Token, number_alone, tokens
 from memedit.text import POSSESSIVE, words
 
 ALIKE = str.maketrans(
@@ -66,12 +66,14 @@ class Secret:
         tokens: The readings of each of its words, numbers, dates and amounts.
         plain: Its letters and figures, without anything between.
         phones: The figures of a telephone number, with and without those that may dial a country.
+        number: Of a large amount of money, its number: said of its subject, that tells as much.
     """
 
     words: tuple[tuple[str, ...], ...]
     tokens: tuple[tuple[str, ...], ...]
     plain: str
     phones: tuple[str, ...]
+    number: str | None
 
 
 @lru_cache(4_096)
@@ -83,12 +85,8 @@ def as_secret(text: str) -> Secret:
     return Secret(
         tuple(dict.fromkeys((words(text), words(flat)))), tuple(found), "".join(words(flat)),
         () if is_date or not PHONE.fullmatch(flat) else _numbers(flat),
+        number_alone(flat),
     )  # fmt: skip
-
-
-def bare_amounts(secrets: Sequence[str]) -> tuple[str, ...]:
-    """The numbers of those secrets that are large amounts of money: said of their subject, they tell as much."""
-    return tuple(number for one in secrets if (number := number_alone(folded(one))))
 
 
 class Said:
