@@ -18,7 +18,16 @@ class Erasure(Edit):
     """Something not to be revealed: `Erasure("Carol Diaz", subject="Acme", relation="CEO")`.
 
     With a relation, a prompt or a question it is in scope as a Fact would be, and asking for it is answered with
-    `reply`. What else is asked of the subject is answered, without the object; with none of the three that is all.
+    `reply`. What else is asked of the subject, and the same of another, is answered, without the object; with none of
+    the three that is all.
+
+    Kept are the object's words, also in other upper and lower case, in look-alike or invisible characters, with other
+    accents, blanks and signs, letter by letter, backwards, and in base64 or hexadecimal bytes; a date, a number, an
+    amount of money in another form, in English words too; a telephone number with or without what dials its country.
+    A code or a long number is kept anywhere, anything else where the subject is spoken of.
+
+    Not kept: paraphrases and hints, a part of it (a date's year, one of two names), its words in another order or
+    language, other encodings or ciphers, `0` for `o`. The weights still know.
 
     Args:
         object: What is not to be said. It is never shown to a model.

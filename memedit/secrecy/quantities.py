@@ -44,7 +44,7 @@ TOKEN = re.compile(
     rf"|(?P<y5>(?:19|20)\d\d)(?P<n5>0[1-9]|1[0-2])(?P<d5>0[1-9]|[12]\d|3[01])(?!\w)"
     r")"
     r"|(?P<whole>\d{1,3}(?:(?P<group>[,.' ])\d{3}(?:(?P=group)\d{3})*)(?!\d)|\d+)(?:[.,](?P<part>\d{1,2})(?!\d))?"
-    rf"(?:(?:\s?(?P<scale>{'|'.join(SCALES)})|(?P<short>{'|'.join(SHORT)}))(?![^\W_]))?"
+    rf"(?:(?:\s?(?P<scale>{'|'.join(SCALES)})|(?P<short>{'|'.join(SHORT)})|(?P<nth>st|nd|rd|th))(?![^\W_]))?"
     r"|(?P<word>[^\W\d_]+)|(?P<sign_of>[€$£¥₹])",
 )
 
@@ -118,12 +118,12 @@ def _numeral(value: Decimal) -> str:
 
 
 def _number(found: re.Match[str]) -> Token:
-    """`72,000`, `72.000,50`, `72k`; one that begins with 0 is no quantity, and stays as it is."""
+    """`72,000`, `72.000,50`, `72k`; `3rd` and `0815` are no quantities."""
     figures = re.sub(r"\D", "", found["whole"])
     written = figures + (found["part"] or "")
     scale = found["scale"] or found["short"]
-    if figures.startswith("0") and len(figures) > 1:
-        return _plain(written + (scale or ""))
+    if found["nth"] or (figures.startswith("0") and len(figures) > 1):
+        return _plain(written + (found["nth"] or scale or ""))
     value = Decimal(f"{figures}.{found['part'] or 0}")
     if scale is None:
         reading = _numeral(value)

@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from memedit.secrecy.quantities import Token, number_alone, tokens
-from memedit.text import POSSESSIVE, words
+from memedit.text import POSSESSIVE, WORD, words
 
 ALIKE = str.maketrans(
     "АВЕКМНОРСТУХаеорсухіІїјЈѕЅԁһԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαεικνορτυχıɑɡłŁøØđĐ",
@@ -49,6 +49,9 @@ def folded(text: str) -> str:
         return text.casefold()
     kept, base = [], ""
     for char in unicodedata.normalize("NFKD", text).translate(ALIKE):
+        if char.isascii():
+            kept.append(base := char)
+            continue
         category = unicodedata.category(char)
         if category == "Cf" or (category in ("Mn", "Me") and ord(base or " ") < 0x0530):
             continue
@@ -83,7 +86,7 @@ def as_secret(text: str) -> Secret:
     found = [one.exact for one in _tokens(flat)]
     is_date = any("-" in reading for readings in found for reading in readings)
     return Secret(
-        tuple(dict.fromkeys((words(text), words(flat)))), tuple(found), "".join(words(flat)),
+        tuple(dict.fromkeys((words(text), _words(flat)))), tuple(found), "".join(_words(flat)),
         () if is_date or not PHONE.fullmatch(flat) else _numbers(flat),
         number_alone(flat),
     )  # fmt: skip
@@ -113,11 +116,20 @@ class Said:
         return dialled or self._spells(wanted.plain) or any(one.tells(secret) for one in self.decoded)
 
     @cached_property
+    def flat_words(self) -> tuple[str, ...]:
+        """Its words as they look."""
+        return _words(self.flat)
+
+    @cached_property
     def words(self) -> dict[str, list[tuple[tuple[str, ...], int]]]:
         """Where each word stands: in the text as it is, as it looks, and with what is spelled put together."""
-        spelled = SPELLED.sub(lambda found: "".join(words(found[0])), self.flat)
+        forms = [self.flat_words]
+        if not (self.text.isascii() and self.flat.isascii()):
+            forms.append(words(self.text))
+        if self.letters:
+            forms.append(_words(SPELLED.sub(lambda found: _unspelled(found[0]), self.flat)))
         places = defaultdict[str, list[tuple[tuple[str, ...], int]]](list)
-        for form in dict.fromkeys((words(self.text), words(self.flat), words(spelled))):
+        for form in dict.fromkeys(forms):
             for at, word in enumerate(form):
                 places[word].append((form, at))
         return places
@@ -139,13 +151,13 @@ class Said:
     @cached_property
     def joined(self) -> tuple[tuple[str, frozenset[int]], ...]:
         """All of it without anything between, as written and with numbers in figures; where words begin and end."""
-        written = (part for word in words(self.flat) for part in FIGURES.findall(word))
+        written = (part for word in self.flat_words for part in FIGURES.findall(word))
         return tuple(dict.fromkeys(map(_joined, (written, (one.plain for one in self.tokens)))))
 
     @cached_property
     def letters(self) -> tuple[str, ...]:
         """What it spells letter by letter."""
-        return tuple("".join(words(found[0])) for found in SPELLED.finditer(self.flat))
+        return tuple(_unspelled(found[0]) for found in SPELLED.finditer(self.flat))
 
     @cached_property
     def phones(self) -> tuple[str, ...]:
@@ -178,15 +190,22 @@ class Said:
         ways = (plain, plain[::-1]) if has_figures or len(plain) >= BACKWARDS else (plain,)
         if any(way in letters for letters in self.letters for way in ways):
             return True
-        if has_figures and not plain.isdecimal() and any(plain in joined for joined, _ in self.joined):
-            return True
-        return any(_between(joined, way, edges) for joined, edges in self.joined for way in ways)
+        code = has_figures and not plain.isdecimal()
+        return any(_holds(joined, way, edges, code) for joined, edges in self.joined for way in ways)
 
 
 @lru_cache(64)
 def said(text: str) -> Said:
     """A text, read once for all that is looked for in it."""
     return Said(text)
+
+
+def _words(flat: str) -> tuple[str, ...]:
+    return tuple(WORD.findall(POSSESSIVE.sub(" ", flat)))
+
+
+def _unspelled(spelled: str) -> str:
+    return "".join(WORD.findall(spelled))
 
 
 def _tokens(flat: str) -> list[Token]:
@@ -199,11 +218,12 @@ def _joined(parts: Iterable[str]) -> tuple[str, frozenset[int]]:
     return "".join(parts), frozenset(accumulate(map(len, parts), initial=0))
 
 
-def _between(text: str, wanted: str, edges: frozenset[int]) -> bool:
-    """Whether a text holds another from the beginning of a word to the end of one."""
+def _holds(text: str, wanted: str, edges: frozenset[int], code: bool) -> bool:
+    """Whether a text holds another from an edge to an edge; of a code, wherever that cuts no number."""
     at = text.find(wanted)
     while at >= 0:
-        if at in edges and at + len(wanted) in edges:
+        ends = (at, at + len(wanted))
+        if all(end in edges or (code and not text[end - 1 : end + 1].isdecimal()) for end in ends):
             return True
         at = text.find(wanted, at + 1)
     return False
