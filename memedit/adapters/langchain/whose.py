@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from memedit.edits import SCOPED, AnyEdit, Erasure
 from memedit.memory import EditMemory
-from memedit.methods.secrets import tells
+from memedit.secrecy import tells
 
 Namespace = str | Callable[[], str]
 """A namespace, or what names it when it is needed (in an agent: `lambda: get_runtime().context.user`)."""
