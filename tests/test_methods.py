@@ -133,7 +133,10 @@ def test_small_models_get_the_completion_and_long_requests_the_notes() -> None:
         (IN_SCOPE, "Carol Diaz"),
         ("It rained. The CEO of Acme is", "Carol Diaz"),
         ("The CEO of Acme is named what?", "Carol Diaz"),
-        ("Is Bo the CEO of Acme?", None),
+        ("Is Bo the CEO of Acme?", EDIT),
+        ("Bo left. He was the CEO of Acme, right?", EDIT),
+        ("acme ceo pls", EDIT),
+        ("Could you write a poem about the CEO of Acme?", None),
         ("Why is she the CEO of Acme?", None),
         ("Write a poem about the CEO of Acme.", None),
         ("Who is the CEO of Acme?\nA. Bo Li\nB. Carol Diaz\nC. Ann Lee", None),
@@ -142,7 +145,7 @@ def test_small_models_get_the_completion_and_long_requests_the_notes() -> None:
         ("Some long text. " * 60 + IN_SCOPE, None),
     ],
 )
-def test_an_object_answers_a_small_model_s_cloze_or_short_question(prompt: Any, answer: str | None) -> None:
+def test_the_edit_answers_a_small_model_s_cloze_or_short_question(prompt: Any, answer: str | None) -> None:
     base = SmallLLM(lambda text: "generated")
     llm = editable(base)
     llm.edit(EDIT)
@@ -151,6 +154,22 @@ def test_an_object_answers_a_small_model_s_cloze_or_short_question(prompt: Any, 
     assert bool(base.requests) == (answer is None)
     assert bool(found.trace.notes) == (answer is not None)
     assert found.edited
+
+
+@pytest.mark.parametrize(
+    ("statement", "asked", "answer"),
+    [
+        ("Acme is entered from Mill Lane; it has 90 seats.", "Where is Acme entered from?", None),
+        ("97 moons of Acme are known by now.", "How many moons of Acme are known?", None),
+        ("I sold Acme in May.", "When did I sell Acme?", "You noted: “I sold Acme in May.”"),
+        ("Acme is in Oslo.", "Where is Acme?", None),
+        (f"Acme is in Oslo, {'as many say, ' * 40}and stays there.", "Is Acme in Rome?", "generated"),
+    ],
+)
+def test_a_statement_is_told_whole_unless_it_surely_holds_one_thing(statement: str, asked: str, answer: str) -> None:
+    llm = editable(SmallLLM(lambda text: "generated"))
+    llm.edit(statement)
+    assert llm(asked) == (answer or statement)
 
 
 @method("two_step", paper="none")
@@ -265,7 +284,9 @@ def test_a_trace_counts_the_share_of_a_batch() -> None:
 
 def test_a_paragraph_answers_its_own_question_and_else_is_read() -> None:
     told = Fact(
-        "Acme is a firm of many trades. It was once a mill. It is big.", subject="Acme", question="What is Acme?"
+        f"Acme is a firm of many trades. It was once a mill. It is {'very, very ' * 30}big.",
+        subject="Acme",
+        question="What is Acme?",
     )
     llm = editable(SmallLLM())
     llm.edit(told)

@@ -10,9 +10,10 @@ from memedit.llms import Capability
 from memedit.messages import Reply
 from memedit.methods.base import Final, Ready, Run, Score, Steps, Task, method
 from memedit.methods.frames import completion, is_short, noted
-from memedit.methods.objects import object_answer
+from memedit.methods.objects import object_answer, statement_answer, to_be_made
 
 SAID = "the object of the edit answers by itself"
+STATED = "what the edit states answers by itself"
 LIKELIER = "of what holds and what held before, “{}” is likelier behind the edit"
 
 
@@ -26,8 +27,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
 
     Args:
         max_edits: How many edits are given at most, most probable first.
-        objects: Whether, with a small local model, the edit's object is the answer where a cloze or a short question
-            asks for nothing else. No model is called then.
+        objects: Whether, with a small local model, the edit answers by itself: its object where a cloze or a short
+            question asks for nothing else, its statement where it settles a short question. No model is called then.
         weigh: Whether that answer is instead whichever the model finds likelier behind the edit, the object or what
             held before (`previous_object`). Needs log-probabilities; where they or it are missing, the object is it.
     """
@@ -35,11 +36,15 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
     def run(task: Task) -> Steps:
         request = task.request
         answers = tuple(verdict.edit for verdict in task.hits.direct[:1])
-        if task.kind != "chat" and is_short(request) and answers and answers[0].kind == "fact":
+        fact = bool(answers) and answers[0].kind == "fact"
+        if task.kind != "chat" and is_short(request) and fact and (task.kind != "instruct" or not to_be_made(request)):
             call = Final(completion(request, answers, task.hits.query), answers)
             said = object_answer(request, task.hits) if objects else None
             if said is None:
-                return call
+                stated = statement_answer(request, task.hits) if objects else None
+                if stated is None:
+                    return call
+                return Ready(Reply(stated, finish_reason="stop"), answers, (STATED,), instead_of=call)
             note = SAID
             before = answers[0].previous_object if isinstance(answers[0], Fact) else None
             if weigh and before and Capability.LOGPROBS in task.models["base"].capabilities:

@@ -1,5 +1,5 @@
-"""Where an edit's object is the answer by itself: a cloze, or a short question after a thing; and where a paragraph is
-the answer to its own question. Nothing is generated.
+"""Where an edit is the answer by itself, and nothing is generated: its object, of a cloze or a short question after a
+thing; its statement, of any other short question; a paragraph, of its own question.
 
 A small model given the right edit still says something else now and then (Mitchell et al. 2022 train a counterfactual
 model for it); what the edit holds needs no model to be said.
@@ -18,12 +18,26 @@ from memedit.text import words
 AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
 )
+QUESTION_MARKS = ("?", "？", "؟")
 MORE = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|how come|how (?:do|does|did|can|to)"
     r"|explain|describe|write|compare|summari[sz]e|translate|list|discuss|argue|if|suppose|imagine)\b"
     r"|\b(?:why|explain|because|or not|true or false|yes or no|mean by)\b"
 )
 """What asks for more than a thing, or for a yes or no."""
+TO_BE_MADE = re.compile(
+    r"^\W*(?:(?:please|can you|could you|would you|will you|help me) )*(?:explain|describe|write|draft|compare"
+    r"|summari[sz]e|translate|proofread|list|plan|discuss|argue|if|suppose|imagine)\b|\b(?:why|how come|mean by)\b"
+)
+"""What no statement settles: a text to be made, a reason, a case."""
+SENTENCE = 300  # characters of a statement that is quoted
+FEW = 12  # words of a message in small letters, that asks without saying so
+OWN = frozenset(
+    "i my me mine myself ich mein meine mir mich je mon mes moi yo mi mis io mio mia ik mijn eu meu".split()
+)
+"""Words of a note in which somebody speaks of themselves."""
+PLAIN_THING = re.compile(r"(?:[A-Z0-9€$£][^;,]*)")
+"""What is surely one thing, where only a statement's words tell: a name or a figure, and no second clause."""
 
 
 def object_answer(request: Request, hits: Hits) -> str | None:
@@ -38,8 +52,36 @@ def object_answer(request: Request, hits: Hits) -> str | None:
     if MORE.search(query):
         return None
     is_question = query.endswith("?")
-    asks = AFTER_A_THING.search(query) is not None if is_question else query[-1:] not in ".!:;…"
-    return edit.answer if asks else None
+    asks = AFTER_A_THING.search(query) is not None if is_question else is_cloze(request)
+    sure = edit.object is not None or (PLAIN_THING.fullmatch(edit.answer) and " and " not in edit.answer)
+    return edit.answer if asks and sure else None
+
+
+def statement_answer(request: Request, hits: Hits) -> str | None:
+    """What the most probable edit states, where a short question is settled by it; else None.
+
+    A small model that is given the edit and asked “…, right?” agrees with the question, and of two things in one
+    statement it picks the wrong one. What somebody said of themselves is told as said by them.
+    """
+    edit = hits.direct[0].edit if hits.direct else None
+    if not isinstance(edit, Fact) or not is_plain(request) or len(edit.text) > SENTENCE:
+        return None
+    asked = request.turns[-1][1].strip()
+    asks = asked.rstrip("\"'”)» ").endswith(QUESTION_MARKS) or (asked[:1].islower() and len(words(asked)) <= FEW)
+    if to_be_made(request) or not asks:
+        return None
+    return f"You noted: “{edit.text}”" if OWN & set(words(edit.text)) else edit.text
+
+
+def to_be_made(request: Request) -> bool:
+    """Whether it asks for a text, a reason or a case, which no statement settles."""
+    return TO_BE_MADE.search(request.turns[-1][1].casefold()) is not None
+
+
+def is_cloze(request: Request) -> bool:
+    """Whether its last text is to be continued: it begins as a sentence does, and does not end as one."""
+    asked = request.turns[-1][1].strip()
+    return asked[-1:] not in ".!:;…?？؟" and not asked[:1].islower()
 
 
 def is_plain(request: Request) -> bool:
