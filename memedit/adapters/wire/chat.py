@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from memedit.adapters.wire.codec import Body, Codec, Stamp, event, no_answer
+from memedit.errors import RequestRejected
 from memedit.messages import Message, Reply, as_request
 
 
@@ -18,7 +19,10 @@ class ChatCompletions(Codec):
     stops = "stop"
 
     def conversation(self, body: Body) -> list[Message]:
-        return list(as_request(body.get("messages")).messages)
+        messages = body.get("messages")
+        if not isinstance(messages, list):
+            raise RequestRejected("A chat completion needs `messages`.", do="give a list of them")
+        return list(as_request(messages).messages)
 
     def fields(self, body: Body, messages: Sequence[Message]) -> dict[str, Any]:
         return {"messages": [message.to_openai() for message in messages]}

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import httpx2
 
@@ -93,14 +94,22 @@ class AsyncEditTransport(httpx2.AsyncBaseTransport):
 def with_memory(client: httpx2.Client | httpx2.AsyncClient, around: Around) -> httpx2.Client | httpx2.AsyncClient:
     """A client of the same kind that sends through this one, with the memory applied. Closing it closes both.
 
-    Authentication, hooks, proxies and limits stay this one's; redirects are followed where it follows them.
+    Authentication, hooks, proxies and limits stay this one's. What a client puts into the requests it makes is as of
+    this one.
     """
-    follow, timeout = client.follow_redirects, client.timeout
-    if isinstance(client, httpx2.Client):
-        sync = EditTransport(client, around)
-        return httpx2.Client(transport=sync, follow_redirects=follow, timeout=timeout, trust_env=False)
-    transport = AsyncEditTransport(client, around)
-    return httpx2.AsyncClient(transport=transport, follow_redirects=follow, timeout=timeout, trust_env=False)
+    kind: Any = httpx2.Client if isinstance(client, httpx2.Client) else httpx2.AsyncClient
+    transport: Any = EditTransport if isinstance(client, httpx2.Client) else AsyncEditTransport
+    return kind(  # type: ignore[no-any-return]
+        transport=transport(client, around),
+        trust_env=False,
+        base_url=client.base_url,
+        params=client.params,
+        headers=client.headers,
+        cookies=client.cookies,
+        timeout=client.timeout,
+        follow_redirects=client.follow_redirects,
+        max_redirects=client.max_redirects,
+    )
 
 
 def codec_for(request: httpx2.Request) -> Codec | None:

@@ -16,8 +16,8 @@ from memedit.errors import ProviderError
 from memedit.llms import LLM
 from memedit.messages import Reply, Request
 
-LEFT_OUT = ("content-length", "transfer-encoding", "idempotency-key")
-"""Headers of the caller's request that say nothing of another body."""
+LENGTHS = ("content-length", "transfer-encoding")
+"""Headers that say nothing of another body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,15 @@ class _Upstream(LLM):
         """The call whose answer the caller gets: its own, as long as no method changed it."""
         return self._call.sent if request.untouched else self._carrying(self._body(request, streamed=True))
 
-    def _carrying(self, body: Mapping[str, Any]) -> httpx2.Request:
+    def _own(self, body: Mapping[str, Any]) -> httpx2.Request:
+        """A call of memedit's own, which the server is not to take for the caller's, sent again."""
+        return self._carrying(body, without=("idempotency-key",))
+
+    def _carrying(self, body: Mapping[str, Any], *, without: Sequence[str] = ()) -> httpx2.Request:
         """The caller's request with another body."""
         sent = self._call.sent
-        headers = [(name, value) for name, value in sent.headers.multi_items() if name not in LEFT_OUT]
+        left_out = (*LENGTHS, *without)
+        headers = [(name, value) for name, value in sent.headers.multi_items() if name not in left_out]
         return httpx2.Request(sent.method, sent.url, headers=headers, content=encoded(body), extensions=sent.extensions)
 
     def _is_worth_again(self, body: Mapping[str, Any], request: Request, response: httpx2.Response) -> bool:
@@ -130,7 +135,7 @@ class Upstream(_Upstream):
     def _whole(self, request: Request) -> Reply:
         while True:
             body = self._body(request, streamed=False)
-            response = self._client.send(self._carrying(body), follow_redirects=False)
+            response = self._client.send(self._own(body), follow_redirects=False)
             if not self._is_worth_again(body, request, response):
                 return self._reply(body, request, response)
 
@@ -154,6 +159,6 @@ class AsyncUpstream(_Upstream):
     async def _whole(self, request: Request) -> Reply:
         while True:
             body = self._body(request, streamed=False)
-            response = await self._client.send(self._carrying(body), follow_redirects=False)
+            response = await self._client.send(self._own(body), follow_redirects=False)
             if not self._is_worth_again(body, request, response):
                 return self._reply(body, request, response)
