@@ -55,7 +55,7 @@ class Parameters:
 
     def learn(self, model: str, sent: Mapping[str, Any], options: Mapping[str, Any], own: frozenset[str],
               status: int, said: str) -> bool:  # fmt: skip
-        """Whether an error tells something new of a parameter, so that it is worth asking again.
+        """Whether an error names a parameter that can be named otherwise or left out, so that it is worth asking again.
 
         Args:
             model: That was asked.
@@ -69,9 +69,9 @@ class Parameters:
             return False
         names = (*(self._limits if LIMIT in options else ()), *((self._stops,) if "stop" in own else ()))
         refused = self._refused.setdefault(model, set())
-        found = {name for name in names if name in sent and re.search(rf"\b{name}\b", said)} - refused
-        refused |= found
-        return bool(found)
+        found = {name for name in names if name in sent and re.search(rf"\b{name}\b", said)}
+        refused |= found  # maybe for the second time, where calls are under way together
+        return not found <= self.fitted(model, options, own).keys()
 
     def notice(self, model: str, sent: Mapping[str, Any], own: frozenset[str], reply: Reply) -> None:
         """Remember a limit of memedit's own that a server let pass without heeding it."""
