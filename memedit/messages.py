@@ -23,8 +23,8 @@ ASKS_MORE = (
     "format", "output_format", "output_config", "response_schema", "response_json_schema", "response_mime_type",
     "previous_response_id", "conversation", "prompt",
 )  # fmt: skip
-"""Options by which OpenAI, and then Ollama, Anthropic and Google are asked for more than plain text; the last ones name a
-conversation that the server keeps."""
+"""Options by which OpenAI, and then Ollama, Anthropic and Google are asked for more than plain text; the last ones
+name a conversation that the server keeps."""
 
 
 @dataclass(frozen=True, slots=True)
