@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memedit.edits import SLOT, Fact
 from memedit.errors import EditRejected, RequestRejected
@@ -114,8 +114,8 @@ def _by_rules(sentence: str, source: str | None) -> list[Fact]:
 def _ask(sentence: str, kind: str) -> Request:
     shots = [f"Text: {said}\n{facts}" for said, facts in EXAMPLES]
     text = "\n\n".join([TOLD, *shots, f"Text: {as_data(sentence)}\n"])
-    options = {"max_tokens": TOKENS, "stop": ["\n\n", "Text:"]}
-    return Request((Message("user", text),), options, "text" if kind == "chat" else "raw")
+    short = Request((Message("user", text),)).limited(TOKENS).raw(text, stop=["\n\n", "Text:"])
+    return replace(short, form="text") if kind == "chat" else short
 
 
 def _checked(line: str, about: str, sentence: str, source: str | None) -> Fact | None:

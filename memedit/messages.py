@@ -21,8 +21,10 @@ ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "fun
 ASKS_MORE = (
     "tools", "tool_choice", "functions", "response_format", "text_format", "logprobs", "audio",
     "format", "output_format", "output_config", "response_schema", "response_json_schema", "response_mime_type",
+    "previous_response_id", "conversation", "prompt",
 )  # fmt: skip
-"""Options by which OpenAI, and then Ollama, Anthropic and Google are asked for more than plain text."""
+"""Options by which OpenAI, and then Ollama, Anthropic and Google are asked for more than plain text; the last ones
+name a conversation that the server keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ class Request:
         form: `text` when the caller gave one plain string; `messages` otherwise. `raw` is a text that is to be
             continued as it is, without a chat template.
         source: The caller's own input while the request is untouched; None once a method changed it.
+        own: Names of the options that memedit set itself, and can do without where a server refuses them.
     """
 
     messages: tuple[Message, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     form: Literal["text", "messages", "raw"] = "messages"
     source: Any = field(default=None, repr=False, compare=False)
+    own: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -97,7 +101,8 @@ class Request:
     def only_text_back(self) -> bool:
         """Whether the caller wants plain text, so that a method may also reword the request.
 
-        With tools, a response format, images or several answers asked for, methods may only add context.
+        With tools, a response format, images or several answers asked for, or behind a conversation that the server
+        keeps, methods may only add context.
         """
         if any(self.options.get(name) for name in ASKS_MORE) or self.options.get("n", 1) != 1:
             return False
@@ -111,14 +116,18 @@ class Request:
     def raw(self, text: str, *, stop: Sequence[str] = ()) -> Request:
         """A text to be continued as it is, ending before any of `stop`."""
         options = {**self.options, "stop": [*_as_list(self.options.get("stop")), *stop]} if stop else self.options
-        return Request((Message("user", text),), options, "raw")
+        return Request((Message("user", text),), options, "raw", own=self.own | {"stop"} if stop else self.own)
+
+    def limited(self, tokens: int) -> Request:
+        """The same request, for a reply of so many tokens at most: memedit's own limit, in place of the caller's."""
+        return Request(self.messages, {**self.options, "max_tokens": tokens}, self.form, own=self.own | {"max_tokens"})
 
     def with_messages(self, messages: Sequence[Message]) -> Request:
         """The same request with other messages."""
         form: Literal["text", "messages"] = (
             "text" if len(messages) == 1 and messages[0].role == "user" and self.form == "text" else "messages"
         )
-        return Request(tuple(messages), self.options, form)
+        return Request(tuple(messages), self.options, form, own=self.own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,26 @@
-"""Models behind OpenAI's chat completions API: OpenAI's own, or any compatible server."""
+"""Models behind OpenAI's chat completions API: OpenAI's own, or any compatible server; and `editable`, for clients that
+keep their class and gain an edit memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from memedit.adapters._options import cut, stops_of
+from memedit.adapters.wire.parameters import CHAT_LIMITS, Parameters
 from memedit.embedders.openai import new_client, sibling
 from memedit.errors import MissingExtra, ProviderError, RequestRejected, UnsupportedModel
 from memedit.llms import LLM, Kind
 from memedit.messages import Reply, Request
 
 try:
-    from openai import AsyncOpenAI, OpenAI
+    from openai import APIStatusError, AsyncOpenAI, OpenAI
+
+    from memedit.adapters._openai_client import editable as editable
 except ModuleNotFoundError as missing:
     raise MissingExtra("openai", package="openai") from missing
 
@@ -32,13 +39,21 @@ class OpenAILLM(LLM):
         name: Shown in traces.
         kind: `base` for a model that continues text.
         concurrency: Calls made at a time for a batch.
+        options: Sent with every call, before what the call or memedit itself says; None leaves a parameter out. A
+            reasoning model may need `{"max_completion_tokens": 2000}`, because it thinks within that limit.
+
+    `max_tokens` is what memedit calls the limit on every kind of model. It is sent as `max_completion_tokens` where
+    memedit set it, as it is where the caller did, and under the other name where the server takes only that one, which
+    is remembered for the model.
     """
 
     def __init__(
         self, client: OpenAI | AsyncOpenAI, *, model: str, other: OpenAI | AsyncOpenAI | None = None,
-        name: str | None = None, kind: Kind = "chat", concurrency: int = 8,
+        name: str | None = None, kind: Kind = "chat", concurrency: int = 8, options: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.client = client
+        self._always = dict(options or {})
+        self._parameters = Parameters()
         self.model = model
         self.name = name or f"openai:{model}"
         self.kind = kind
@@ -53,7 +68,7 @@ class OpenAILLM(LLM):
         client = self._sync_client()
 
         def one(request: Request) -> Reply:
-            return _reply(client.chat.completions.create(**self._body(request)))
+            return self._reply(request, self._create(client, request))
 
         if len(requests) == 1:
             return [one(requests[0])]
@@ -61,8 +76,7 @@ class OpenAILLM(LLM):
             return list(pool.map(one, requests))
 
     def stream(self, request: Request) -> Iterator[Reply]:
-        body = self._body(request) | {"stream": True}
-        with self._sync_client().chat.completions.create(**body) as chunks:
+        with self._create(self._sync_client(), request, stream=True) as chunks:
             for chunk in chunks:
                 yield _piece(chunk)
 
@@ -71,7 +85,7 @@ class OpenAILLM(LLM):
 
         async def one(request: Request) -> Reply:
             async with free:
-                return _reply(await client.chat.completions.create(**self._body(request)))
+                return self._reply(request, await self._acreate(client, request))
 
         tasks = [asyncio.create_task(one(request)) for request in requests]
         try:
@@ -81,15 +95,50 @@ class OpenAILLM(LLM):
                 task.cancel()  # where one failed, the others are not waited for
 
     async def astream(self, request: Request) -> AsyncIterator[Reply]:
-        body = self._body(request) | {"stream": True}
-        async with await self._async_client().chat.completions.create(**body) as chunks:
+        async with await self._acreate(self._async_client(), request, stream=True) as chunks:
             async for chunk in chunks:
                 yield _piece(chunk)
 
+    def _create(self, client: OpenAI, request: Request, **how: Any) -> Any:
+        while True:
+            body = self._body(request) | how
+            try:
+                return client.chat.completions.create(**body)
+            except APIStatusError as error:
+                if not self._is_worth_again(body, request, error):
+                    raise
+
+    async def _acreate(self, client: AsyncOpenAI, request: Request, **how: Any) -> Any:
+        while True:
+            body = self._body(request) | how
+            try:
+                return await client.chat.completions.create(**body)
+            except APIStatusError as error:
+                if not self._is_worth_again(body, request, error):
+                    raise
+
     def _body(self, request: Request) -> dict[str, Any]:
-        if request.options.get("stream"):
+        options, own = self._options(request)
+        if options.get("stream"):
             raise RequestRejected("`stream` is no option of a call.", do="call .stream(…) or .astream(…)")
-        return {"model": self.model, "messages": _messages(request), **request.options}
+        fitted = self._parameters.fitted(options.get("model", self.model), options, own)
+        return {"model": self.model, "messages": _messages(request), **fitted}
+
+    def _options(self, request: Request) -> tuple[dict[str, Any], frozenset[str]]:
+        """The options of a call, and which of them are memedit's own."""
+        over = {*self._always, *(CHAT_LIMITS if any(name in self._always for name in CHAT_LIMITS) else ())}
+        options = {name: value for name, value in request.options.items() if name not in over}
+        options |= {name: value for name, value in self._always.items() if value is not None}
+        return options, request.own - over
+
+    def _is_worth_again(self, body: Mapping[str, Any], request: Request, error: APIStatusError) -> bool:
+        options, own = self._options(request)
+        return self._parameters.learn(body["model"], body, options, own, error.status_code, error.response.text)
+
+    def _reply(self, request: Request, completion: Any) -> Reply:
+        reply = _reply(completion)
+        self._parameters.notice(self.model, self._body(request), request.own, reply)
+        return replace(reply, text=cut(reply.text, stops_of(request))[0]) if "stop" in request.own else reply
 
     def _sync_client(self) -> OpenAI:
         if self._sync is None:
@@ -109,7 +158,7 @@ class OpenAILLM(LLM):
 
 def load(
     name: str, *, base_url: str | None = None, api_key: str | None = None, kind: Kind = "chat", concurrency: int = 8,
-    **client_options: Any,
+    options: Mapping[str, Any] | None = None, **client_options: Any,
 ) -> OpenAILLM:  # fmt: skip
     """`openai:MODEL`, on OpenAI's API or, with `base_url=`, on any compatible server.
 
@@ -119,12 +168,14 @@ def load(
         api_key: Else `OPENAI_API_KEY`. A server on this machine needs none.
         kind: `base` for a model that continues text.
         concurrency: Calls made at a time for a batch.
+        options: As `OpenAILLM` takes them.
         client_options: Passed to `OpenAI` (timeout, max_retries, default_headers, …).
 
     Raises:
         ProviderError: There is no key.
     """
-    return wrap(new_client(base_url, api_key, **client_options), model=name, kind=kind, concurrency=concurrency)
+    client = new_client(base_url, api_key, **client_options)
+    return wrap(client, model=name, kind=kind, concurrency=concurrency, options=options)
 
 
 def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:
@@ -133,7 +184,7 @@ def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:
     Args:
         client: The client.
         model: As the server names it.
-        options: Passed to `OpenAILLM` (other, name, kind, concurrency).
+        options: Passed to `OpenAILLM` (other, name, kind, concurrency, options).
 
     Raises:
         UnsupportedModel: It is neither, or `model=` is missing.

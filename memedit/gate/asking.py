@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -89,7 +89,7 @@ class AskingGate(Gate):
         self.threshold = threshold
         self.k = k
         self.calibration = calibration or Calibration()
-        self._options = {"max_tokens": 8, **options}
+        self._asked_with = Request((), options) if "max_tokens" in options else Request((), options).limited(8)
         self._size = cache
         self._kept: OrderedDict[Pair, tuple[float, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -184,8 +184,8 @@ class AskingGate(Gate):
         text = "\n\n".join([TASK, *shots, _block(query, note)])
         if self.llm.kind == "chat":
             ask = f"{text}\n\nReply with the one word that belongs there."
-            return Request((Message("user", ask),), self._options, "text")
-        return Request((Message("user", text),), {**self._options, "stop": ["\n"]}, "raw")
+            return replace(self._asked_with, messages=(Message("user", ask),), form="text")
+        return self._asked_with.raw(text, stop=["\n"])
 
 
 def said(reply: str) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ published.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -88,8 +89,7 @@ def _examples(prompt: str | Path | None) -> str:
 
 def _going_on(request: Request, text: str, kind: str) -> Request:
     """A request to go on with the text up to the next fact."""
-    options = {**request.options, "max_tokens": TOKENS}
-    short = Request(request.messages, options, request.form).raw(text, stop=STOPS)
+    short = request.limited(TOKENS).raw(text, stop=STOPS)
     if kind != "chat":
         return short
-    return Request((Message("user", f"{GO_ON}\n\n{text}"),), short.options)
+    return replace(short, messages=(Message("user", f"{GO_ON}\n\n{text}"),), form="messages")

@@ -29,7 +29,7 @@ def ask(request: Request, question: str, kind: str) -> Request:
         question: A question, or a description: “the author of Misery”.
         kind: Of the model.
     """
-    short = Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form)
+    short = request.limited(TOKENS)
     if kind != "chat":
         shots = "\n".join(f"Question: {said}\nAnswer: {answer}" for said, answer in EXAMPLES)
         return short.raw(f"{shots}\nQuestion: {_as_question(question)}\nAnswer:", stop=["\n"])

@@ -46,11 +46,11 @@ def ask_plan(request: Request, query: str, hits: Hits, kind: str) -> Request:
         kind: Of the model that plans.
     """
     if kind == "planner":
-        return trained_form(Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form), query)
+        return trained_form(request.limited(TOKENS), query)
     known = relations(hits)
     offer = [f"Relations that are known: {'; '.join(known)}."] if known else []
     shots = [_shown(question, f"{name}\n" + "\n".join(steps)) for question, name, steps in EXAMPLES]
-    short = Request(request.messages, {**request.options, "max_tokens": TOKENS}, request.form)
+    short = request.limited(TOKENS)
     if kind != "chat":
         text = "\n\n".join([TOLD, *shots, *offer, f"Question: {as_data(query)}\nName:"])
         return short.raw(text, stop=["\n\n", "Question:"])

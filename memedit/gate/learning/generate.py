@@ -83,7 +83,7 @@ def written(
     dropped = 0
     for start in range(0, len(asked), AT_ONCE):
         part = asked[start : start + AT_ONCE]
-        replies = llm.generate([as_request(_task(fact, each), {"max_tokens": 60 * each + 20}) for fact in part])
+        replies = llm.generate([as_request(_task(fact, each)).limited(60 * each + 20) for fact in part])
         for fact, reply in zip(part, replies, strict=True):
             kept, lost = _usable(fact, reply.text, each)
             dropped += lost
