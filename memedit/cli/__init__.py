@@ -50,6 +50,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "multihop": ("multihop:multihop", "Train a small model that takes questions apart."),
         "patches": ("patches:patches", "Measure and train what decides where a patch's condition holds."),
     },
+    "Serve": {
+        "serve": ("serve:serve", "An OpenAI-compatible endpoint with the memory applied."),
+    },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),
         "reindex": ("care:reindex", "Build the index again from the ledger."),
