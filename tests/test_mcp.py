@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
 from memedit import EditMemory, Erasure
-from memedit.adapters._agent_tools import CLOSE, DATA, OPEN
+from memedit.adapters._told import CLOSE, DATA, OPEN
 from memedit.adapters.mcp import EDITS, http_app, memory_server
 from memedit.cli import main
 from memedit.cli.mcp import mcp
@@ -35,8 +36,9 @@ from memedit.testing import HashEmbedder, NamedGate
 
 FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": "The capital of Norland is Oslo."}
 ASKED = "What is the capital of Norland?"
-PAGE = (Path(__file__).parent.parent / "docs/mcp.md").read_text(encoding="utf-8")
-START = ("-c", "from memedit.cli import main; main()")  # `memedit`, as the module that is tested
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
+START = ("-c", "from memedit.cli import main; main()")  # `memedit`, run where the package is that is tested
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])  # the handshakes of newer and of older clients
 
 
@@ -129,6 +131,16 @@ async def test_correct_says_what_it_may_contradict_and_what_was_known() -> None:
         (other,) = said.structured_content["may_contradict"]
         assert other["text"] == "The CEO of Acme is Ann Lee."
         assert f"may contradict it:\n{OPEN}\n- {other['id']}: The CEO of Acme is Ann Lee.\n{CLOSE}" in text(said)
+
+
+async def test_many_calls_at_once() -> None:
+    kept = memory()
+    async with serving(kept, gate=DoubtfulGate()) as client:
+        stated = [f"The mayor of city {number} is Ida Berg." for number in range(16)]
+        added = await asyncio.gather(*(values(client, "correct", statement=one) for one in stated))
+        found = await asyncio.gather(*(values(client, "recall", message=one) for one in stated))
+    assert {one["id"] for one in added} == {edit.id for edit in kept.edits()}
+    assert [one["edits"][0]["text"] for one in found] == stated
 
 
 @pytest.mark.model
@@ -238,8 +250,8 @@ def test_another_host_than_loopback_wants_a_token() -> None:
 
 
 def stdio(*args: str) -> StdioServerParameters:
-    environment = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.getcwd()}
-    return StdioServerParameters(command=sys.executable, args=[*START, *args], env=environment)
+    environment = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return StdioServerParameters(command=sys.executable, args=[*START, *args], env=environment, cwd=ROOT)
 
 
 @MODES
@@ -262,7 +274,7 @@ def http(*args: str, **environment: str) -> Iterator[str]:
     """The address of a server in a process of its own, on a free port."""
     process = subprocess.Popen(
         [sys.executable, *START, "mcp", "--http", "--port", "0", *args],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+        stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}, cwd=ROOT,
     )  # fmt: skip
     try:
         assert process.stderr is not None

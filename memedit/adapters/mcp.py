@@ -15,7 +15,8 @@ from hmac import compare_digest
 from typing import Annotated, Any
 
 from memedit import __version__
-from memedit.adapters._agent_tools import DATA, MemoryTools
+from memedit.adapters._agent_tools import MemoryTools
+from memedit.adapters._told import DATA
 from memedit.errors import MemeditError, MissingExtra, RequestRejected
 from memedit.memory import EditMemory
 
