@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "verify": ("ask:verify", "Prove an edit: ask with and without the memory."),
     },
     "Serve": {
+        "serve": ("serve:serve", "An OpenAI-compatible endpoint with the memory applied."),
         "mcp": ("mcp:mcp", "Serve the memory to assistants that speak MCP."),
     },
     "Files": {
@@ -52,9 +53,6 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "serac": ("serac:serac", "Train a small model that answers by the edit it is shown."),
         "multihop": ("multihop:multihop", "Train a small model that takes questions apart."),
         "patches": ("patches:patches", "Measure and train what decides where a patch's condition holds."),
-    },
-    "Serve": {
-        "serve": ("serve:serve", "An OpenAI-compatible endpoint with the memory applied."),
     },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),
