@@ -116,8 +116,9 @@ class LocalLLM(LLM):
         ]
 
     def stream(self, request: Request) -> Iterator[Reply]:
+        options = read_options(request)
         refuse(request, ("n",), unless=1, why="A stream has one answer, and `{}` asks for more.", do="call invoke")
-        options, tokens = read_options(request), self.encode(request)
+        tokens = self.encode(request)
         (ids, mask), most = self.padded([tokens]), self._room(len(tokens), options)
         out = yield from streamed(
             lambda streamer, abandoned: self._run(ids, mask, options, most, abandoned, streamer=streamer),
