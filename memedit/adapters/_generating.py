@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria, TextIteratorStreamer
 
+from memedit.adapters._stops import until_stop, without_indent
 from memedit.messages import Reply
 
 
@@ -73,34 +74,3 @@ def streamed(
     if failure:
         raise failure[0]
     return done[0]
-
-
-def cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop string, and whether there was one."""
-    ends = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return (text[: min(ends)], True) if ends else (text, False)
-
-
-def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[Reply]:
-    """Pieces up to the first stop string, holding back what may be the beginning of one."""
-    held, longest = "", max((len(stop) for stop in stops), default=1) - 1
-    for piece in pieces:
-        held, stopped = cut(held + piece, stops)
-        if stopped:
-            break
-        sure = len(held) - longest
-        if sure > 0:
-            yield Reply(held[:sure])
-            held = held[sure:]
-    if held:
-        yield Reply(held)
-
-
-def without_indent(pieces: Iterable[Reply]) -> Iterator[Reply]:
-    """The pieces without the blanks that part a continuation from its text."""
-    begun = False
-    for piece in pieces:
-        text = piece.text if begun else piece.text.lstrip()
-        begun = begun or bool(text)
-        if text:
-            yield Reply(text)

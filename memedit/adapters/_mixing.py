@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from memedit.adapters._contexts import Contexts
-from memedit.adapters._generating import cut
 from memedit.adapters._options import check_greedy, read_options
+from memedit.adapters._stops import cut
 from memedit.llms import Mixer
 from memedit.messages import Reply, Request
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from memedit.adapters._stops import stops_of
 from memedit.errors import RequestRejected
 from memedit.messages import Request
 
@@ -76,7 +77,7 @@ def read_options(request: Request) -> Options:
         raise RequestRejected(f"At temperature 0 all {n} answers are one.", do="give a temperature above 0, or n=1")
     return Options(
         _whole({"max_tokens": next(iter(lengths), MAX_NEW_TOKENS)}, "max_tokens", MAX_NEW_TOKENS),
-        _stops(given.get("stop")),
+        stops_of(given.get("stop")),
         {} if greedy else {"temperature": 1.0} | sampling,
         {name: given[name] for name in GENERATION if name in given},
         None if "seed" not in given else _whole(given, "seed", 0, least=0),
@@ -116,13 +117,6 @@ def _whole(given: dict[str, Any], name: str, default: int, *, least: int = 1) ->
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise RequestRejected(f"`{name}` is {value!r}.", do=f"give a whole number of {least} or more")
     return value
-
-
-def _stops(stop: Any) -> tuple[str, ...]:
-    stops = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
-    if not all(isinstance(one, str) and one for one in stops):
-        raise RequestRejected(f"`stop` is {stop!r}.", do="give a text, or a list of texts, none of them empty")
-    return stops
 
 
 def _tools(given: dict[str, Any]) -> tuple[Any, ...]:

@@ -25,11 +25,12 @@ try:
 
     from memedit.adapters._chat import ChatTemplate, text_alone
     from memedit.adapters._contexts import Contexts, likelihood, positions
-    from memedit.adapters._generating import Abandoned, cut, seeded, streamed
+    from memedit.adapters._generating import Abandoned, seeded, streamed
     from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, is_quantised, load_files
     from memedit.adapters._mixing import mixed
     from memedit.adapters._options import Options, read_options, refuse
     from memedit.adapters._prefix import PrefixCache
+    from memedit.adapters._stops import cut
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "transformers") from missing
 
