@@ -118,13 +118,14 @@ class FunctionLLM(LLM):
         called = self._called
         if called.any_option or not called.options:
             return request.options if called.any_option else {}
+        known = {name: value for name, value in request.options.items() if name in called.options}
         for name in request.options:
-            if name not in called.options:
+            if name not in known and name not in request.own:
                 raise RequestRejected(
                     f"The {self.name} takes no option `{name}`.",
                     do=f"use {', '.join(sorted(called.options))}, or give the function **options",
                 )
-        return request.options
+        return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from memedit.errors import RequestRejected, UnsupportedModel
 from memedit.llms import as_llm
 from memedit.messages import Reply, as_request
 from memedit.methods.base import Generate, Method, Ready, Run, Steps, Task
-from memedit.testing import HashEmbedder
+from memedit.testing import HashEmbedder, NamedGate
 
 CALLER: ContextVar[str] = ContextVar("caller", default="nobody")
 
@@ -45,7 +45,7 @@ FUNCTIONS = {plain: "ann", pieces: "ann! again", later: "ann", pieces_later: "an
 
 
 def editable(model: Any, **how: Any) -> EditableLLM:
-    return EditableLLM(model, EditMemory(embedder=HashEmbedder()), **how)
+    return EditableLLM(model, EditMemory(embedder=HashEmbedder()), gate=NamedGate(), **how)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
@@ -93,6 +93,8 @@ def test_options_are_given_by_name_or_refused_by_name() -> None:
     assert editable(messages_alone).invoke("Hi", max_tokens=3).text == "got Hi {'max_tokens': 3}"
     with pytest.raises(RequestRejected, match=r"no option `top_p`\.\n.*use temperature"):
         editable(with_options).invoke("Hi", top_p=0.5)
+    # What memedit asks for itself it can do without.
+    assert as_llm(with_options).generate([as_request("Hi").limited(3)])[0].text == "got Hi at 0.0"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from memedit.adapters.transformers import LocalLLM
 from memedit.errors import RequestRejected, RequestTooLong
 from memedit.llms import as_llm, join
 from memedit.messages import as_request
-from memedit.testing import HashEmbedder
+from memedit.testing import HashEmbedder, NamedGate
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -96,6 +96,11 @@ def test_it_reaches_the_model_or_is_refused(
     else:
         _ = list(tiny.stream(request)) if stream else tiny.generate([request])
         assert {name: given.get(name) for name in expected} == expected
+
+
+def test_a_limit_of_memedit_s_own_goes_before_the_caller_s(tiny: LocalLLM) -> None:
+    options = {"max_completion_tokens": 9, "min_new_tokens": 2}
+    assert tiny.generate([as_request("Hi", options).limited(2)])[0].usage["output"] == 2
 
 
 def test_several_answers_are_told_apart(tiny: LocalLLM) -> None:
@@ -206,7 +211,9 @@ def test_an_answer_ends_where_the_context_does(tmp_path: Path) -> None:
 
 
 def test_one_that_is_too_long_leaves_the_others_of_a_batch_alone(tmp_path: Path) -> None:
-    editable = EditableLLM(_llm(tmp_path, template=None, context=32), EditMemory(embedder=HashEmbedder()))
+    editable = EditableLLM(
+        _llm(tmp_path, template=None, context=32), EditMemory(embedder=HashEmbedder()), gate=NamedGate()
+    )
     first, second, third = editable.batch(["a" * 5, "b" * 50, "c" * 6], max_tokens=3, return_exceptions=True)
     assert isinstance(second, RequestTooLong)
     assert [first.text, third.text] == [editable.invoke(text, max_tokens=3).text for text in ("a" * 5, "c" * 6)]

@@ -15,7 +15,7 @@ from memedit import EditableLLM, EditMemory
 from memedit.drive import AnswerStream
 from memedit.llms import as_llm
 from memedit.messages import as_request
-from memedit.testing import HashEmbedder
+from memedit.testing import HashEmbedder, NamedGate
 
 if TYPE_CHECKING:
     from memedit.adapters.transformers import LocalLLM
@@ -80,7 +80,7 @@ ENDINGS: list[Callable[[AnswerStream], None]] = [_close, _leave_with, _break, _r
 
 @pytest.fixture
 def editable(smollm: LocalLLM) -> EditableLLM:
-    return EditableLLM(smollm, EditMemory(embedder=HashEmbedder()))
+    return EditableLLM(smollm, EditMemory(embedder=HashEmbedder()), gate=NamedGate())
 
 
 @pytest.mark.model
@@ -168,7 +168,7 @@ def test_generators_of_functions_are_closed() -> None:
             async for _ in given:
                 break
 
-    for _ in EditableLLM(pieces, EditMemory(embedder=HashEmbedder())).stream("Hi"):
+    for _ in EditableLLM(pieces, EditMemory(embedder=HashEmbedder()), gate=NamedGate()).stream("Hi"):
         break
     asyncio.run(leave(apieces))
     asyncio.run(leave(pieces))

@@ -67,7 +67,10 @@ def read_options(request: Request) -> Options:
     for name in given:
         if name not in KNOWN:
             raise RequestRejected(f"A local model knows no option `{name}`.", do=f"use {', '.join(KNOWN)}")
-    lengths = {given[name] for name in LENGTHS if name in given}
+    # A limit of memedit's own stands in the place of the caller's.
+    lengths = {
+        given[name] for name in LENGTHS if name in given and (name in request.own or not request.own & {*LENGTHS})
+    }
     if len(lengths) > 1:
         raise RequestRejected(f"The answer's length is given as {_listed(sorted(lengths))}.", do="give one of them")
     n = _whole(given, "n", 1)
