@@ -59,9 +59,10 @@ class Driver:
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
 
-    def stream(self, job: Job) -> Iterator[Reply | Answer]:
-        """The pieces of the last reply, then the Answer."""
+    def stream(self, job: Job) -> Iterator[Final | Ready | Reply | Answer]:
+        """What the method came to, the pieces of the last reply, then the Answer."""
         end = self._until_end(job)
+        yield end
         if isinstance(end, Ready):
             yield from (end.reply, _answer(job, end, end.reply))
             return
@@ -71,9 +72,10 @@ class Driver:
             yield piece
         yield _streamed(job, end, pieces, time.perf_counter() - began)
 
-    async def astream(self, job: Job) -> AsyncIterator[Reply | Answer]:
+    async def astream(self, job: Job) -> AsyncIterator[Final | Ready | Reply | Answer]:
         """As `stream`, off the event loop."""
         end = await self._auntil_end(job)
+        yield end
         if isinstance(end, Ready):
             yield end.reply
             yield _answer(job, end, end.reply)
@@ -248,6 +250,8 @@ class AnswerStream:
     """The text of an answer in pieces, for `for` or `async for`.
 
     Attributes:
+        trace: What happened so far.
+        end: What the method came to, with the edits it used; known before the first piece.
         answer: The whole Answer, once the stream has ended.
     """
 
@@ -255,25 +259,33 @@ class AnswerStream:
         self._driver = driver
         self._job = job
         self._begun = False
+        self.trace = job.trace
+        self.end: Final | Ready | None = None
         self.answer: Answer | None = None
 
     def replies(self) -> Iterator[Reply]:
         """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
         self._begin()
         for piece in self._driver.stream(self._job):
-            if isinstance(piece, Answer):
-                self.answer = piece
-            else:
+            if isinstance(piece, Reply):
                 yield piece
+            else:
+                self._note(piece)
 
     async def areplies(self) -> AsyncIterator[Reply]:
         """As `replies`, for `async for`."""
         self._begin()
         async for piece in self._driver.astream(self._job):
-            if isinstance(piece, Answer):
-                self.answer = piece
-            else:
+            if isinstance(piece, Reply):
                 yield piece
+            else:
+                self._note(piece)
+
+    def _note(self, found: Final | Ready | Answer) -> None:
+        if isinstance(found, Answer):
+            self.answer = found
+        else:
+            self.end = found
 
     def _begin(self) -> None:
         if self._begun:

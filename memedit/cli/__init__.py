@@ -36,6 +36,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "explain": ("ask:explain", "Show what would be looked up and sent, and why."),
         "verify": ("ask:verify", "Prove an edit: ask with and without the memory."),
     },
+    "Serve": {
+        "serve": ("serve:serve", "Serve OpenAI's API with the memory in front of a model."),
+    },
     "Files": {
         "export": ("files:export", "Write the edits in force to a file."),
         "import": ("files:import_file", "Add the edits of a file."),

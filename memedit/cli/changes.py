@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -64,7 +64,7 @@ def history(session: Session, id: str | None, limit: int) -> None:
             edit_id = _edit_id(changes, id, session.namespace)
             changes = memory.history(edit_id, namespace=session.namespace)
         if session.as_json:
-            show_json([change_values(change) for change in changes[-limit:]])
+            show_json([change.to_dict() for change in changes[-limit:]])
             return
         texts = texts_of(memory, changes[-limit:], session.namespace)
     if not changes:
@@ -79,23 +79,9 @@ def history(session: Session, id: str | None, limit: int) -> None:
         say((f"{len(changes) - limit} older changes; --limit shows more", "dim"), err=True)
 
 
-def change_values(change: Change) -> dict[str, Any]:
-    """A change as JSON values."""
-    return {
-        "namespace": change.namespace,
-        "revision": change.revision,
-        "change": change.kind,
-        "at": change.at.isoformat(),
-        "author": change.author,
-        "reason": change.reason,
-        "target": change.target,
-        "events": [{"event": event.kind, "edit": event.edit_id, **event.data} for event in change.events],
-    }
-
-
 def _show_change(session: Session, memory: EditMemory, change: Change, done: str) -> None:
     if session.as_json:
-        show_json(change_values(change))
+        show_json(change.to_dict())
         return
     say(("✓ ", "green"), done, (f"  (now revision {change.revision} of {change.namespace})", "dim"))
     for piece in _lines(change, texts_of(memory, [change], session.namespace)):

@@ -207,24 +207,13 @@ def retract(session: Session, ids: Sequence[str], author: str | None, reason: st
     say((f"revision {change.revision}; `memedit undo` brings back what was retracted", "dim"))
 
 
-def receipt_values(receipt: Receipt) -> dict[str, Any]:
-    """A receipt as JSON values."""
-    return {
-        "status": receipt.status,
-        "revision": receipt.revision,
-        "superseded": list(receipt.superseded),
-        "possible_conflicts": list(receipt.possible_conflicts),
-        "edit": receipt.edit.to_dict(),
-    }
-
-
 def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
     """What adding many edits did, in numbers."""
     count = {status: sum(receipt.status == status for receipt in receipts) for status in ("added", "known")}
     replaced = sum(len(receipt.superseded) for receipt in receipts)
     doubtful = [receipt for receipt in receipts if receipt.possible_conflicts]
     if session.as_json:
-        values = [receipt_values(receipt) for receipt in receipts]
+        values = [receipt.to_dict() for receipt in receipts]
         show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
         return
     say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced")
@@ -273,9 +262,9 @@ def _add_one(
         edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [edit]
         receipts = list(memory.add_many(edits, **how))
         if derive and session.as_json:
-            show_json([receipt_values(receipt) for receipt in receipts])
+            show_json([receipt.to_dict() for receipt in receipts])
         elif session.as_json:
-            show_json(receipt_values(receipts[0]))
+            show_json(receipts[0].to_dict())
         else:
             for receipt in receipts:
                 _show_receipt(memory, receipt, session.namespace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
@@ -38,6 +38,16 @@ class Receipt:
     def id(self) -> str:
         """The edit's id."""
         return self.edit.id
+
+    def to_dict(self) -> dict[str, Any]:
+        """The receipt as JSON values."""
+        return {
+            "status": self.status,
+            "revision": self.revision,
+            "superseded": list(self.superseded),
+            "possible_conflicts": list(self.possible_conflicts),
+            "edit": self.edit.to_dict(),
+        }
 
 
 @dataclass

@@ -65,6 +65,19 @@ class Change:
     target: int | None = None
     events: tuple[Event, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The change as JSON values."""
+        return {
+            "namespace": self.namespace,
+            "revision": self.revision,
+            "change": self.kind,
+            "at": self.at.isoformat(),
+            "author": self.author,
+            "reason": self.reason,
+            "target": self.target,
+            "events": [{"event": event.kind, "edit": event.edit_id, **event.data} for event in self.events],
+        }
+
     @property
     def came(self) -> tuple[str, ...]:
         """Ids of the edits it put in force."""

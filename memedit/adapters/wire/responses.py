@@ -93,6 +93,12 @@ class Responses(Codec):
         }
 
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:
+        for number, (name, data) in enumerate(self.told(answer)):
+            yield event({"type": name, "sequence_number": number, **data}, name)
+
+    @staticmethod
+    def told(answer: Body) -> list[tuple[str, Body]]:
+        """The events of a whole answer: the name of each, and what it says."""
         begun = {**answer, "status": "in_progress", "output": [], "usage": None}
         told: list[tuple[str, Body]] = [
             ("response.created", {"response": begun}),
@@ -100,9 +106,7 @@ class Responses(Codec):
         ]
         for place, item in enumerate(answer["output"]):
             told += _item_events(item, {"output_index": place, "item_id": item.get("id")})
-        told.append((ENDS.get(answer.get("status", ""), "response.completed"), {"response": answer}))
-        for number, (name, data) in enumerate(told):
-            yield event({"type": name, "sequence_number": number, **data}, name)
+        return [*told, (ENDS.get(answer.get("status", ""), "response.completed"), {"response": answer})]
 
 
 def _message(item: dict[str, Any]) -> Message:
