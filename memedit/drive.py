@@ -64,9 +64,10 @@ class Driver:
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
 
-    def stream(self, job: Job) -> Iterator[Reply | Answer]:
-        """The pieces of the last reply, then the Answer."""
+    def stream(self, job: Job) -> Iterator[Final | Ready | Reply | Answer]:
+        """What the method came to, the pieces of the last reply, then the Answer."""
         end = self._until_end(job)
+        yield end
         if isinstance(end, Ready):
             yield from (end.reply, _answer(job, end, end.reply))
             return
@@ -77,9 +78,10 @@ class Driver:
                 yield piece
         yield _streamed(job, end, pieces, time.perf_counter() - began)
 
-    async def astream(self, job: Job) -> AsyncIterator[Reply | Answer]:
+    async def astream(self, job: Job) -> AsyncIterator[Final | Ready | Reply | Answer]:
         """As `stream`, off the event loop."""
         end = await self._auntil_end(job)
+        yield end
         if isinstance(end, Ready):
             yield end.reply
             yield _answer(job, end, end.reply)
@@ -293,6 +295,8 @@ class AnswerStream:
     Closed early (`close`, `aclose`, or at the end of a `with` or `async with`), it lets the model end, too.
 
     Attributes:
+        trace: What happened so far.
+        end: What the method came to, with the edits it used; known before the first piece.
         answer: The whole Answer, once the stream has ended.
     """
 
@@ -300,25 +304,33 @@ class AnswerStream:
         self._driver = driver
         self._job = job
         self._pieces: Any = None
+        self.trace = job.trace
+        self.end: Final | Ready | None = None
         self.answer: Answer | None = None
 
     def replies(self) -> Iterator[Reply]:
         """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
         with closed_after(self._begin(self._driver.stream)) as pieces:
             for piece in pieces:
-                if isinstance(piece, Answer):
-                    self.answer = piece
-                else:
+                if isinstance(piece, Reply):
                     yield piece
+                else:
+                    self._note(piece)
 
     async def areplies(self) -> AsyncIterator[Reply]:
         """As `replies`, for `async for`."""
         async with aclosed_after(self._begin(self._driver.astream)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Answer):
-                    self.answer = piece
-                else:
+                if isinstance(piece, Reply):
                     yield piece
+                else:
+                    self._note(piece)
+
+    def _note(self, found: Final | Ready | Answer) -> None:
+        if isinstance(found, Answer):
+            self.answer = found
+        else:
+            self.end = found
 
     def close(self) -> None:
         """Want no more of it."""

@@ -200,6 +200,20 @@ class Explanation:
     untouched: bool
     spoke: tuple[Spoke, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as JSON values."""
+        sent = None
+        if self.request is not None:
+            messages = [message.to_openai() for message in self.request.messages]
+            sent = {"form": self.request.form, "messages": messages, "options": dict(self.request.options)}
+        return {
+            "query": self.looked_up.query,
+            "lookups": self.trace.to_dict()["lookups"],
+            "untouched": self.untouched,
+            "request": sent,
+            "spoke": [one.to_dict() for one in self.spoke],
+        }
+
     def __str__(self) -> str:
         sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
         spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)

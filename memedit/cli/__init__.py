@@ -37,7 +37,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "verify": ("ask:verify", "Prove an edit: ask with and without the memory."),
     },
     "Serve": {
-        "serve": ("serve:serve", "An OpenAI-compatible endpoint with the memory applied."),
+        "serve": ("serve:serve", "Serve OpenAI's API with the memory in front of a model."),
         "mcp": ("mcp:mcp", "Serve the memory to assistants that speak MCP."),
     },
     "Files": {

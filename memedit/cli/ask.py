@@ -13,7 +13,6 @@ from memedit.cli._print import Piece, busy, printable, say, short, show_json, ta
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
-    from memedit.gate.occlusion import Spoke
     from memedit.messages import Answer, Request
     from memedit.trace import Explanation
     from memedit.verify import Verification
@@ -82,7 +81,7 @@ def explain(session: Session, prompt: str, max_tokens: int | None, words: bool, 
         editable = session.editable(memory)
         explanation = editable.explain(question, by_word=words, **token_options(max_tokens))
     if session.as_json:
-        show_json(explanation_values(explanation))
+        show_json(explanation.to_dict())
     else:
         show_explanation(explanation, editable.llm.name, numbers=numbers)
 
@@ -144,31 +143,6 @@ def show_citations(answer: Answer) -> None:
     """The edits an answer rests on, on stderr."""
     for edit in answer.citations:
         say((f"  by edit {cited(edit)}", "dim"), err=True)
-
-
-def explanation_values(explanation: Explanation) -> dict[str, Any]:
-    """An explanation as JSON values."""
-    request = explanation.request
-    sent = None
-    if request is not None:
-        messages = [message.to_openai() for message in request.messages]
-        sent = {"form": request.form, "messages": messages, "options": dict(request.options)}
-    lookups = explanation.trace.to_dict()["lookups"]
-    return {
-        "query": explanation.looked_up.query,
-        "lookups": lookups,
-        "untouched": explanation.untouched,
-        "request": sent,
-        "spoke": [_spoke_values(one) for one in explanation.spoke],
-    }
-
-
-def _spoke_values(spoke: Spoke) -> dict[str, Any]:
-    return {
-        "edit": spoke.edit.id,
-        "message": dict((*spoke.message_for, *spoke.message_against)),
-        "text": dict((*spoke.edit_for, *spoke.edit_against)),
-    }
 
 
 def show_explanation(explanation: Explanation, model: str, *, numbers: bool = False) -> None:

@@ -15,7 +15,6 @@ from memedit.cli._print import busy, say, show_json
 from memedit.cli.ask import (
     MAX_TOKENS,
     answer_values,
-    explanation_values,
     show_citations,
     show_explanation,
     streamed,
@@ -123,7 +122,7 @@ class Talk:
         explanation = self.editable.explain(asked, **self.options)
         if not self.session.as_json:
             show_explanation(explanation, self.editable.llm.name)
-        self.done.append({"explain": explanation_values(explanation)})
+        self.done.append({"explain": explanation.to_dict()})
 
     def _help(self, _: str) -> None:
         self._note(HELP, {"help": HELP})

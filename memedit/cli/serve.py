@@ -1,90 +1,146 @@
-"""`serve`: the HTTP proxy."""
+"""`serve`: an OpenAI-compatible server with the memory in front of an endpoint, or of a local model."""
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from memedit.cli._common import Command, Session, open_model
+from memedit.cli._common import Command, Session
 from memedit.cli._print import busy, say
 from memedit.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from memedit.adapters.server.backends import Backend
-    from memedit.memory import EditMemory
+    from memedit.adapters.server.backend import Backend, Editing
 
-MEGABYTE = 2**20
+GRACE = 30  # seconds that open requests have to end
 
 
-@click.command(cls=Command, short_help="An OpenAI-compatible endpoint with the memory applied.")
-@click.option("--upstream", metavar="URL", help="The endpoint that answers, such as https://api.example.com/v1.")
-@click.option("--llm", metavar="SPEC", help="A model in this process instead: bundled, hf:FOLDER, gguf:FILE.")
-@click.option("--keys", type=click.Path(path_type=Path), metavar="FILE",
-              help="Who may ask: a list of {key, namespace, role: ask | read | edit}.")  # fmt: skip
-@click.option("--upstream-key-env", metavar="NAME",
-              help="The environment variable with the upstream's key; the caller's is sent if left out.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another than this machine needs --keys.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True)
-@click.option("--gate", metavar="FOLDER|NAME", help="What decides which edits are in scope.")
-@click.option("--method", default="auto", show_default=True, help="How edits change the answer.")
-@click.option("--max-body", type=click.IntRange(1), default=10, show_default=True, metavar="MB",
-              help="Of a request, at most.")  # fmt: skip
-@click.option("--per-minute", type=click.FloatRange(0, min_open=True), metavar="N",
-              help="Calls a minute of one key. [default: any number]")  # fmt: skip
+@click.command(cls=Command)
+@click.option("--upstream", metavar="URL", help="The endpoint that answers, such as http://localhost:11434/v1.")
+@click.option("--llm", "local", metavar="SPEC", help="A model of this process instead, named as for --model.")
+@click.option("--upstream-key-env", metavar="NAME", help="The variable that holds the endpoint's own key.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 for a free one.")
+@click.option("--keys", "keys_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Whose requests are taken: YAML or JSON. Without it, everybody's on this machine.")  # fmt: skip
+@click.option("--gate", metavar="SPEC", help="Decides which edits are in scope; the default one if left out.")
+@click.option("--method", metavar="NAME", default="auto", show_default=True, help="How edits change the answer.")
+@click.option("--doubt", type=click.Choice(["leave", "show", "ask"]), help="What is done with edits that may bear.")
+@click.option("--max-body", type=click.IntRange(1), default=20, show_default=True, metavar="MB", help="Of a request.")
+@click.option("--rate", type=click.IntRange(1), metavar="N", help="Requests a minute of each key.")
+@click.option("--timeout", type=click.FloatRange(1), default=600, show_default=True, metavar="SECONDS",
+              help="How long the endpoint may be silent.")  # fmt: skip
 @click.pass_obj
 def serve(
-    session: Session, /, upstream: str | None, llm: str | None, keys: Path | None, upstream_key_env: str | None,
-    host: str, port: int, gate: str | None, method: str, max_body: int, per_minute: float | None,
+    session: Session, upstream: str | None, local: str | None, upstream_key_env: str | None, host: str, port: int,
+    keys_file: Path | None, gate: str | None, method: str, doubt: str | None, max_body: int, rate: int | None,
+    timeout: float,
 ) -> None:  # fmt: skip
-    """Serve an OpenAI-compatible endpoint in front of another one, or of a local model, with the memory applied.
+    """Serve OpenAI's API with the memory in front of an endpoint, or of a local model.
 
-    Point any client at http://HOST:PORT/v1. What no edit is in scope of goes on as it came. Edits are managed under
-    /memedit/ (see /memedit/openapi.json) by keys whose role is `edit`; without --keys only this machine is
-    listened to, and the management is off.
+    Requests that no edit is in scope of go on as they came. With --keys, edits are managed under /memedit/, where there
+    is also a page for people. Ctrl-C ends it, once open requests have ended.
 
     Example:
-        memedit serve --upstream https://api.example.com/v1
-        memedit serve --llm bundled --keys keys.yaml --host 0.0.0.0
+        memedit serve --upstream https://api.openai.com/v1
+        memedit serve --llm bundled --port 9000
+        memedit serve --upstream http://localhost:11434/v1 --keys keys.yaml --host 0.0.0.0
     """
-    if (upstream is None) == (llm is None):
-        raise click.UsageError("Give one of --upstream URL and --llm SPEC.")
-    if upstream is not None and not upstream.startswith(("http://", "https://")):
-        raise click.BadParameter(f"`{upstream:.80}` is no http address.", param_hint="--upstream")
+    if (upstream is None) == (local is None):
+        raise click.UsageError("Give either --upstream URL or --llm SPEC.")
+    if keys_file is None and not _is_loopback(host):
+        raise click.UsageError(f"Without --keys everybody may ask, so --host {host} has to be of this machine alone.")
+    if upstream_key_env and upstream is None:
+        raise click.UsageError("--upstream-key-env goes with --upstream.")
     try:
         import uvicorn
 
-        from memedit.adapters.server import Key, Keys, application, read_keys
-        from memedit.adapters.server.app import is_loopback
-    except ModuleNotFoundError as missing:
-        raise MissingExtra("server", package=missing.name or "starlette") from missing
-    if keys is None and not is_loopback(host):
-        raise click.UsageError(f"--host {host} is reached by others: give --keys FILE.")
-    upstream_key = os.environ.get(upstream_key_env) if upstream_key_env else None
-    if upstream_key_env and not upstream_key:
-        raise click.UsageError(f"{upstream_key_env} is not set, which --upstream-key-env names.")
-    known = read_keys(keys) if keys else Keys({}, open_to_all=Key(session.namespace, "ask"))
-    with ExitStack() as open_:
-        memory = open_.enter_context(session.memory(create=True))
-        session.load_embedder(memory)
-        backend = _backend(memory, upstream, llm, upstream_key, gate=gate, method=method)
-        app = application(backend, known, max_body=max_body * MEGABYTE, per_minute=per_minute)
-        say(("✓ ", "green"), f"http://{host}:{port}/v1 answers by {upstream or llm}", err=True)
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=30, server_header=False)
+        from memedit.adapters.server.app import make_app
+        from memedit.adapters.server.backend import Editing
+        from memedit.adapters.server.guard import Limits
+        from memedit.adapters.server.keys import read_keys
+    except ImportError as error:
+        raise MissingExtra("server", package=str(error.name)) from error
+
+    keys = read_keys(keys_file) if keys_file else None
+    key = _key_in(upstream_key_env)
+    if upstream is not None:
+        _check_url(upstream)
+    with session.memory(create=True) as memory:
+        editing = Editing.of(memory, gate, method, doubt)  # type: ignore[arg-type]
+        backend = _backend(session, editing, upstream, local, key, passes_keys=keys is None, seconds=timeout)
+        limits = Limits(body=max_body * 2**20, rate=rate)
+        app = make_app(backend, memory, keys=keys, namespace=session.namespace, limits=limits)
+        _log_to_stderr()
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, host=host, port=port, access_log=False, log_config=None, server_header=False,
+                timeout_graceful_shutdown=GRACE, timeout_keep_alive=75,
+            )
+        )  # fmt: skip
+        whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
+        say(f"memedit serves {upstream or local} with the memory in {session.path} ({whose})", err=True)
+        server.run()
+        if not server.started:
+            raise click.ClickException(f"Cannot listen on {host}:{port}.")
 
 
 def _backend(
-    memory: EditMemory, upstream: str | None, llm: str | None, key: str | None, *, gate: str | None, method: str
-) -> Backend:
-    from memedit.adapters.server.backends import Model, Upstream
-    from memedit.gate import as_gate
-    from memedit.methods.base import find_method
-
-    how: dict[str, Any] = {"gate": as_gate(gate), "method": find_method(method)}
+    session: Session, editing: Editing, upstream: str | None, local: str | None, key: str | None, *,
+    passes_keys: bool, seconds: float,
+) -> Backend:  # fmt: skip
     if upstream is not None:
-        return Upstream(upstream, memory, key=key, **how)
-    with busy(f"loading {llm}…"):
-        return Model(open_model(str(llm), None), memory, **how)
+        from memedit.adapters.server.backend import Endpoint
+
+        return Endpoint(upstream, editing, key=key, passes_keys=passes_keys, seconds=seconds)
+    from memedit.adapters.server.local import LocalModel
+    from memedit.cli._common import open_model
+
+    with busy(f"loading {local}…"):
+        return LocalModel(open_model(str(local), session.base_url), editing)
+
+
+def _key_in(name: str | None) -> str | None:
+    """The endpoint's key."""
+    if name is None:
+        return None
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise click.UsageError(f"--upstream-key-env: the variable {name} is not set.")
+    return key
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no address of a server, and one that holds a password: addresses stand in logs."""
+    import httpx2
+
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        raise click.UsageError("--upstream is no URL.") from None
+    if parsed.userinfo:
+        raise click.UsageError("--upstream holds a user or password; name its key with --upstream-key-env.")
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+        raise click.UsageError(f"--upstream {url:.80} is no http:// or https:// address.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _log_to_stderr() -> None:
+    """Lines of this server and of uvicorn on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("memedit.server", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,14 @@ class Spoke:
     message_against: tuple[tuple[str, float], ...]
     edit_for: tuple[tuple[str, float], ...]
     edit_against: tuple[tuple[str, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The words as JSON values, each with the log-odds that it brings."""
+        return {
+            "edit": self.edit.id,
+            "message": dict((*self.message_for, *self.message_against)),
+            "text": dict((*self.edit_for, *self.edit_against)),
+        }
 
     def __str__(self) -> str:
         parts = (

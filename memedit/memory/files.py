@@ -7,8 +7,8 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
 import yaml
 
@@ -18,6 +18,7 @@ from memedit.text import one_line, storable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
+Form = Literal["jsonl", "yaml"]
 
 
 def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
@@ -26,10 +27,10 @@ def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
     Raises:
         FileRejected: Its name ends in neither form, or it cannot be written.
     """
-    dump = _dump_yaml if _form(path) == "yaml" else _dump_jsonl
+    text = dump_edits(edits, _form(path))
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        draft.write_text(dump(edits), encoding="utf-8", newline="\n")
+        draft.write_text(text, encoding="utf-8", newline="\n")
         os.replace(draft, path)
     except (OSError, ValueError) as error:  # ValueError: its name holds a NUL
         with suppress(OSError, ValueError):
@@ -43,7 +44,7 @@ def read_edits(path: Path) -> list[AnyEdit]:
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
-    load = _load_yaml if _form(path) == "yaml" else _load_jsonl
+    _form(path)  # before it is read
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of some systems put a byte order mark first
     except UnicodeDecodeError as error:
@@ -52,6 +53,16 @@ def read_edits(path: Path) -> list[AnyEdit]:
         ) from error
     except (OSError, ValueError) as error:
         raise FileRejected(f"{_shown(path)} cannot be read: {_why(error)}.", do="check the name") from error
+    return parse_edits(text, path)
+
+
+def parse_edits(text: str, path: PurePath) -> list[AnyEdit]:
+    """The edits of a file's text, in order; its name tells the form.
+
+    Raises:
+        FileRejected: It cannot be read; the message names the line or entry.
+    """
+    load = _load_yaml if _form(path) == "yaml" else _load_jsonl
     edits = []
     for place, value in load(path, text):
         try:
@@ -62,7 +73,12 @@ def read_edits(path: Path) -> list[AnyEdit]:
     return edits
 
 
-def _form(path: Path) -> str:
+def dump_edits(edits: Sequence[AnyEdit], form: Form) -> str:
+    """Edits as the text of a file."""
+    return _dump_yaml(edits) if form == "yaml" else _dump_jsonl(edits)
+
+
+def _form(path: PurePath) -> Form:
     if path.suffix in YAML_SUFFIXES:
         return "yaml"
     if path.suffix in JSON_SUFFIXES:
@@ -80,7 +96,7 @@ def _dump_yaml(edits: Sequence[AnyEdit]) -> str:
     return yaml.safe_dump({"edits": values}, allow_unicode=True, sort_keys=False, width=100)
 
 
-def _load_jsonl(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _load_jsonl(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
@@ -91,7 +107,7 @@ def _load_jsonl(path: Path, text: str) -> Iterator[tuple[str, Any]]:
                 ) from error
 
 
-def _load_yaml(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _load_yaml(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     try:
         # An alias can make a small file into a huge value, and nobody writes edits with them.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
@@ -111,7 +127,7 @@ def _load_yaml(path: Path, text: str) -> Iterator[tuple[str, Any]]:
         yield f"entry {number}", entry
 
 
-def _shown(path: Path) -> str:
+def _shown(path: PurePath) -> str:
     return storable(str(path))
 
 

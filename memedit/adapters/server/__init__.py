@@ -1,11 +1,7 @@
-"""The HTTP proxy: an OpenAI-compatible endpoint in front of another, or of a local model, with the memory applied.
+"""An OpenAI-compatible server with an edit memory: in front of any endpoint, or of a local model (`memedit serve`).
 
-    caller ── key → namespace ── body, limited ── wire.EditTransport ──▶ upstream's response, relayed as it comes
+    caller ── Guard (key, rate, size) ──▶ /v1/…       ──▶ Backend: an endpoint behind the wire codec, or a local model
+                                     └──▶ /memedit/…  ──▶ Operations on edits and files; the page
 
-What is not a model call is passed on as it is. Edits are managed under `/memedit/`, by keys that may.
+A key names one namespace and one role. The namespace comes from the key alone, never from a header or a body.
 """
-
-from memedit.adapters.server.app import application
-from memedit.adapters.server.keys import Key, Keys, read_keys
-
-__all__ = ["Key", "Keys", "application", "read_keys"]

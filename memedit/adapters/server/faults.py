@@ -1,75 +1,102 @@
-"""What a caller is told that did something wrong: a status, what happened, and what to do, in the API's own form."""
+"""What goes wrong, as JSON in the form of OpenAI's errors."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any
 
+import httpx2
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from memedit.adapters.wire.upstream import NoAnswer
 from memedit.errors import (
+    CapabilityMissing,
     EditConflict,
+    EditRejected,
+    FileRejected,
+    LedgerBusy,
+    LedgerReadOnly,
     MemeditError,
     NothingToUndo,
+    ProviderError,
+    RequestRejected,
     UnknownEdit,
     UnknownRevision,
 )
 
-STATUS: tuple[tuple[type[MemeditError], int], ...] = (
-    (UnknownEdit, 404), (UnknownRevision, 404), (EditConflict, 409), (NothingToUndo, 409), (MemeditError, 400),
-)  # fmt: skip
+LOG = logging.getLogger("memedit.server")
+STATUS: dict[type[MemeditError], int] = {
+    EditRejected: 422,
+    FileRejected: 422,
+    RequestRejected: 400,
+    CapabilityMissing: 400,
+    UnknownEdit: 404,
+    UnknownRevision: 404,
+    NothingToUndo: 409,
+    EditConflict: 409,
+    LedgerReadOnly: 503,
+    LedgerBusy: 503,
+    ProviderError: 502,
+}
+TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 
 
-class Fault(Exception):
-    """A request that is refused.
+class Refused(Exception):
+    """A request that is answered with an error.
 
     Args:
         status: Of HTTP.
-        what: What happened.
-        do: What to do.
-        headers: Of the response.
+        message: What was given, and what was expected; never a secret.
+        do: What to do next.
+        headers: That go with it.
     """
 
-    def __init__(self, status: int, what: str, do: str, headers: Mapping[str, str] | None = None) -> None:
-        self.status = status
-        self.what = what
-        self.do = do
-        self.headers = dict(headers or {})
-        super().__init__(what)
+    def __init__(
+        self, status: int, message: str, *, do: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.message, self.do, self.headers = status, message, do, headers
+        super().__init__(message)
 
 
-def told(status: int, what: str, do: str | None, kind: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error as clients of these APIs read it."""
-    message = f"{what} → {do}" if do else what
-    error = {"message": message, "type": kind, "param": None, "code": str(status)}
-    return JSONResponse({"error": error}, status, dict(headers or {}))
+def fault(refused: Refused, *, kind: str | None = None) -> JSONResponse:
+    """The answer to a request that is refused."""
+    status = refused.status
+    kind = kind or TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    said = {"message": refused.message, "type": kind, "param": None, "code": None}
+    told = {"error": said | ({"do": refused.do} if refused.do else {})}
+    return JSONResponse(told, status, headers=refused.headers)
 
 
-async def on_fault(request: Request, error: Exception) -> JSONResponse:
-    """The response to a `Fault`."""
-    assert isinstance(error, Fault)
-    return told(error.status, error.what, error.do, "memedit_refused", error.headers)
+def fault_of(error: Exception) -> Response:
+    """The answer to a request during which this was raised.
 
-
-async def on_memedit_error(request: Request, error: Exception) -> JSONResponse:
-    """The response to an error of memedit's."""
-    assert isinstance(error, MemeditError)
-    status = next(status for kind, status in STATUS if isinstance(error, kind))
-    return told(status, error.what, error.do, type(error).__name__)
-
-
-async def on_any(request: Request, error: Exception) -> JSONResponse:
-    """The response to what should not have happened; it tells nothing of it, the log does."""
-    return told(500, "Something failed inside the proxy.", "see its log", "memedit_failed")
-
-
-def as_object(value: Any) -> Mapping[str, Any]:
-    """A body's JSON object.
-
-    Raises:
-        Fault: 400, where it is something else.
+    What is not memedit's own is told by its kind alone: what it says may hold an address, or a key.
     """
-    if not isinstance(value, Mapping):
-        raise Fault(400, "The body is no JSON object.", "send one, with content-type: application/json")
-    return value
+    match error:
+        case Refused():
+            return fault(error)
+        case HTTPException():
+            return fault(Refused(error.status_code, error.detail, headers=error.headers))
+        case MemeditError():
+            kinds = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+            return fault(Refused(next(kinds, 500), error.what, do=error.do), kind=type(error).__name__)
+        case NoAnswer():
+            said = f"The model's server answered {error.response.status_code} to a question that memedit asked it."
+            return fault(Refused(502, said, do="check the model's name"))
+        case httpx2.TimeoutException():
+            return fault(Refused(504, "The model's server did not answer in time.", do="try again"))
+        case httpx2.TransportError():
+            LOG.warning("the model's server cannot be reached: %s", type(error).__name__)
+            return fault(Refused(502, "The model's server cannot be reached.", do="try again later"))
+    return fault(Refused(500, "The request failed inside memedit.", do="see the server's log"))
+
+
+async def answered(request: Request, error: Exception) -> Response:
+    """As `fault_of`, for Starlette."""
+    return fault_of(error)
+
+
+HANDLERS = dict.fromkeys((Refused, HTTPException, MemeditError, NoAnswer, httpx2.TransportError, Exception), answered)
+"""For Starlette, which logs those of them that are bare exceptions."""

@@ -1,101 +1,144 @@
-"""Bearer keys: each belongs to one namespace, and says what its holder may do there."""
+"""Bearer keys: each names a namespace and a role, and is kept as a hash."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import yaml
 
 from memedit.errors import EditRejected, FileRejected
-from memedit.memory.checks import checked_namespace
+from memedit.memory.checks import checked_namespace, checked_note
 
-Role = Literal["ask", "read", "edit"]
-"""`ask`: model calls alone; `read`: also to see edits and explanations; `edit`: also to change edits."""
-ROLES: tuple[Role, ...] = get_args(Role)
-SHORTEST = 16  # characters of a key
+SHORTEST = 16  # characters of a key; fewer can be guessed
+FIELDS = {"name", "key", "sha256", "namespace", "role", "rate"}
+HEX = frozenset("0123456789abcdef")
+
+
+class Role(IntEnum):
+    """What a key may do; each role may do what those before it may."""
+
+    METRICS = 0
+    """Read the metrics, which count the requests of all namespaces; it has no namespace."""
+    READ = 1
+    """Ask the model, and read the edits, but for what an Erasure keeps."""
+    EDIT = 2
+    """Change edits, and compare with the model as it is without them."""
+    ADMIN = 3
+    """Import, and go back to any revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a caller may do.
+    """Whose request it is.
 
     Args:
-        namespace: Whose edits; no other one's can be reached with it.
-        role: One of `ROLES`; each may what those before it may.
-        name: Shown in logs and metrics, in place of the key.
+        name: Stands in the log, and as the author of changes.
+        namespace: Whose edits it asks by, reads and changes.
+        role: What it may do.
+        rate: Requests a minute; None for the server's own limit.
     """
 
+    name: str
     namespace: str
-    role: Role = "ask"
-    name: str = ""
-
-    def may(self, role: Role) -> bool:
-        """Whether its role is this one, or one that may more."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+    role: Role
+    rate: int | None = None
 
 
 class Keys:
-    """The keys that are known, by their hashes: a key itself is kept nowhere.
+    """The keys of a server, found by their hashes: a key itself is not kept, and nothing is told by how long it takes.
 
     Args:
-        keys: By the key.
-        open_to_all: What a caller without any key may do; None where a key is needed.
+        keys: The SHA-256 of each key, in small hexadecimal digits, and what it may do.
     """
 
-    def __init__(self, keys: Mapping[str, Key], *, open_to_all: Key | None = None) -> None:
-        self._known = {_hashed(key): owner for key, owner in keys.items()}
-        self._open = open_to_all
-        self.guarded = open_to_all is None
+    def __init__(self, keys: Mapping[str, Key]) -> None:
+        self._keys = dict(keys)
 
-    def owner(self, authorization: str) -> Key | None:
-        """Whose key a header `Authorization` holds; None where it is none of the known ones."""
-        if not self.guarded:
-            return self._open
-        scheme, _, key = authorization.partition(" ")
-        return self._known.get(_hashed(key.strip())) if scheme.lower() == "bearer" else None
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """Whose edits the keys ask by."""
+        return frozenset(key.namespace for key in self._keys.values() if key.role > Role.METRICS)
+
+    def of(self, authorization: str | None) -> Key | None:
+        """The key of an `Authorization` header; None where it is none of these."""
+        scheme, _, token = (authorization or "").partition(" ")
+        return self._keys.get(_hash(token.strip())) if scheme.lower() == "bearer" else None
 
 
-def read_keys(path: str | Path) -> Keys:
-    """The keys of a YAML or JSON file: a list of `{key: …, namespace: …, role: ask | read | edit, name: …}`.
+def read_keys(path: Path) -> Keys:
+    """The keys of a YAML or JSON file: a list under `keys`, of `name`, `key` or `sha256`, `namespace`, `role`, `rate`.
 
     Raises:
-        FileRejected: It cannot be read, or one of its entries is none; no message shows a key.
+        FileRejected: It cannot be read; the message names the entry, and never a key.
     """
     try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise FileRejected(f"The keys in {path} cannot be read: {why}.", do="give a YAML or JSON file") from error
+        text = path.read_text(encoding="utf-8-sig")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise FileRejected(f"{path} cannot be read: {error.strerror}.", do="check the name") from error
+    except (ValueError, yaml.YAMLError):  # what they say quotes the file, and so maybe a key
+        raise FileRejected(f"{path} is neither YAML nor JSON.", do="write `keys:` followed by a list") from None
+    entries = data.get("keys") if isinstance(data, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise FileRejected(f"{path} holds no list of keys.", do="write - {key: …, namespace: …, role: ask}")
-    return Keys(dict(_entries(entries, path)))
+        raise FileRejected(f"{path} holds no keys.", do="write `keys:` followed by a list")
+    return Keys(_read(path, entries))
 
 
-def _entries(entries: Iterable[Any], path: str | Path) -> Iterable[tuple[str, Key]]:
-    seen: set[str] = set()
-    for number, entry in enumerate(entries, 1):
+def _read(path: Path, entries: Iterable[Any]) -> dict[str, Key]:
+    keys: dict[str, Key] = {}
+    for place, entry in enumerate(entries, start=1):
         try:
-            key, role = entry["key"], entry.get("role", "ask")
-            if not isinstance(key, str) or len(key) < SHORTEST:
-                raise ValueError(f"its key is no text of {SHORTEST} characters at least")
-            if key in seen:
-                raise ValueError("its key stands there twice")
-            if role not in ROLES:
-                raise ValueError(f"its role is none of {', '.join(ROLES)}")
-            seen.add(key)
-            yield key, Key(checked_namespace(entry["namespace"]), role, str(entry.get("name") or f"key {number}"))
-        except EditRejected as error:
-            raise FileRejected(f"{path}, entry {number}: {error.what}", do=error.do) from error
-        except (TypeError, AttributeError, KeyError, ValueError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-            raise FileRejected(
-                f"{path}, entry {number}: {why}.", do="write {key: …, namespace: …, role: ask | read | edit}"
-            ) from error
+            digest, key = _entry(entry)
+        except (ValueError, EditRejected) as error:
+            said = error.what if isinstance(error, EditRejected) else str(error)
+            raise FileRejected(f"{path}, key {place}: {said}", do="correct it; the server was not started") from None
+        if digest in keys or key.name in {other.name for other in keys.values()}:
+            raise FileRejected(f"{path}, key {place}: its name or its key stands there twice.", do="give another one")
+        keys[digest] = key
+    return keys
 
 
-def _hashed(key: str) -> bytes:
-    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
+def _entry(entry: Any) -> tuple[str, Key]:
+    if not isinstance(entry, dict):
+        raise ValueError("It is no mapping.")
+    if unknown := sorted(map(str, entry.keys() - FIELDS)):
+        raise ValueError(f"It has no field `{unknown[0]:.40}`; there are {', '.join(sorted(FIELDS))}.")
+    name, role, rate = entry.get("name"), entry.get("role", "read"), entry.get("rate")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("It needs a `name`.")
+    if not isinstance(role, str) or role.upper() not in Role.__members__:
+        raise ValueError(f"Its `role` is none of {', '.join(one.name.lower() for one in Role)}.")
+    if rate is not None and (type(rate) is not int or rate < 1):
+        raise ValueError("Its `rate` is requests a minute, 1 or more.")
+    level = Role[role.upper()]
+    if ("namespace" in entry) == (level is Role.METRICS):
+        raise ValueError("It needs a `namespace`, but for the role `metrics`, which has none.")
+    where = checked_namespace(entry["namespace"]) if level > Role.METRICS else ""
+    author, _ = checked_note(name, None)
+    return _digest(entry), Key(author or name, where, level, rate)
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    key, digest = entry.get("key"), entry.get("sha256")
+    if (key is None) == (digest is None):
+        raise ValueError("It needs either `key` or `sha256`.")
+    if digest is not None:
+        if not isinstance(digest, str) or len(digest) != 64 or set(digest.lower()) - HEX:
+            raise ValueError("Its `sha256` is not 64 hexadecimal digits.")
+        return digest.lower()
+    if not isinstance(key, str) or len(key) < SHORTEST or not key.isascii() or any(map(str.isspace, key)):
+        raise ValueError(f"Its `key` is text of {SHORTEST} characters or more, ASCII and without blanks.")
+    return _hash(key)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

@@ -1,31 +1,79 @@
-"""What the proxy counts, for Prometheus: calls by route, status and whether an edit was applied, and seconds."""
+"""What a server counts, for Prometheus: requests and their seconds, by route; nothing of edits, keys or namespaces."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import logging
+import os
+import time
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOG = logging.getLogger("memedit.server")
+ROUTES = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models", "/healthz", "/readyz", "/metrics")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Metrics:
-    """Counters of one application; no text of a message or an edit, and no key, is in any of them."""
+class Metered:
+    """An application whose requests are counted and logged, each by the name of its route and never by its address.
 
-    def __init__(self) -> None:
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
         self._registry = CollectorRegistry()
-        self._calls = Counter("memedit_calls", "Calls", ("route", "status", "edited"), registry=self._registry)
-        self._seconds = Histogram(
-            "memedit_first_byte_seconds",
-            "Until the response begins",
-            ("route",),
-            buckets=SECONDS,
-            registry=self._registry,
+        self._requests = Counter(
+            "memedit_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
         )
+        self._seconds = Histogram(
+            "memedit_first_byte_seconds", "Until an answer began.", ["route"], buckets=SECONDS, registry=self._registry
+        )
+        self._open = Gauge("memedit_open_requests", "Requests under way.", registry=self._registry)
 
-    def count(self, route: str, status: int, seconds: float, *, edited: bool) -> None:
-        """Count a call."""
-        self._calls.labels(route, str(status), str(edited).lower()).inc()
-        self._seconds.labels(route).observe(seconds)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, route, status = time.perf_counter(), route_of(scope["path"]), 0
 
-    def page(self) -> bytes:
-        """All of it, as Prometheus reads it."""
-        return generate_latest(self._registry)
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._seconds.labels(route).observe(time.perf_counter() - began)
+            await send(message)
+
+        self._open.inc()
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            # It was answered, or its answer breaks off here. What it says may hold what a caller wrote.
+            LOG.error("a request failed: %s", type(error).__name__, exc_info=bool(os.environ.get("MEMEDIT_TRACEBACK")))
+        finally:
+            self._open.dec()
+            self._requests.labels(route, method_of(scope["method"]), status or "none").inc()
+            LOG.info(
+                "%s %s %s %.0f ms", method_of(scope["method"]), route, status, 1000 * (time.perf_counter() - began)
+            )
+
+    def shown(self) -> Response:
+        """What was counted, in Prometheus' form."""
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def route_of(path: str) -> str:
+    """The name of a path: one of few, so that no caller makes up more of them."""
+    if path in ROUTES:
+        return path
+    group = next((group for group in ("/v1/", "/memedit/") if path.startswith(group)), "")
+    return f"{group}…"
+
+
+def method_of(method: str) -> str:
+    """The name of a method: likewise."""
+    return method if method in METHODS else "other"

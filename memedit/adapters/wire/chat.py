@@ -9,6 +9,8 @@ from memedit.adapters.wire.codec import Body, Codec, Stamp, event, no_answer
 from memedit.errors import RequestRejected
 from memedit.messages import Message, Reply, as_request
 
+MOST = 128  # answers to one request, as OpenAI has it
+
 
 class ChatCompletions(Codec):
     """OpenAI's chat completions, and those of the servers that speak like it."""
@@ -17,11 +19,14 @@ class ChatCompletions(Codec):
     said = ("messages",)
     limits = ("max_completion_tokens", "max_tokens")
     stops = "stop"
+    shapes = {"response_format": dict, "stream_options": dict, "n": int}  # noqa: RUF012 — as the class declares it
 
     def conversation(self, body: Body) -> list[Message]:
         messages = body.get("messages")
         if not isinstance(messages, list):
             raise RequestRejected("A chat completion needs `messages`.", do="give a list of them")
+        if (body.get("n") or 1) > MOST:
+            raise RequestRejected(f"`n` is more than {MOST}.", do="ask for fewer answers")
         return list(as_request(messages).messages)
 
     def fields(self, body: Body, messages: Sequence[Message]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, ClassVar
 
-from memedit.errors import ProviderError
+from memedit.errors import ProviderError, RequestRejected
 from memedit.messages import Message, Reply, Request
 
 Body = Mapping[str, Any]
@@ -43,13 +44,18 @@ class Codec(ABC):
     """What it calls the greatest length of an answer, the name that is tried first in front."""
     stops: ClassVar[str | None]
     """What it calls the texts at which an answer ends; None where it knows none."""
+    shapes: ClassVar[Mapping[str, type]] = {}
+    """What else of a body is read here, and what each is where it is given."""
 
     def read(self, body: Body) -> Request:
         """The request of a body; every field beside the conversation becomes an option.
 
         Raises:
-            RequestRejected: It holds no conversation.
+            RequestRejected: It holds no conversation, or a field that is read here is of another type.
         """
+        for name, kind in self.shapes.items():
+            if not isinstance(body.get(name), (kind, NoneType)):
+                raise RequestRejected(f"`{name}` is no {kind.__name__}.", do="see the API")
         apart = (*self.said, *self.kept, *STREAMING)
         options = {name: value for name, value in body.items() if name not in apart}
         return Request(tuple(self.conversation(body)), options | self.implied(body), source=body)

@@ -25,6 +25,7 @@ class Responses(Codec):
     said = ("instructions", "input")
     limits = ("max_output_tokens",)
     stops = None
+    shapes = {"text": dict}  # noqa: RUF012 — as the class declares it
 
     def implied(self, body: Body) -> dict[str, Any]:
         wanted = _format(body)
@@ -93,6 +94,12 @@ class Responses(Codec):
         }
 
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:
+        for number, (name, data) in enumerate(self.told(answer)):
+            yield event({"type": name, "sequence_number": number, **data}, name)
+
+    @staticmethod
+    def told(answer: Body) -> list[tuple[str, Body]]:
+        """The events of a whole answer: the name of each, and what it says."""
         begun = {**answer, "status": "in_progress", "output": [], "usage": None}
         told: list[tuple[str, Body]] = [
             ("response.created", {"response": begun}),
@@ -100,14 +107,14 @@ class Responses(Codec):
         ]
         for place, item in enumerate(answer["output"]):
             told += _item_events(item, {"output_index": place, "item_id": item.get("id")})
-        told.append((ENDS.get(answer.get("status", ""), "response.completed"), {"response": answer}))
-        for number, (name, data) in enumerate(told):
-            yield event({"type": name, "sequence_number": number, **data}, name)
+        return [*told, (ENDS.get(answer.get("status", ""), "response.completed"), {"response": answer})]
 
 
 def _message(item: dict[str, Any]) -> Message:
     """An item of the input; the `type` in its extra tells it from what memedit adds."""
     kind = item.get("type", "message")
+    if not isinstance(kind, str):
+        raise RequestRejected("An item's `type` is no str.", do="see the API")
     if kind == "message":
         message = as_request([item]).messages[0]
         return Message(message.role, message.content, {"type": kind, **message.extra}, item)
@@ -119,8 +126,8 @@ def _message(item: dict[str, Any]) -> Message:
 
 def _format(body: Body) -> dict[str, Any] | None:
     """The form that the answer is to have; None for text."""
-    wanted = (body.get("text") or {}).get("format") or {}
-    return wanted if wanted.get("type", "text") != "text" else None
+    wanted = (body.get("text") or {}).get("format")
+    return wanted if isinstance(wanted, dict) and wanted.get("type", "text") != "text" else None
 
 
 def _call(item: Body) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from memedit.adapters.wire.parameters import Parameters
 from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.upstream import AsyncUpstream, Call, NoAnswer, Received, Upstream
 from memedit.editable import EditableLLM
+from memedit.edits import AnyEdit
 from memedit.errors import RequestRejected
 from memedit.llms import LLM
 from memedit.messages import Answer
@@ -145,9 +146,9 @@ def response_to(call: Call, answer: Answer) -> httpx2.Response:
     return httpx2.Response(200, headers=headers, content=content)
 
 
-def handed_on(response: httpx2.Response, told: Mapping[str, str] | None = None) -> httpx2.Response:
+def handed_on(response: httpx2.Response, further: Mapping[str, str] | None = None) -> httpx2.Response:
     """A server's response as a transport gives it, with further headers, and not read if it was not yet."""
-    headers = [*response.headers.raw, *((name.encode(), value.encode()) for name, value in (told or {}).items())]
+    headers = [*response.headers.raw, *((name.encode(), value.encode()) for name, value in (further or {}).items())]
     if response.is_stream_consumed:
         kept = [(name, value) for name, value in headers if name.decode().lower() not in LENGTHS]
         return httpx2.Response(
@@ -158,16 +159,18 @@ def handed_on(response: httpx2.Response, told: Mapping[str, str] | None = None) 
     )
 
 
+def told(revision: int, citations: Iterable[AnyEdit], in_doubt: Iterable[AnyEdit]) -> dict[str, str]:
+    """The headers that tell what was applied."""
+    ids = {EDITS: _ids(citations), IN_DOUBT: _ids(in_doubt)}
+    return {REVISION: str(revision)} | {name: said for name, said in ids.items() if said}
+
+
 def _told(answer: Answer) -> dict[str, str]:
-    told = {REVISION: str(answer.revision)}
-    for name, edits in ((EDITS, answer.citations), (IN_DOUBT, answer.trace.in_doubt)):
-        if edits:
-            told[name] = _ids(edit.id for edit in edits)
-    return told
+    return told(answer.revision, answer.citations, answer.trace.in_doubt)
 
 
-def _ids(ids: Iterable[str]) -> str:
-    return ",".join(dict.fromkeys(ids))
+def _ids(edits: Iterable[AnyEdit]) -> str:
+    return ",".join(dict.fromkeys(edit.id for edit in edits))
 
 
 def _usage(answer: Answer) -> dict[str, int]:

@@ -1,0 +1,109 @@
+"""What the operations of the management API are given: read from a query or a JSON body, and described by OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from memedit.edits import MAX_TEXT
+from memedit.memory.conflicts import OnConflict
+
+MOST = 1_000  # edits of one answer
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Said = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+Kind = Literal["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"]
+
+
+class Asked(BaseModel):
+    """Values of one request; what is not known is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Nothing(Asked):
+    """No values."""
+
+
+class Listing(Asked):
+    """Which edits."""
+
+    search: Said | None = Field(None, description="The edits nearest to this text, nearest first.")
+    kind: Kind | None = Field(None, description="Only of this kind.")
+    tag: Said | None = Field(None, description="Only with this label; not with `search`.")
+    as_of: int | None = Field(
+        None, ge=0, le=2**53, description="What was in force at this revision; not with `search`."
+    )
+    limit: int = Field(100, ge=1, le=MOST)
+    offset: int = Field(0, ge=0, le=2**53, description="How many of the newest are passed over.")
+
+
+class One(Asked):
+    """One edit."""
+
+    id: Id = Field(description="Of the edit, or how it begins.")
+
+
+class Reasoned(Asked):
+    """A change, and why."""
+
+    reason: Said | None = None
+
+
+class Adding(Reasoned):
+    """An edit to be put in force."""
+
+    edit: str | dict[str, Any] = Field(description="A statement, or an edit with its `kind` and fields.")
+    on_conflict: OnConflict = "supersede"
+
+
+class Retracting(One, Reasoned):
+    """An edit to be taken out of force."""
+
+
+class Reverting(Reasoned):
+    """The revision to go back to."""
+
+    to: int = Field(ge=0, le=2**53)
+
+
+class Past(Asked):
+    """Which changes."""
+
+    edit: Id | None = Field(None, description="Only those that touched this edit.")
+    limit: int = Field(50, ge=1, le=MOST, description="How many of the newest.")
+
+
+class Explaining(Asked):
+    """What would be asked."""
+
+    input: Said | Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(description="A text, or chat messages.")
+    by_word: bool = Field(False, description="Also name the words that spoke for and against the likeliest edits.")
+
+
+class Asking(Asked):
+    """What is asked of the model, with the memory and without."""
+
+    input: Said | Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(description="A text, or chat messages.")
+    model: Said | None = Field(None, description="Its name, where a server has many.")
+    max_tokens: int = Field(256, ge=1, le=100_000)
+
+
+class Verifying(One):
+    """The edit to be proved."""
+
+    model: Said | None = Field(None, description="Its name, where a server has many.")
+    max_tokens: int = Field(32, ge=1, le=100_000)
+
+
+class Exporting(Asked):
+    """The form of a file."""
+
+    form: Literal["jsonl", "yaml"] = "jsonl"
+
+
+class Importing(Exporting, Reasoned):
+    """A file of edits."""
+
+    text: str = Field(description="What stands in it.")
+    on_conflict: OnConflict = "supersede"

@@ -1,0 +1,201 @@
+"""The management API: each operation a function of whose request it is and what was asked, listed once for all uses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from memedit.adapters.server import asked
+from memedit.adapters.server.backend import Backend
+from memedit.adapters.server.faults import Refused
+from memedit.adapters.server.keys import Key, Role
+from memedit.editable import EditableLLM
+from memedit.edits import AnyEdit, Erasure
+from memedit.memory import EditMemory
+from memedit.memory.files import dump_edits, parse_edits
+from memedit.messages import as_request
+from memedit.secrecy import tells
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and of what.
+
+    Args:
+        key: Whose namespace it is, and what it may do.
+        memory: The memory.
+        backend: The model.
+        headers: Of the request, in small letters.
+    """
+
+    key: Key
+    memory: EditMemory
+    backend: Backend
+    headers: Mapping[str, str]
+
+    @property
+    def where(self) -> str:
+        """The namespace."""
+        return self.key.namespace
+
+    def seen(self, edits: Iterable[AnyEdit]) -> list[AnyEdit]:
+        """The edits that it may read: what is erased, and what tells it, is for those who may change edits."""
+        if self.key.role >= Role.EDIT:
+            return list(edits)
+        erased = [one for one in self.memory.of_kind("erasure", namespace=self.where) if isinstance(one, Erasure)]
+        seen = (edit for edit in edits if not isinstance(edit, Erasure))
+        return [edit for edit in seen if not any(tells(edit, one, in_scope=True) for one in erased)]
+
+    def editable(self, model: str | None) -> EditableLLM:
+        """The model, with the memory in front of it."""
+        return self.backend.editable(self.where, model, self.headers)
+
+    def who(self, reason: str | None) -> dict[str, Any]:
+        """Whose change it is, where, and why."""
+        return {"namespace": self.where, "author": self.key.name, "reason": reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Args:
+        method: Of HTTP.
+        path: Behind `/memedit`.
+        role: The least that may do it.
+        run: Does it.
+        takes: What it is given.
+    """
+
+    method: str
+    path: str
+    role: Role
+    run: Callable[[Caller, Any], Any]
+    takes: type[asked.Asked]
+
+    @property
+    def says(self) -> str:
+        """What it does, in words."""
+        return inspect.getdoc(self.run) or ""
+
+
+def me(caller: Caller, given: asked.Nothing) -> Any:
+    """Whose key this is."""
+    key = caller.key
+    revision = caller.memory.revision(namespace=caller.where)
+    return {"name": key.name, "namespace": key.namespace, "role": key.role.name.lower(), "revision": revision}
+
+
+def listed(caller: Caller, given: asked.Listing) -> Any:
+    """List the edits in force, newest first, or those nearest to a text."""
+    memory, revision = caller.memory, caller.memory.revision(namespace=caller.where)
+    if given.search is not None:
+        near = memory.search(given.search, k=given.offset + given.limit, namespace=caller.where, kind=given.kind)
+        edits = caller.seen(one.edit for one in near)
+    else:
+        snapshot = memory.as_of(given.as_of, namespace=caller.where)
+        edits = caller.seen(reversed(snapshot.edits(kind=given.kind, tag=given.tag)))
+    page = edits[given.offset : given.offset + given.limit]
+    return {"edits": [as_shown(edit) for edit in page], "found": len(edits), "revision": revision}
+
+
+def added(caller: Caller, given: asked.Adding) -> Any:
+    """Put an edit in force. Its author is the key's name."""
+    edit = given.edit if isinstance(given.edit, str) else {**given.edit, "author": caller.key.name}
+    how = {"on_conflict": given.on_conflict, **caller.who(given.reason)}
+    return caller.memory.add(edit, **how).to_dict()
+
+
+def shown(caller: Caller, given: asked.One) -> Any:
+    """Show all of one edit in force, with its history."""
+    edit = caller.memory.get(given.id, namespace=caller.where)
+    if not caller.seen([edit]):
+        raise Refused(403, "What is erased is shown to keys of the role `edit`.")
+    changes = caller.memory.history(edit.id, namespace=caller.where)
+    return {"edit": as_shown(edit), "history": [change.to_dict() for change in changes]}
+
+
+def retracted(caller: Caller, given: asked.Retracting) -> Any:
+    """Take an edit out of force."""
+    edit = caller.memory.get(given.id, namespace=caller.where)
+    return caller.memory.retract(edit.id, **caller.who(given.reason)).to_dict()
+
+
+def undone(caller: Caller, given: asked.Reasoned) -> Any:
+    """Take back the last change; once more, the one before it."""
+    return caller.memory.undo(**caller.who(given.reason)).to_dict()
+
+
+def reverted(caller: Caller, given: asked.Reverting) -> Any:
+    """Go back to the state of a revision, as a change of its own."""
+    return caller.memory.revert(to=given.to, **caller.who(given.reason)).to_dict()
+
+
+def history(caller: Caller, given: asked.Past) -> Any:
+    """List the changes, newest first, with the texts of the edits that they touched."""
+    changes = caller.memory.history(given.edit, namespace=caller.where)[-given.limit :][::-1]
+    ids = {event.edit_id for change in changes for event in change.events}
+    edits = caller.seen(caller.memory.recorded(ids, namespace=caller.where).values())
+    return {"changes": [change.to_dict() for change in changes], "texts": {edit.id: edit.text for edit in edits}}
+
+
+def explained(caller: Caller, given: asked.Explaining) -> Any:
+    """Show what would be looked up, how probably each edit is in scope and why, and what would be sent."""
+    editable = caller.editable("any")  # it is not asked
+    return editable.explain(given.input, by_word=given.by_word).to_dict()
+
+
+def compared(caller: Caller, given: asked.Asking) -> Any:
+    """Ask the model as it is and with the memory, and show what was looked up."""
+    editable = caller.editable(given.model)
+    request = as_request(given.input, {"max_tokens": given.max_tokens})
+    (base,) = editable.ask_base([request])
+    answer = editable.invoke(request)
+    trace = answer.trace.to_dict()
+    citations = [as_shown(edit) for edit in answer.citations]
+    return {"base": base.text, "edited": answer.text, "citations": citations, "trace": trace}
+
+
+def verified(caller: Caller, given: asked.Verifying) -> Any:
+    """Prove an edit: ask its probes of the model as it is and with the memory."""
+    editable = caller.editable(given.model)
+    return editable.verify(given.id, namespace=caller.where, max_tokens=given.max_tokens).to_dict()
+
+
+def imported(caller: Caller, given: asked.Importing) -> Any:
+    """Add the edits of a file as one change, all or nothing, whatever namespace they came from."""
+    edits = parse_edits(given.text, PurePath(f"import.{given.form}"))
+    own = [edit.with_(namespace=caller.where) for edit in edits]
+    how = {"on_conflict": given.on_conflict, **caller.who(given.reason or "import")}
+    return {"receipts": [one.to_dict() for one in caller.memory.apply(own, **how)]}
+
+
+def exported(caller: Caller, given: asked.Exporting) -> Any:
+    """The edits in force as the text of a file, which `import` reads."""
+    edits = caller.memory.edits(namespace=caller.where)
+    return {"edits": len(edits), "text": dump_edits(edits, given.form)}
+
+
+def as_shown(edit: AnyEdit) -> dict[str, Any]:
+    """An edit as JSON values, with the sentence that it says."""
+    return edit.to_dict() | {"text": edit.text}
+
+
+OPERATIONS = (
+    Operation("GET", "/me", Role.READ, me, asked.Nothing),
+    Operation("GET", "/edits", Role.READ, listed, asked.Listing),
+    Operation("POST", "/edits", Role.EDIT, added, asked.Adding),
+    Operation("GET", "/edits/{id}", Role.READ, shown, asked.One),
+    Operation("DELETE", "/edits/{id}", Role.EDIT, retracted, asked.Retracting),
+    Operation("POST", "/edits/{id}/verify", Role.EDIT, verified, asked.Verifying),
+    Operation("GET", "/history", Role.READ, history, asked.Past),
+    Operation("POST", "/undo", Role.EDIT, undone, asked.Reasoned),
+    Operation("POST", "/revert", Role.ADMIN, reverted, asked.Reverting),
+    Operation("POST", "/explain", Role.READ, explained, asked.Explaining),
+    Operation("POST", "/compare", Role.EDIT, compared, asked.Asking),
+    Operation("POST", "/import", Role.ADMIN, imported, asked.Importing),
+    Operation("GET", "/export", Role.EDIT, exported, asked.Exporting),
+)

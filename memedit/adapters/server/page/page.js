@@ -1,0 +1,195 @@
+// @ts-check
+// The page of the edits. Whatever comes from the memory or from a model is put in as text (`textContent`), never as markup.
+
+/** @typedef {{id: string, kind: string, text: string, author?: string, reason?: string, created_at: string}} Edit */
+/** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
+/** @typedef {{query: string, revision: number, verdicts: Verdict[]}} Lookup */
+/** @typedef {{event: string, edit: string}} Event */
+/** @typedef {{revision: number, change: string, at: string, author: ?string, reason: ?string, target: ?number, events: Event[]}} Change */
+
+const ROLES = ["metrics", "read", "edit", "admin"];
+const KINDS = ["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"];
+const PAGE = 50;
+const GAINED = ["added", "restored"];
+
+/** @param {string} id @returns {any} */
+const $ = (id) => document.getElementById(id);
+
+/**
+ * An element with text and children.
+ * @param {string} tag
+ * @param {{class?: string, text?: string, [name: string]: any}} [how]
+ * @param {...Node} children
+ */
+function make(tag, { class: name = "", text = "", ...rest } = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), rest);
+  made.className = name;
+  made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+/** @param {string} iso */
+const when = (iso) => new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/**
+ * What the server answers.
+ * @param {string} method @param {string} path @param {Record<string, any>} [given]
+ * @returns {Promise<any>}
+ */
+async function ask(method, path, given = {}) {
+  const sent = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "" && value !== null));
+  const body = method === "POST" ? JSON.stringify(sent) : undefined;
+  const query = method === "POST" ? "" : `?${new URLSearchParams(sent)}`;
+  /** @type {Record<string, string>} */
+  const headers = { authorization: `Bearer ${sessionStorage.getItem("key") ?? ""}` };
+  if (body) headers["content-type"] = "application/json";
+  const answer = await fetch(`/memedit${path}${query}`, { method, headers, body });
+  const value = await answer.json();
+  if (!answer.ok) throw new Error([value.error?.message ?? answer.statusText, value.error?.do].filter(Boolean).join(" → "));
+  return value;
+}
+
+/**
+ * Do something, and say what went wrong; what started it is off meanwhile.
+ * @param {() => Promise<void>} work @param {HTMLButtonElement} [by]
+ */
+async function doing(work, by) {
+  $("said").hidden = true;
+  if (by) by.disabled = true;
+  try {
+    await work();
+  } catch (error) {
+    $("said").textContent = error instanceof Error ? error.message : String(error);
+    $("said").hidden = false;
+  } finally {
+    if (by) by.disabled = false;
+  }
+}
+
+async function open() {
+  const me = await ask("GET", "/me");
+  $("who").textContent = `${me.name} · namespace ${me.namespace} · ${me.role} · revision ${me.revision}`;
+  for (const part of document.querySelectorAll("[data-role]")) {
+    /** @type {HTMLElement} */ (part).hidden = ROLES.indexOf(me.role) < ROLES.indexOf(part.getAttribute("data-role") ?? "");
+  }
+  document.body.dataset.can = ROLES.indexOf(me.role) >= ROLES.indexOf("edit") ? "edit" : "read";
+  $("inside").hidden = $("leave").hidden = false;
+  $("sign").hidden = true;
+  await Promise.all([list(0), past()]);
+}
+
+/** @param {number} offset */
+async function list(offset) {
+  const found = await ask("GET", "/edits", { search: $("query").value.trim(), kind: $("kind").value, limit: PAGE, offset });
+  if (!offset) $("edits").replaceChildren();
+  $("edits").append(...found.edits.map(card));
+  const shown = $("edits").children.length;
+  $("count").textContent = $("query").value.trim() ? `the ${shown} nearest` : `${shown} of ${found.found}`;
+  $("more").hidden = Boolean($("query").value.trim()) || shown >= found.found;
+}
+
+/** @param {Edit} edit */
+function card(edit) {
+  const made = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.author, edit.reason].filter(Boolean).join(" · ");
+  const item = make("li", {}, make("p", { class: "text", text: edit.text }), make("p", { class: "fine", text: made }));
+  const row = make("div", { class: "row" });
+  /** @param {string} text @param {() => Promise<void>} work */
+  const button = (text, work) => {
+    const one = /** @type {HTMLButtonElement} */ (make("button", { text, type: "button", ariaLabel: `${text}: ${edit.text}` }));
+    one.addEventListener("click", () => doing(work, one));
+    row.append(one);
+  };
+  button("Details", async () => {
+    const old = item.querySelector("pre");
+    if (old) return old.remove();
+    item.append(make("pre", { text: JSON.stringify(await ask("GET", `/edits/${encodeURIComponent(edit.id)}`), null, 2) }));
+  });
+  if (document.body.dataset.can === "edit") {
+    button("Retract", async () => {
+      await ask("DELETE", `/edits/${encodeURIComponent(edit.id)}`);
+      await open();
+    });
+  }
+  item.append(row);
+  return item;
+}
+
+async function past() {
+  const { changes, texts } = await ask("GET", "/history", { limit: PAGE });
+  $("history").replaceChildren(...changes.map((/** @type {Change} */ one) => {
+    const of = one.target === null ? "" : ` of ${one.target}`;
+    const said = [`${one.revision} ${one.change}${of}`, when(one.at), one.author, one.reason].filter(Boolean).join(" · ");
+    return make("li", {}, make("p", { class: "fine", text: said }), ...one.events.map((event) => {
+      const gained = GAINED.includes(event.event);
+      const text = `${gained ? "+" : "−"} ${texts[event.edit] ?? event.edit}`;
+      return make("p", { class: `text ${gained ? "passed" : "gone"}`, text });
+    }));
+  }));
+}
+
+/** @param {Lookup[]} lookups */
+function look(lookups) {
+  $("looked").replaceChildren(...lookups.flatMap(({ query, revision, verdicts }) => [
+    make("p", { class: "fine", text: `looked up “${query}” at revision ${revision}: ${verdicts.length} candidates` }),
+    ...verdicts.slice(0, 10).map(({ text, probability, passed, reasons }) => make(
+      "div", { class: "verdict" },
+      make("div", { class: passed ? "passed" : "", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),
+      make("p", { class: "text", text }),
+      make("meter", { min: 0, max: 1, value: probability, ariaLabel: "probability" }),
+      make("p", { class: "fine", text: reasons.join("; ") }),
+    )),
+  ]));
+}
+
+/** @param {string} id @param {string} event @param {() => Promise<void>} work */
+function on(id, event, work) {
+  $(id).addEventListener(event, (/** @type {SubmitEvent} */ happened) => {
+    happened.preventDefault();
+    const by = event === "submit" ? happened.submitter : $(id);
+    doing(work, by instanceof HTMLButtonElement ? by : undefined);
+  });
+}
+
+on("sign", "submit", async () => {
+  sessionStorage.setItem("key", $("key").value);
+  $("key").value = "";
+  await open();
+});
+on("leave", "click", async () => {
+  sessionStorage.removeItem("key");
+  location.reload();
+});
+on("search", "submit", () => list(0));
+on("kind", "change", () => list(0));
+on("more", "click", () => list($("edits").children.length));
+on("add", "submit", async () => {
+  await ask("POST", "/edits", { edit: $("statement").value, reason: $("reason").value });
+  $("statement").value = $("reason").value = "";
+  await open();
+});
+on("undo", "click", async () => {
+  await ask("POST", "/undo");
+  await open();
+});
+on("play", "submit", async () => {
+  const found = await ask("POST", "/compare", { input: $("message").value, model: $("model").value });
+  $("base").textContent = found.base;
+  $("edited").textContent = found.edited;
+  $("answers").hidden = false;
+  look(found.trace.lookups);
+});
+on("explain", "click", async () => {
+  if (!$("play").reportValidity()) return;
+  $("answers").hidden = true;
+  look((await ask("POST", "/explain", { input: $("message").value })).lookups);
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
+  if (event.key !== "/" || typing || $("inside").hidden) return;
+  event.preventDefault();
+  $("query").focus();
+});
+
+for (const kind of KINDS) $("kind").append(make("option", { value: kind, text: kind }));
+if (sessionStorage.getItem("key")) doing(open);

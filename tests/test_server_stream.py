@@ -1,0 +1,226 @@
+"""The server on a real port: streams come piece by piece, and end with whoever ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("prometheus_client")
+
+import httpx2
+import uvicorn
+from test_server import FACT, IN, OUT, URLS, body, caller
+from wire_server import WireServer, running
+
+from memedit import EditMemory
+from memedit.adapters.server.app import make_app
+from memedit.adapters.server.backend import Editing, Endpoint
+from memedit.adapters.server.local import LocalModel
+from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+
+
+@pytest.fixture
+def upstream() -> Iterator[WireServer]:
+    yield from running()
+
+
+@pytest.fixture
+def memory() -> EditMemory:
+    made = EditMemory(embedder=HashEmbedder())
+    made.add(FACT)
+    return made
+
+
+@contextmanager
+def listening(app: Any) -> Iterator[tuple[uvicorn.Server, str]]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield server, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def url(upstream: WireServer, memory: EditMemory) -> Iterator[str]:
+    backend = Endpoint(upstream.url, Editing.of(memory, NamedGate()))
+    with listening(make_app(backend, memory)) as (_, address):
+        yield address
+
+
+@pytest.mark.parametrize("question", [IN, OUT])
+@pytest.mark.parametrize("path", URLS)
+def test_pieces_come_as_they_are_made(url: str, upstream: WireServer, path: str, question: str) -> None:
+    upstream.wait_for.clear()
+    pieces: list[bytes] = []
+    with httpx2.stream("POST", f"{url}{path}", json=body(path, question, stream=True), timeout=20) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert ("x-memedit-edits" in answer.headers) == (question == IN)
+        for piece in answer.iter_raw():
+            pieces.append(piece)
+            if b"".join(pieces).count(b"\n\n") == 2:
+                upstream.wait_for.set()  # what comes from here on, the server could not have had before
+    whole = b"".join(pieces)
+    direct = httpx2.post(f"{upstream.url.removesuffix('/v1')}{path}", content=upstream.seen[0][2],
+                         headers={"content-type": "application/json"})  # fmt: skip
+    assert whole == direct.content
+
+
+def test_a_caller_that_hangs_up_ends_the_stream(url: str, upstream: WireServer) -> None:
+    upstream.wait_for.clear()
+    with httpx2.stream("POST", f"{url}{URLS[0]}", json=body(URLS[0], OUT, stream=True), timeout=20) as answer:
+        next(answer.iter_raw())
+    time.sleep(0.2)
+    upstream.wait_for.set()
+    assert upstream.hung_up.wait(10)
+
+
+def test_a_stream_that_breaks_off_breaks_off(url: str, upstream: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wire_server import Handler
+
+    def broken(self: Handler, pieces: list[bytes]) -> None:
+        self.send_response(200)
+        self.head("text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"7\r\ndata: 1\r\n")
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(2)
+
+    monkeypatch.setattr(Handler, "stream", broken)
+    with (
+        pytest.raises(httpx2.RemoteProtocolError),
+        httpx2.stream("POST", f"{url}{URLS[0]}", json=body(URLS[0], OUT, stream=True), timeout=20) as answer,
+    ):
+        list(answer.iter_raw())
+
+
+def test_ready_once_it_is_warm_and_open_requests_end_before_it_does(upstream: WireServer, memory: EditMemory) -> None:
+    backend = Endpoint(upstream.url, Editing.of(memory, NamedGate()))
+    upstream.wait_for.clear()
+    with listening(make_app(backend, memory)) as (server, url):
+        deadline = time.monotonic() + 10
+        while httpx2.get(f"{url}/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+        with httpx2.stream("POST", f"{url}{URLS[0]}", json=body(URLS[0], OUT, stream=True), timeout=20) as answer:
+            pieces = answer.iter_raw()
+            next(pieces)
+            server.should_exit = True
+            time.sleep(0.2)
+            upstream.wait_for.set()
+            assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{url}/healthz")
+
+
+# ---- a local model --------------------------------------------------------------------------------------------------
+
+
+def events(content: bytes) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in content.decode().split("\n") if line.startswith("data: ")]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+async def asked(memory: EditMemory, path: str, question: str, **more: Any) -> httpx2.Response:
+    llm = FakeLLM(lambda prompt: "It is Oslo ." if FACT["statement"] in prompt else "Nobody knows .")
+    async with caller(make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)) as client:
+        answer = await client.post(path, json=body(path, question, **more))
+    for request in llm.requests:
+        assert dict(request.options).keys() <= {"max_tokens", "temperature", "response_format"}
+    return answer
+
+
+async def test_a_local_model_completes_chats(memory: EditMemory) -> None:
+    answer = await asked(memory, URLS[0], IN, max_completion_tokens=9, n=1, user="u", stop=None)
+    assert answer.json()["choices"][0]["message"]["content"] == "It is Oslo ."
+    assert answer.headers["x-memedit-edits"] == memory.edits()[0].id
+    streamed = await asked(memory, URLS[0], IN, stream=True, stream_options={"include_usage": True})
+    assert streamed.headers["x-memedit-edits"] == memory.edits()[0].id
+    told = events(streamed.content)
+    assert told[-1] == "[DONE]"
+    assert told[-2]["usage"]["total_tokens"] == 0
+    deltas = [one["choices"][0]["delta"].get("content") for one in told[:-2]]
+    assert deltas == ["", "It ", "is ", "Oslo ", ".", None]
+    assert told[-3]["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_a_local_model_answers_responses(memory: EditMemory) -> None:
+    answer = await asked(memory, URLS[1], OUT, max_output_tokens=9)
+    assert answer.json()["output"][0]["content"][0]["text"] == "Nobody knows ."
+    told = events((await asked(memory, URLS[1], IN, stream=True)).content)
+    assert [one["sequence_number"] for one in told] == list(range(len(told)))
+    kinds = [one["type"] for one in told]
+    assert kinds[:4] == [
+        "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+    ]  # fmt: skip
+    deltas = [one["delta"] for one in told if one["type"] == "response.output_text.delta"]
+    assert deltas == ["It ", "is ", "Oslo ", "."]
+    assert told[-1]["response"]["output"][0]["content"][0]["text"] == "It is Oslo ."
+    assert told[-1]["response"]["id"] == told[0]["response"]["id"]
+
+
+async def test_a_local_model_refuses_what_it_has_not(memory: EditMemory) -> None:
+    llm = FakeLLM()
+    async with caller(make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)) as client:
+        assert (await client.get("/v1/models")).json()["data"][0]["id"] == "fake"
+        assert (await client.post("/v1/embeddings", json={"input": "x"})).status_code == 404
+        answer = await client.post(URLS[0], json={"model": "m", "messages": []})
+    assert answer.status_code == 400
+    assert "messages" in answer.json()["error"]["message"]
+
+
+async def test_openais_client_reads_a_local_models_streams(memory: EditMemory) -> None:
+    openai = pytest.importorskip("openai")
+    llm = FakeLLM(lambda prompt: "It is Oslo .")
+    app = make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)
+    client = openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="k", http_client=caller(app))
+    stream = await client.chat.completions.create(**body(URLS[0], IN), stream=True)
+    assert "".join([piece.choices[0].delta.content or "" async for piece in stream]) == "It is Oslo ."
+    async with client.responses.stream(**body(URLS[1], IN)) as responses:
+        async for _ in responses:
+            pass
+        assert (await responses.get_final_response()).output_text == "It is Oslo ."
+
+
+async def test_waiting_ends_when_the_caller_is_gone(memory: EditMemory) -> None:
+    ended = asyncio.Event()
+
+    class Slow(FakeLLM):
+        async def agenerate(self, requests: Any) -> Any:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
+
+    app = make_app(LocalModel(Slow(), Editing.of(memory, NamedGate())), memory)
+    raw = json.dumps(body(URLS[0], OUT)).encode()
+    messages = [{"type": "http.request", "body": raw, "more_body": False}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http", "method": "POST", "path": URLS[0], "raw_path": URLS[0].encode(), "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")], "http_version": "1.1",
+        "scheme": "http", "server": ("localhost", 80), "client": None, "root_path": "",
+    }  # fmt: skip
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.05)
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    await app(scope, receive, send)
+    await asyncio.wait_for(ended.wait(), 5)
