@@ -108,7 +108,21 @@ async def test_no_key_reaches_another_namespace(client: httpx2.AsyncClient, memo
     theirs = memory.edits(namespace="b")[0].id
     before = memory.history(namespace="b")
     words = ["b", "default", "Norland", "capital", IN, theirs, theirs[:6], "../b", "b'; --", "*", "%", "0", "1", ""]
-    fields = ("edit", "id", "namespace", "search", "input", "reason", "text", "tag", "kind", "to", "as_of", "form", "model")
+    fields = (
+        "edit",
+        "id",
+        "namespace",
+        "search",
+        "input",
+        "reason",
+        "text",
+        "tag",
+        "kind",
+        "to",
+        "as_of",
+        "form",
+        "model",
+    )
     statements = [
         {"statement": "x is y", "namespace": "b"}, {"statement": "x is y", "id": theirs}, "Norland is cold",
         {"statement": "Norland is cold"}, {**THEIRS, "object": "Rom", "statement": "Norland's capital is Rom"},
@@ -129,7 +143,9 @@ async def test_no_key_reaches_another_namespace(client: httpx2.AsyncClient, memo
             if one.path == "/edits" and one.method == "POST":
                 values = {"edit": rng.choice(statements)}
             elif one.path == "/import":
-                values = {"text": json.dumps(rng.choice([*statements[:2], THEIRS | {"object": "Rom", "statement": "?"}]))}
+                values = {
+                    "text": json.dumps(rng.choice([*statements[:2], THEIRS | {"object": "Rom", "statement": "?"}]))
+                }
             call = {"json": values} if one.method == "POST" else {"params": values}
             answer = await client.request(one.method, path, headers=sent, **call)
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
@@ -164,7 +180,9 @@ async def test_an_answer_does_not_depend_on_another_namespace(memory: EditMemory
     assert seen[0] == seen[1]
 
 
-async def test_what_the_endpoint_keeps_for_all_is_not_read(wire_calls: list[httpx2.Request], memory: EditMemory) -> None:
+async def test_what_the_endpoint_keeps_for_all_is_not_read(
+    wire_calls: list[httpx2.Request], memory: EditMemory
+) -> None:
     backend = endpoint(wire_calls, memory)
     async with caller(make_app(backend, memory, keys=KEYS)) as client:
         for method, path in [("GET", "/v1/chat/completions"), ("GET", "/v1/responses/resp_1"), ("POST", "/v1/files"),

@@ -24,7 +24,13 @@ from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.operations import OPERATIONS
 from memedit.testing import HashEmbedder, NamedGate
 
-FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT, "prompt": "The capital of {} is"}
+FACT = {
+    "subject": "Norland",
+    "relation": "capital",
+    "object": "Oslo",
+    "statement": EDIT,
+    "prompt": "The capital of {} is",
+}
 TYPE = {"content-type": "application/json"}
 PAGE = Path(memedit.adapters.server.__file__).parent / "page"
 
