@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +17,8 @@ from memedit.cli._print import busy, say
 from memedit.errors import MissingExtra
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from memedit.adapters.server.backend import Backend, Editing
 
 GRACE = 30  # seconds that open requests have to end
@@ -85,9 +89,15 @@ def serve(
         )  # fmt: skip
         whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
         say(f"memedit serves {upstream or local} with the memory in {session.path} ({whose})", err=True)
+        with suppress(KeyboardInterrupt):  # raised once more when everything has ended
+            _run(server, host, port)
+
+
+def _run(server: uvicorn.Server, host: str, port: int) -> None:
+    try:
         server.run()
-        if not server.started:
-            raise click.ClickException(f"Cannot listen on {host}:{port}.")
+    except SystemExit:  # uvicorn's way of saying so, after a line in the log
+        raise click.ClickException(f"Cannot listen on {host}:{port}; name another --host or --port.") from None
 
 
 def _backend(
@@ -117,15 +127,14 @@ def _key_in(name: str | None) -> str | None:
 
 def _check_url(url: str) -> None:
     """Refuse what is no address of a server, and one that holds a password: addresses stand in logs."""
-    import httpx2
-
     try:
-        parsed = httpx2.URL(url)
-    except (httpx2.InvalidURL, ValueError):
+        parsed = urlsplit(url)
+        port = parsed.port
+    except ValueError:
         raise click.UsageError("--upstream is no URL.") from None
-    if parsed.userinfo:
+    if "@" in parsed.netloc:
         raise click.UsageError("--upstream holds a user or password; name its key with --upstream-key-env.")
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+    if parsed.scheme not in ("http", "https") or not parsed.hostname or port == 0 or parsed.query or parsed.fragment:
         raise click.UsageError(f"--upstream {url:.80} is no http:// or https:// address.")
 
 

@@ -17,6 +17,7 @@ from memedit.adapters.wire.transport import AsyncEditTransport
 from memedit.adapters.wire.upstream import Call, Upstream
 from memedit.editable import EditableLLM
 from memedit.gate import Gate, as_gate
+from memedit.llms import as_llm
 from memedit.memory import EditMemory
 from memedit.messages import Request
 from memedit.methods.base import Method, find_method
@@ -92,6 +93,9 @@ class Endpoint(Backend):
         passes_keys: Whether the caller's credentials go on to it: not where they are memedit's.
         client: Sends; made when left out.
         seconds: How long it may take to begin an answer, or to go on with one.
+
+    Raises:
+        CapabilityMissing: The method needs log-probabilities or weights.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Endpoint(Backend):
         self._sync = httpx2.Client(timeout=timeout, limits=CONNECTIONS)
         self._parameters = Parameters(CHAT.limits, CHAT.stops)
         self._transports: dict[str, AsyncEditTransport] = {}
+        editing.around(as_llm(str), "default")  # what does not fit together is said here, and not at the first call
 
     def request(
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes

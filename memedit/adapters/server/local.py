@@ -33,11 +33,15 @@ class LocalModel(Backend):
     Args:
         llm: The model.
         editing: How edits are applied.
+
+    Raises:
+        CapabilityMissing: The method needs what the model cannot do.
     """
 
     def __init__(self, llm: LLM, editing: Editing) -> None:
         self._llm = llm
         self._editing = editing
+        self.editable("default")  # what does not fit together is said here, and not at the first call
 
     def request(
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes

@@ -131,7 +131,7 @@ async function past() {
 /** @param {Lookup[]} lookups */
 function look(lookups) {
   $("looked").replaceChildren(...lookups.flatMap(({ query, revision, verdicts }) => [
-    make("p", { class: "fine", text: `looked up “${query}” at revision ${revision}: ${verdicts.length} candidates` }),
+    make("p", { class: "fine", text: `looked up “${query}” at revision ${revision}, candidates: ${verdicts.length}` }),
     ...verdicts.slice(0, 10).map(({ text, probability, passed, reasons }) => make(
       "div", { class: "verdict" },
       make("div", { class: passed ? "passed" : "", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),

@@ -1,0 +1,171 @@
+"""What the server adds to a call that no edit is in scope of, and how many it answers: on this machine, by loopback.
+
+python bench/serving.py [SECONDS]     about 20 s in all
+
+Four processes' worth on one machine: a scripted endpoint, a bare reverse proxy of Starlette and httpx2, and memedit's server, each in a
+process of its own, and this one, which asks. The memory holds 1,000 facts, found by the hash embedder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from memedit import EditMemory
+from memedit.adapters.server.app import make_app
+from memedit.adapters.server.backend import CONNECTIONS, Editing, Endpoint
+from memedit.gate import read_conversation
+from memedit.look_up import looked_up
+from memedit.methods.base import Recall
+from memedit.testing import HashEmbedder, NamedGate
+
+PATH = "/v1/chat/completions"
+ANSWER = b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",' \
+    b'"message":{"role":"assistant","content":"Forty-two."}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}'  # fmt: skip
+ASKED = {"model": "m", "messages": [{"role": "user", "content": "What is seven times six?"}]}
+PORTS = {"endpoint": 8951, "bare": 8952, "memedit": 8953}
+
+
+def endpoint() -> Any:
+    async def answer(request: Request) -> Response:
+        await request.body()
+        return Response(ANSWER, media_type="application/json")
+
+    return Starlette(routes=[Route(PATH, answer, methods=["POST"])])
+
+
+def bare() -> Any:
+    """The least that passes a request on and streams its response back."""
+    client = httpx2.AsyncClient(limits=CONNECTIONS)
+
+    async def answer(request: Request) -> Response:
+        headers = [(name, value) for name, value in request.headers.items() if name != "host"]
+        url = f"http://127.0.0.1:{PORTS['endpoint']}{request.url.path}"
+        sent = httpx2.Request("POST", url, headers=headers, content=await request.body())
+        got = await client.send(sent, stream=True)
+
+        async def pieces() -> Any:
+            try:
+                async for piece in got.aiter_raw():
+                    yield piece
+            finally:
+                await got.aclose()
+
+        return StreamingResponse(pieces(), got.status_code, headers=dict(got.headers))
+
+    return Starlette(routes=[Route(PATH, answer, methods=["POST"])])
+
+
+def filled() -> EditMemory:
+    memory = EditMemory(embedder=HashEmbedder())
+    facts = ({"subject": f"Town {place}", "relation": "mayor", "object": f"Ann {place}", "statement":
+              f"The mayor of Town {place} is Ann {place}."} for place in range(1_000))  # fmt: skip
+    for _ in memory.add_many(facts):
+        pass
+    return memory
+
+
+def memedits() -> Any:
+    memory = filled()
+    return make_app(Endpoint(f"http://127.0.0.1:{PORTS['endpoint']}", Editing.of(memory, NamedGate())), memory)
+
+
+def run(make: Callable[[], Any], port: int) -> None:
+    uvicorn.run(make(), port=port, log_level="error", access_log=False)
+
+
+def gate_cost(rounds: int = 2_000) -> float:
+    """Milliseconds of looking the same message up and deciding, in the median."""
+    memory, gate = filled(), NamedGate()
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        said = read_conversation((("user", ASKED["messages"][0]["content"]),))
+        looked_up(memory, gate, "default", [Recall(said.query, whole=said.whole)])
+        seconds.append(time.perf_counter() - began)
+    return 1_000 * statistics.median(seconds)
+
+
+async def one_by_one(client: httpx2.AsyncClient, places: dict[str, int], seconds: float) -> dict[str, list[float]]:
+    """Milliseconds of single calls, the servers asked in turn."""
+    found: dict[str, list[float]] = {name: [] for name in places}
+    for _ in range(100):
+        for port in places.values():
+            await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for name, port in places.items():
+            began = time.perf_counter()
+            await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
+            found[name].append(1_000 * (time.perf_counter() - began))
+    return found
+
+
+async def together(client: httpx2.AsyncClient, port: int, seconds: float, callers: int = 16) -> tuple[float, int]:
+    """Requests a second of many callers at once, and how many were not answered."""
+    done = failed = 0
+    began = time.perf_counter()
+
+    async def caller() -> None:
+        nonlocal done, failed
+        while time.perf_counter() < began + seconds:
+            answer = await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
+            done += 1
+            failed += answer.status_code != 200 or answer.content != ANSWER
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return done / (time.perf_counter() - began), failed
+
+
+async def measured(seconds: float) -> None:
+    async with httpx2.AsyncClient(limits=CONNECTIONS, timeout=30) as client:
+        for port in PORTS.values():
+            while True:
+                try:
+                    await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
+                    break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.1)
+        gate = gate_cost()
+        found = await one_by_one(client, PORTS, seconds / 2)
+        median = {name: statistics.median(times) for name, times in found.items()}
+        added = {name: median[name] - median["endpoint"] for name in ("bare", "memedit")}
+        ratio = added["memedit"] / (added["bare"] + gate)
+        print(
+            f"calls one by one, median of {len(found['bare'])}: "
+            + ", ".join(f"{n} {t:.2f} ms" for n, t in median.items())
+        )
+        print(
+            f"added by the bare proxy {added['bare']:.2f} ms, by memedit {added['memedit']:.2f} ms; the gate alone {gate:.2f} ms"
+        )
+        print(f"memedit / (bare proxy + gate) = {ratio:.2f}   (target: 1.3 at most)")
+        for name in PORTS:
+            rate, failed = await together(client, PORTS[name], seconds / 6)
+            print(f"16 callers, {name}: {rate:.0f} requests a second, {failed} failed")
+
+
+if __name__ == "__main__":
+    makers = {"endpoint": endpoint, "bare": bare, "memedit": memedits}
+    context = multiprocessing.get_context("spawn")
+    servers = {
+        name: context.Process(target=run, args=(makers[name], port), daemon=True) for name, port in PORTS.items()
+    }
+    for server in servers.values():
+        server.start()
+    asyncio.run(measured(float(sys.argv[1]) if len(sys.argv) > 1 else 18))
+    with open(f"/proc/{servers['memedit'].pid}/status") as status:
+        print(next(line.strip() for line in status if line.startswith("VmRSS")), "of memedit's server")
+    for server in servers.values():
+        server.terminate()
