@@ -2,8 +2,8 @@
 
 python bench/serving.py [SECONDS]     about 20 s in all
 
-Four processes' worth on one machine: a scripted endpoint, a bare reverse proxy of Starlette and httpx2, and memedit's server, each in a
-process of its own, and this one, which asks. The memory holds 1,000 facts, found by the hash embedder.
+Four processes on one machine: a scripted endpoint, a bare reverse proxy of Starlette and httpx2, memedit's server, and
+this one, which asks. The memory holds 1,000 facts, found by the hash embedder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from memedit.testing import HashEmbedder, NamedGate
 
 PATH = "/v1/chat/completions"
 ANSWER = b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",' \
-    b'"message":{"role":"assistant","content":"Forty-two."}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}'  # fmt: skip
+    b'"message":{"role":"assistant","content":"Forty-two."}}],"usage":{"prompt_tokens":7}}'  # fmt: skip
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "What is seven times six?"}]}
 PORTS = {"endpoint": 8951, "bare": 8952, "memedit": 8953}
 
@@ -148,7 +148,8 @@ async def measured(seconds: float) -> None:
             + ", ".join(f"{n} {t:.2f} ms" for n, t in median.items())
         )
         print(
-            f"added by the bare proxy {added['bare']:.2f} ms, by memedit {added['memedit']:.2f} ms; the gate alone {gate:.2f} ms"
+            f"added by the bare proxy {added['bare']:.2f} ms, by memedit {added['memedit']:.2f} ms; "
+            f"the gate alone {gate:.2f} ms"
         )
         print(f"memedit / (bare proxy + gate) = {ratio:.2f}   (target: 1.3 at most)")
         for name in PORTS:

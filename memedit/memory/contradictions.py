@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,11 @@ SURE = 0.85  # probability from which a statement takes another's place
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
 FURTHER = re.compile(r"[;:]|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
+
+WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
+TELLS = re.compile(r"^[^\W\d_a-z]|\d")  # a name, or something with a figure
+CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).*")
+WORDED_ALIKE = 0.6  # share of common words
 
 Contradicted = Mapping[str, Mapping[str, float]]
 """Of the id of an edit that is added: the ids of earlier ones, and how probably it takes their place."""
@@ -51,6 +57,8 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
     for (one, other), cosine, probability in zip(pairs, cosines, read, strict=True):
+        if probability >= SURE and are_parallel(texts[one], texts[other]):
+            probability = LIKELY
         said.setdefault(one, {})[other] = max(probability, LIKELY) if cosine >= ALIKE else probability
     return said
 
@@ -58,6 +66,22 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
 def says_one_thing(text: str) -> bool:
     """Whether a statement is so short and plain that nothing of it is left when its place is taken."""
     return len(text.split()) <= SHORT and not FURTHER.search(text.rstrip(" .!?。"))
+
+
+def are_parallel(later: str, earlier: str) -> bool:
+    """Whether two statements may say the same of two things, such as the extensions of two people: then neither takes
+    the other's place, however like a correction it reads.
+
+    They are worded alike and differ at two places, or at one where each names a code (`B1`, `Person17`); or, worded
+    otherwise, at two places where each has a name or a figure.
+    """
+    one, other = WORDS.findall(later), WORDS.findall(earlier)
+    matched = SequenceMatcher(None, [word.casefold() for word in one], [word.casefold() for word in other], False)
+    spans = [(one[a:b], other[c:d]) for tag, a, b, c, d in matched.get_opcodes() if tag == "replace"]
+    telling = [pair for pair in spans if all(any(map(TELLS.search, side)) for side in pair)]
+    if len(telling) > 1 or (len(spans) > 1 and matched.ratio() >= WORDED_ALIKE):
+        return True
+    return any(all(any(map(CODE.fullmatch, side)) for side in pair) for pair in spans)
 
 
 def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> Near:

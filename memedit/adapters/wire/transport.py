@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from memedit.editable import EditableLLM
 from memedit.edits import AnyEdit
 from memedit.errors import RequestRejected
 from memedit.llms import LLM
-from memedit.messages import Answer
+from memedit.messages import Answer, Reply, Request
 
 CODECS: tuple[Codec, ...] = (ChatCompletions(), Responses())
 Around = Callable[[LLM], EditableLLM]
@@ -51,7 +51,9 @@ class EditTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         codec = codec_for(request)
         if codec is None or (call := read_call(codec, request, request.read())) is None:
-            return handed_on(self._client.send(request, stream=True, follow_redirects=False))
+            return (codec and unread(self._around)) or handed_on(
+                self._client.send(request, stream=True, follow_redirects=False)
+            )
         upstream = Upstream(call, self._parameters[codec.path], self._client)
         answers = self._around(upstream).stream(call.request)
         try:
@@ -77,7 +79,9 @@ class AsyncEditTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         codec = codec_for(request)
         if codec is None or (call := read_call(codec, request, await request.aread())) is None:
-            return handed_on(await self._client.send(request, stream=True, follow_redirects=False))
+            return (codec and unread(self._around)) or handed_on(
+                await self._client.send(request, stream=True, follow_redirects=False)
+            )
         upstream = AsyncUpstream(call, self._parameters[codec.path], self._client)
         answers = self._around(upstream).astream(call.request)
         try:
@@ -122,11 +126,32 @@ def codec_for(request: httpx2.Request) -> Codec | None:
 
 def read_call(codec: Codec, request: httpx2.Request, content: bytes) -> Call | None:
     """The call that a request makes; None where it holds no conversation: what to say of it is the server's matter."""
-    with suppress(ValueError, RequestRejected):
+    with suppress(ValueError, RecursionError, RequestRejected):
         body = json.loads(content)
         if isinstance(body, dict):
             return Call(codec, body, codec.read(body), request)
     return None
+
+
+def unread(around: Around) -> httpx2.Response | None:
+    """The refusal of a call whose conversation cannot be read, where something is erased: its answer could tell that.
+
+    None where nothing is: then what to say of it is the server's matter.
+    """
+    editable = around(Nobody())
+    if not editable.memory.of_kind("erasure", namespace=editable.namespace):
+        return None
+    message = "The conversation cannot be read, and an Erasure is in force. → send `messages` or `input` as plain JSON"
+    return httpx2.Response(400, json={"error": {"message": message, "type": "memedit_refused", "code": None}})
+
+
+class Nobody(LLM):
+    """A model that is never asked."""
+
+    name = "nobody"
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        raise AssertionError("nobody is asked")
 
 
 def response_to(call: Call, answer: Answer) -> httpx2.Response:
