@@ -1,6 +1,7 @@
 # make demo    the bundled model, edited, asked and undone (a few minutes)
 # make test    all tests
 # make test-hosted   the tests that need no local model, in an environment without torch
+# make test-floors   what needs no torch, in an environment with the oldest versions that pyproject.toml allows
 # make check   formatting, types, import layers
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
@@ -9,13 +10,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory adapters_openai)
+FLOORS := hosted,openai,langchain,chroma,server
+FLOORS_TESTS := $(HOSTED_TESTS) $(patsubst %,tests/test_%.py,functions index langchain_chat langchain_chains langchain_agents)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-hosted check gate encoders bench clean
+.PHONY: demo test test-hosted test-floors check gate encoders bench clean
 
 demo: .venv/.demo
 	$(BIN)/memedit demo
@@ -25,6 +28,9 @@ test: .venv/.dev
 
 test-hosted: .venv-hosted/.made
 	.venv-hosted/bin/python -m pytest $(HOSTED_TESTS)
+
+test-floors: .venv-floors/.made
+	.venv-floors/bin/python -m pytest $(FLOORS_TESTS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -66,5 +72,13 @@ bench: .venv/.dev
 		-e '.[hosted,openai]' hypothesis pytest pytest-asyncio pytest-timeout
 	touch $@
 
+# Only what pyproject.toml names is old; pip knows no such way to install. What tests is as new as it comes.
+.venv-floors/.made: pyproject.toml
+	test -x .venv-floors/bin/python || $(PYTHON) -m venv .venv-floors
+	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-floors/bin/uv pip install --quiet --python .venv-floors --resolution lowest-direct -e '.[$(FLOORS)]'
+	.venv-floors/bin/uv pip install --quiet --python .venv-floors hypothesis pytest pytest-asyncio pytest-timeout
+	touch $@
+
 clean:
-	rm -rf .venv .venv-hosted build dist *.egg-info bench/out
+	rm -rf .venv .venv-hosted .venv-floors build dist *.egg-info bench/out

@@ -3,6 +3,7 @@
 python bench/everyday.py finder FILE...          one memory of all edits of all files
 python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
     with --languages: as with the extra of that name; with --by-language: apart by the languages of message and edit
+python bench/everyday.py costs FILE...           a decision against the bare embedder call; the memory it takes
 python bench/everyday.py standing FILE...        what standing instructions look like to MiniLM; learned and written
 python bench/everyday.py statements FILE...      which later statements take an earlier one's place; learned and written
 python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
@@ -15,10 +16,12 @@ import json
 import os
 import pickle
 import random
+import resource
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -51,9 +54,10 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "scope", "statements", "standing", "fit"))
+    parser.add_argument("what", choices=("finder", "scope", "costs", "statements", "standing", "fit"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
+    parser.add_argument("--crowd", type=int, default=0, help="so many statements of benchmarks lie in it, too")
     parser.add_argument("--gate", help="as `as_gate` takes it, or a baseline such as bm25")
     parser.add_argument("--every", type=int, default=1, help="take each so manieth message of a group")
     parser.add_argument("--languages", action="store_true", help="with the second finder, of many languages")
@@ -70,6 +74,8 @@ def main() -> None:
         return fit_standing(asked.files, asked.into or shipped_folder())
     if asked.what == "statements":
         return fit_statements(groups, asked.into or shipped_folder())
+    if asked.what == "costs":
+        return costs(groups)
     if asked.what == "finder":
         return finder(groups, read_groups(asked.distract), asked)
     return scope(groups, asked)
@@ -96,6 +102,11 @@ def finder(groups: Sequence[Group], others: Sequence[Group], asked: argparse.Nam
     ranks: dict[str, list[int]] = defaultdict(list)
     with opened(asked) as memory:
         edits = [edit for group in (*groups, *others) for edit in group.edits]
+        if asked.crowd:
+            from gate import crowd
+
+            strangers, _ = crowd(Path(os.environ["MEMEDIT_DATA"]), asked.crowd)
+            edits += [Fact(one.text) for one in strangers]
         stored = dict(zip([edit.id for edit in edits], memory.add_many(edits, on_conflict="keep"), strict=True))
         for group in groups:
             texts = {edit.id: edit.text for edit in group.edits}
@@ -115,6 +126,39 @@ def finder(groups: Sequence[Group], others: Sequence[Group], asked: argparse.Nam
     for kind, found_at in sorted(ranks.items()):
         shares = (Share(sum(rank < most for rank in found_at), len(found_at)) for most in AMONG)
         print(f"  {kind:18}", *(f"{share.value:6.1%}" for share in shares), f"  n {len(found_at)}")
+
+
+def costs(groups: Sequence[Group]) -> None:
+    """Time of a decision over that of embedding its query, one thread, call by call; and what the process grows by.
+
+    Each group's memory is asked its own messages, and those of the next group, which have nothing to do with it.
+    """
+    embedder = default_embedder()
+    embedder.embed(["warm"])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for group, other in zip(groups, [*groups[1:], groups[0]], strict=True):
+        with EditMemory(languages=None, query_cache=0) as memory:
+            for _ in memory.add_many(group.edits, on_conflict="keep"):
+                pass
+            llm = EditableLLM(FakeLLM(), memory)
+            llm.invoke("warm")
+            for name, messages in (("own", group.messages), ("others'", other.messages)):
+                for message in messages[::7]:
+                    said = read_conversation(message.turns)
+                    start = perf_counter()
+                    embedder.embed([said.query or said.whole])
+                    bare = perf_counter()
+                    (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+                    ratio = (perf_counter() - bare) / (bare - start)
+                    read = any("judged direct" in one.evidence.numbers() for one in hits.verdicts if one.evidence)
+                    ratios[f"{name}, {'read by the judge' if read else 'not read'}"].append(ratio)
+                    ratios[name].append(ratio)
+    for name, found in sorted(ratios.items()):
+        median, high = np.quantile(found, [0.5, 0.95])
+        print(f"{name:28} n {len(found):5}  median {median:5.2f}  95th percentile {high:5.2f}")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"the process grew by {grown / 1024:.0f} MB beside the embedder")
 
 
 def fit_standing(files: Sequence[Path], into: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from memedit.edits import Demonstration
 from memedit.errors import RequestRejected
@@ -14,6 +14,7 @@ from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, join
 from memedit.messages import Answer, Reply
 from memedit.methods.base import Decode, Effect, Final, Generate, Ready, Recall, Score, Steps, Support
+from memedit.threads import aclosed_after, closed_after
 from memedit.trace import Call, CallKind, Trace
 
 
@@ -39,23 +40,27 @@ class Driver:
     recall: Callable[[str, Sequence[Recall]], list[Hits]]
     support: Callable[[str, str, int], list[Demonstration]]
 
-    def run(self, jobs: Sequence[Job]) -> list[Answer]:
-        """The answers, the jobs' effects carried out in lockstep so that they form batches."""
-        ends = self.lockstep(jobs)
+    def run(self, jobs: Sequence[Job | Exception], *, keep: bool = False) -> list[Answer]:
+        """The answers, the jobs' effects carried out in lockstep so that they form batches.
+
+        keep: Whether what a job raises, or what stands in the place of a job that could not be made, takes the place
+            of its answer.
+        """
+        ends = self.lockstep(jobs, keep=keep)
         try:
             batch = next(ends)
             while True:
-                batch = ends.send(self.perform(batch))
+                batch = ends.send(self._each(batch) if keep else self.perform(batch))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
 
-    async def arun(self, jobs: Sequence[Job]) -> list[Answer]:
+    async def arun(self, jobs: Sequence[Job | Exception], *, keep: bool = False) -> list[Answer]:
         """As `run`, off the event loop."""
-        ends = self.lockstep(jobs)
+        ends = self.lockstep(jobs, keep=keep)
         try:
             batch = next(ends)
             while True:
-                batch = ends.send(await self.aperform(batch))
+                batch = ends.send(await (self._aeach(batch) if keep else self.aperform(batch)))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
 
@@ -67,9 +72,10 @@ class Driver:
             yield from (end.reply, _answer(job, end, end.reply))
             return
         began, pieces = time.perf_counter(), []
-        for piece in self.models[end.model].stream(end.request):
-            pieces.append(piece)
-            yield piece
+        with closed_after(self.models[end.model].stream(end.request)) as given:
+            for piece in given:
+                pieces.append(piece)
+                yield piece
         yield _streamed(job, end, pieces, time.perf_counter() - began)
 
     async def astream(self, job: Job) -> AsyncIterator[Final | Ready | Reply | Answer]:
@@ -81,9 +87,10 @@ class Driver:
             yield _answer(job, end, end.reply)
             return
         began, pieces = time.perf_counter(), []
-        async for piece in self.models[end.model].astream(end.request):
-            pieces.append(piece)
-            yield piece
+        async with aclosed_after(self.models[end.model].astream(end.request)) as given:
+            async for piece in given:
+                pieces.append(piece)
+                yield piece
         yield _streamed(job, end, pieces, time.perf_counter() - began)
 
     def first_call(self, job: Job) -> Final | Ready | Effect:
@@ -109,22 +116,32 @@ class Driver:
 
     # ---- lockstep -------------------------------------------------------------------------------------------------
 
-    def lockstep(self, jobs: Sequence[Job]) -> Any:
-        """Yield batches of (job, effect), receive their results, return the answers in the order of the jobs."""
-        answers: dict[int, Answer] = {}
+    def lockstep(self, jobs: Sequence[Job | Exception], *, keep: bool = False) -> Any:
+        """Yield batches of (job, effect), receive their results, return the answers in the order of the jobs.
+
+        keep: As for `run`; a result may be an exception then.
+        """
+        answers: dict[int, Any] = {}
         pending: dict[int, Effect | Final] = {}
-        results: dict[int, Any] = dict.fromkeys(range(len(jobs)))
+        results: dict[int, Any] = {place: job if isinstance(job, Exception) else None for place, job in enumerate(jobs)}
         while results:
             for place, result in results.items():
-                waiting = pending.get(place)
-                if isinstance(waiting, Final):
-                    answers[place] = _answer(jobs[place], waiting, result)
-                    del pending[place]
+                job, waiting = jobs[place], pending.pop(place, None)
+                if isinstance(job, Exception) or isinstance(result, Exception):
+                    answers[place] = result
                     continue
-                step = _advance(jobs[place], result)
+                if isinstance(waiting, Final):
+                    answers[place] = _answer(job, waiting, result)
+                    continue
+                try:
+                    step = _advance(job, result)
+                except Exception as error:
+                    if not keep:
+                        raise
+                    answers[place] = error
+                    continue
                 if isinstance(step, Ready):
-                    answers[place] = _answer(jobs[place], step, step.reply)
-                    pending.pop(place, None)
+                    answers[place] = _answer(job, step, step.reply)
                 else:
                     pending[place] = step
             # Finals wait until every job has come to its own, so that they form one batch.
@@ -153,6 +170,32 @@ class Driver:
             else:
                 outcome = self._ask(self.models[target], effects)
             self._settle(batch, places, outcome, results, time.perf_counter() - began)
+        return results
+
+    def _each(self, batch: Sequence[tuple[Job, Effect | Final]]) -> list[Any]:
+        """As `perform`, with exceptions for results: where a batch fails, each of it is carried out by itself."""
+        results: list[Any] = [None] * len(batch)
+        for places in _groups(batch).values():
+            try:
+                outcome = self.perform([batch[place] for place in places])
+            except Exception as error:
+                alone = len(places) == 1
+                outcome = [error] if alone else [self._each([batch[place]])[0] for place in places]
+            for place, result in zip(places, outcome, strict=True):
+                results[place] = result
+        return results
+
+    async def _aeach(self, batch: Sequence[tuple[Job, Effect | Final]]) -> list[Any]:
+        """As `_each`, off the event loop."""
+        results: list[Any] = [None] * len(batch)
+        for places in _groups(batch).values():
+            try:
+                outcome = await self.aperform([batch[place] for place in places])
+            except Exception as error:
+                alone = len(places) == 1
+                outcome = [error] if alone else [(await self._aeach([batch[place]]))[0] for place in places]
+            for place, result in zip(places, outcome, strict=True):
+                results[place] = result
         return results
 
     async def aperform(self, batch: Sequence[tuple[Job, Effect | Final]]) -> list[Any]:
@@ -249,6 +292,8 @@ def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
 class AnswerStream:
     """The text of an answer in pieces, for `for` or `async for`.
 
+    Closed early (`close`, `aclose`, or at the end of a `with` or `async with`), it lets the model end, too.
+
     Attributes:
         trace: What happened so far.
         end: What the method came to, with the edits it used; known before the first piece.
@@ -258,28 +303,28 @@ class AnswerStream:
     def __init__(self, driver: Driver, job: Job) -> None:
         self._driver = driver
         self._job = job
-        self._begun = False
         self.trace = job.trace
         self.end: Final | Ready | None = None
+        self._pieces: Any = None
         self.answer: Answer | None = None
 
     def replies(self) -> Iterator[Reply]:
         """The pieces as the model gave them, with its own objects at `raw` (tool calls, log-probabilities, …)."""
-        self._begin()
-        for piece in self._driver.stream(self._job):
-            if isinstance(piece, Reply):
-                yield piece
-            else:
-                self._note(piece)
+        with closed_after(self._begin(self._driver.stream)) as pieces:
+            for piece in pieces:
+                if isinstance(piece, Reply):
+                    yield piece
+                else:
+                    self._note(piece)
 
     async def areplies(self) -> AsyncIterator[Reply]:
         """As `replies`, for `async for`."""
-        self._begin()
-        async for piece in self._driver.astream(self._job):
-            if isinstance(piece, Reply):
-                yield piece
-            else:
-                self._note(piece)
+        async with aclosed_after(self._begin(self._driver.astream)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    yield piece
+                else:
+                    self._note(piece)
 
     def _note(self, found: Final | Ready | Answer) -> None:
         if isinstance(found, Answer):
@@ -287,15 +332,40 @@ class AnswerStream:
         else:
             self.end = found
 
-    def _begin(self) -> None:
-        if self._begun:
+    def close(self) -> None:
+        """Want no more of it."""
+        with closed_after(self._pieces):
+            return
+
+    async def aclose(self) -> None:
+        """As `close`, for a stream that is read by `async for`."""
+        async with aclosed_after(self._pieces):
+            return
+
+    def _begin(self, stream: Callable[[Job], Any]) -> Any:
+        if self._pieces is not None:
             raise RequestRejected("This stream was read already.", do="see its `answer`, or ask again")
-        self._begun = True
+        self._pieces = stream(self._job)
+        return self._pieces
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.aclose()
 
     def __iter__(self) -> Iterator[str]:
-        return (piece.text for piece in self.replies() if piece.text)
+        with closed_after(self.replies()) as pieces:
+            yield from (piece.text for piece in pieces if piece.text)
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        async for piece in self.areplies():
-            if piece.text:
-                yield piece.text
+        async with aclosed_after(self.areplies()) as pieces:
+            async for piece in pieces:
+                if piece.text:
+                    yield piece.text

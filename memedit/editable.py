@@ -12,7 +12,7 @@ from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.encoder import lacking
-from memedit.errors import MissingExtra, RequestRejected
+from memedit.errors import MemeditError, MissingExtra, RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import Spoke, occluded
@@ -122,22 +122,27 @@ class EditableLLM:
         return AnswerStream(self._driver, self._job(input, namespace, options))
 
     def batch(
-        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, **options: Any
-    ) -> list[Answer]:
+        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, return_exceptions: bool = False,
+        **options: Any,
+    ) -> list[Answer]:  # fmt: skip
         """The answers to many inputs, their look-ups and model calls made in batches.
 
         Args:
             inputs: What to ask.
             namespace: Whose edits; a list names one for each input.
+            return_exceptions: Whether what an input raises stands in the place of its answer. The others are answered
+                all the same; calls that were made in one batch with it are made again, one by one.
             options: Passed on to the model as they are.
         """
-        return self._driver.run(self._jobs(inputs, namespace, options))
+        return self._driver.run(self._jobs(inputs, namespace, options, return_exceptions), keep=return_exceptions)
 
     async def abatch(
-        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, **options: Any
-    ) -> list[Answer]:
+        self, inputs: Iterable[Any], *, namespace: str | Sequence[str] | None = None, return_exceptions: bool = False,
+        **options: Any,
+    ) -> list[Answer]:  # fmt: skip
         """As `batch`, asynchronously."""
-        return await self._driver.arun(self._jobs(inputs, namespace, options))
+        jobs = self._jobs(inputs, namespace, options, return_exceptions)
+        return await self._driver.arun(jobs, keep=return_exceptions)
 
     def score(
         self,
@@ -317,13 +322,24 @@ class EditableLLM:
     def _in(self, namespace: str | None) -> str:
         return self.namespace if namespace is None else checked_namespace(namespace)
 
-    def _jobs(self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any) -> list[Job]:
-        if namespace is None or isinstance(namespace, str):
-            return [self._job(one, namespace, options) for one in inputs]
-        inputs = list(inputs)
-        if len(inputs) != len(namespace):
-            raise RequestRejected(f"{len(inputs)} inputs have {len(namespace)} namespaces.", do="name one for each")
-        return [self._job(one, where, options) for one, where in zip(inputs, namespace, strict=True)]
+    def _jobs(
+        self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any, keep: bool = False
+    ) -> list[Any]:
+        """A job an input; with `keep`, an exception in the place of one that cannot be made."""
+        asked = list(inputs)
+        spaces = [namespace] * len(asked) if namespace is None or isinstance(namespace, str) else namespace
+        if len(asked) != len(spaces):
+            raise RequestRejected(f"{len(asked)} inputs have {len(spaces)} namespaces.", do="name one for each")
+
+        def made(input: Any, where: str | None) -> Job | MemeditError:
+            try:
+                return self._job(input, where, options)
+            except MemeditError as error:
+                if not keep:
+                    raise
+                return error
+
+        return [made(one, where) for one, where in zip(asked, spaces, strict=True)]
 
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
         request = as_request(input, options)

@@ -99,6 +99,20 @@ class RequestRejected(MemeditError, ValueError):
     """The input of a call is neither text nor a list of chat messages, or it cannot be sent as asked."""
 
 
+class RequestTooLong(RequestRejected):
+    """The request does not fit into the context of the model.
+
+    Args:
+        tokens: Of the request.
+        context: That the model reads, its answer among them.
+    """
+
+    def __init__(self, what: str, *, tokens: int, context: int, do: str | None = None) -> None:
+        self.tokens = tokens
+        self.context = context
+        super().__init__(what, do=do)
+
+
 class UnsupportedModel(MemeditError, TypeError):
     """This object or name cannot be wrapped as a language model."""
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
 from memedit.messages import Reply, Request
-from memedit.plugins import plugin, plugin_for, schemes
+from memedit.plugins import plugin, plugin_for, read_spec, schemes
+from memedit.threads import in_thread
 
 Kind = Literal["base", "instruct", "chat", "counterfactual", "planner"]
 CHARACTERS = 4  # of a token of English, about
@@ -144,96 +143,45 @@ class LLM(ABC):
         )
 
 
-class FunctionLLM(LLM):
-    """A plain function, sync or async, from text or from chat messages to text, or to pieces of text.
-
-    Args:
-        function: The function. It is given text when its first parameter is annotated `str`, a list of chat messages
-            when it is annotated as a list or sequence, and otherwise the form the caller used.
-        takes: `text` or `messages`, to say so instead.
-        name: Shown in traces.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], *, takes: Literal["text", "messages"] | None = None, name: str | None = None
-    ) -> None:
-        self._function = function
-        self._takes = takes or _annotated_input(function)
-        self._accepts_options = _accepts_options(function)
-        self.name = name or f"function {getattr(function, '__name__', type(function).__name__)}"
-
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        return [join(list(self.stream(request))) for request in requests]
-
-    def stream(self, request: Request) -> Iterator[Reply]:
-        result = self._call(request)
-        if inspect.isawaitable(result):
-            result = run_sync(_awaited(result))
-        if isinstance(result, AsyncIterator):
-            result = run_sync(_collected(result))
-        yield from (as_reply(piece) for piece in _pieces(result))
-
-    async def agenerate(self, requests: Sequence[Request]) -> list[Reply]:
-        async def one(request: Request) -> Reply:
-            return join([piece async for piece in self.astream(request)])
-
-        return list(await asyncio.gather(*(one(request) for request in requests)))
-
-    async def astream(self, request: Request) -> AsyncIterator[Reply]:
-        function = self._function
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            result = self._call(request)
-        else:
-            result = await asyncio.to_thread(self._call, request)
-        if inspect.isawaitable(result):
-            result = await result
-        if isinstance(result, AsyncIterator):
-            async for piece in result:
-                yield as_reply(piece)
-        else:
-            async for piece in in_thread(lambda: _pieces(result)):
-                yield as_reply(piece)
-
-    def _call(self, request: Request) -> Any:
-        options = request.options if self._accepts_options else {}
-        takes = self._takes or ("messages" if request.form == "messages" else "text")
-        if takes == "text":
-            return self._function(request.text, **options)
-        given = request.source if request.untouched and request.form == "messages" else None
-        is_list = isinstance(given, list)
-        return self._function(given if is_list else [message.to_openai() for message in request.messages], **options)
-
-
 def as_llm(source: Any, **options: Any) -> LLM:
     """A model from an LLM, `scheme:name`, a LangChain model or Runnable, an OpenAI client, a transformers model, or a
     function.
 
     Args:
         source: What to make it of. Schemes: `bundled` (SmolLM2-135M-Instruct), `hf:ID_OR_FOLDER`, `gguf:FILE`,
-            `openai:MODEL` (with `base_url=` for any compatible server).
+            `openai:MODEL` (with `base_url=` for any compatible server). Options may stand behind the name:
+            `hf:FOLDER?device=cuda&dtype=bfloat16`.
         options: Passed to the loader (`model=` for an OpenAI client, `tokenizer=` for a transformers model, …).
 
     Raises:
-        UnsupportedModel: It is none of these.
+        UnsupportedModel: It is none of these, or an option is not known.
         MissingExtra: Its package is not installed.
     """
     if isinstance(source, LLM):
         return source
     if isinstance(source, str):
-        scheme, _, name = source.partition(":")
+        scheme, name, spelled = read_spec(source)
         if load := plugin("llms", scheme):
-            return load(name, **options)  # type: ignore[no-any-return]
+            return load(name, **spelled, **_not_twice(options, spelled))  # type: ignore[no-any-return]
         raise UnsupportedModel(
             f"No model `{source:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function"
         )
     if load := plugin_for("llms", source):
         return load(source, **options)  # type: ignore[no-any-return]
     if callable(source):
+        from memedit.functions import FunctionLLM
+
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
         f"`{type(source).__name__}` cannot be wrapped as a language model.",
         do=f"pass a function, a LangChain model, an OpenAI client, a transformers model, or one of {schemes('llms')}",
     )
+
+
+def _not_twice(options: Mapping[str, Any], spelled: Mapping[str, Any]) -> Mapping[str, Any]:
+    if twice := sorted(options.keys() & spelled.keys()):
+        raise UnsupportedModel(f"`{twice[0]}` was given twice.", do="give it behind the name, or as an argument")
+    return options
 
 
 def as_reply(value: Any) -> Reply:
@@ -273,45 +221,6 @@ def join(pieces: Sequence[Reply]) -> Reply:
     )
 
 
-async def in_thread(iterate: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
-    """The items of a blocking iterable, each fetched off the event loop."""
-    end = object()
-    iterator = iter(await asyncio.to_thread(iterate))
-    while (item := await asyncio.to_thread(next, iterator, end)) is not end:
-        yield item
-
-
-def run_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine for a caller that is not async, also from inside a running event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append((asyncio.run(coroutine), None))
-        except BaseException as error:  # handed to the caller's thread
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run, name="memedit-async")
-    thread.start()
-    thread.join()
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value
-
-
-async def _collected(values: AsyncIterator[Any]) -> list[Any]:
-    return [value async for value in values]
-
-
 def _whole_calls(calls: Iterable[Any]) -> tuple[Any, ...]:
     """Tool calls from the deltas of a stream, told apart by `index`; one without an index is whole already."""
     whole: list[Any] = []
@@ -329,32 +238,3 @@ def _whole_calls(calls: Iterable[Any]) -> tuple[Any, ...]:
         for name, text in (call.get("function") or {}).items():
             function[name] = function.get(name, "") + (text or "")
     return tuple(whole)
-
-
-def _pieces(result: Any) -> Iterable[Any]:
-    return result if isinstance(result, (Iterator, list)) else [result]
-
-
-def _annotated_input(function: Callable[..., Any]) -> Literal["text", "messages"] | None:
-    target = function if inspect.isroutine(function) else type(function).__call__
-    try:
-        hints, parameters = get_type_hints(target), list(inspect.signature(function).parameters)
-    except (TypeError, ValueError, NameError):
-        return None
-    annotation = hints.get(parameters[0]) if parameters else None
-    if annotation is None:
-        return None
-    if annotation is str:
-        return "text"
-    origin = getattr(annotation, "__origin__", annotation)
-    return "messages" if isinstance(origin, type) and issubclass(origin, Iterable) else None
-
-
-def _accepts_options(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) or any(
-        parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters
-    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+from urllib.parse import unquote
+
+from memedit.errors import UnsupportedModel
 
 
 @cache
@@ -31,3 +35,32 @@ def plugin_for(group: str, value: object) -> Callable[..., Any] | None:
 def schemes(group: str) -> str:
     """The names that can stand before a colon (`hf:…`), for messages."""
     return ", ".join(f"`{name}`" for name in sorted(plugins(group)) if not name.startswith("type."))
+
+
+def read_spec(spec: str) -> tuple[str, str, dict[str, Any]]:
+    """Scheme, name and options of `scheme:name?option=value&option=value`; a value that is JSON is read as such.
+
+    Raises:
+        UnsupportedModel: An option has no value.
+    """
+    place, _, query = spec.partition("?")
+    scheme, _, name = place.partition(":")
+    options: dict[str, Any] = {}
+    for part in filter(None, query.split("&")):
+        option, equals, value = part.partition("=")
+        if not option.isidentifier() or not equals:
+            raise UnsupportedModel(
+                f"`{part:.80}` behind the `?` of `{spec:.80}` is no option.", do="write ?option=value&option=value"
+            )
+        options[option] = read_value(unquote(value))
+    return scheme, name, options
+
+
+def read_value(text: str) -> Any:
+    """What is written as JSON (a number, true, {…}), and else the text itself."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    # What looks like a power of ten is a name: a revision such as 12e4567.
+    return text if isinstance(value, float) and "e" in text.lower() else value

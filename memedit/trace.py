@@ -108,6 +108,15 @@ class Trace:
         """How long the answer took, in look-ups and model calls; of batches, this request's share."""
         return self.lookup_seconds + sum(call.seconds / call.batch for call in self.calls)
 
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens (`input`, `output`) of all calls that were made for the answer, those of memedit itself among them.
+
+        `answer.reply.usage` is the last call's alone. A call whose model says nothing of tokens adds none.
+        """
+        names = dict.fromkeys(name for call in self.calls for name in call.usage)
+        return {name: sum(call.usage.get(name, 0) for call in self.calls) for name in names}
+
     def shown(self, text: str) -> str:
         """A text as it may be written out: in the place of one that tells what is erased, which Erasure keeps it."""
         asked = {one.edit.id for hits in self.lookups for one in hits.passed if isinstance(one.edit, Erasure)}
@@ -161,8 +170,10 @@ class Trace:
                 }
                 for hits in self.lookups
             ],
+            "usage": self.usage,
             "calls": [
-                {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4)} for call in self.calls
+                {"kind": call.kind, "model": call.model, "seconds": round(call.seconds, 4), "usage": dict(call.usage)}
+                for call in self.calls
             ],
         }
 

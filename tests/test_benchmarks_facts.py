@@ -431,12 +431,12 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("benchmark", "number", "change", "why"), BROKEN)
+@pytest.mark.parametrize(("family", "number", "change", "why"), BROKEN)
 def test_a_broken_record_is_reported_with_its_reason(
-    benchmark: Benchmark, number: int, change: dict[str, Any], why: str, tmp_path: Path
+    family: Benchmark, number: int, change: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
-    record = {key: value for key, value in {**records(benchmark.name)[number], **change}.items() if value is not None}
-    reading = read_one(benchmark, record, tmp_path)
+    record = {key: value for key, value in {**records(family.name)[number], **change}.items() if value is not None}
+    reading = read_one(family, record, tmp_path)
     assert len(reading.cases) == 1
     (malformed,) = reading.malformed
     assert malformed.number == 2

@@ -89,10 +89,10 @@ def test_of_two_cases_with_one_id_the_first_is_kept_and_the_other_counted(tmp_pa
     assert ([case.probes[0].prompt for case in reading.cases], reading.repeated) == (["One?"], 1)
 
 
-@pytest.mark.parametrize("benchmark", all_benchmarks(), ids=lambda benchmark: benchmark.name)
-def test_every_benchmark_says_where_it_comes_from(benchmark: Benchmark) -> None:
-    assert benchmark.published.startswith("https://") or benchmark.shipped
-    assert all((benchmark.title, benchmark.measures, benchmark.paper, benchmark.licence, benchmark.forms))
+@pytest.mark.parametrize("family", all_benchmarks(), ids=lambda family: family.name)
+def test_every_benchmark_says_where_it_comes_from(family: Benchmark) -> None:
+    assert family.published.startswith("https://") or family.shipped
+    assert all((family.title, family.measures, family.paper, family.licence, family.forms))
 
 
 def test_own_edits_lie_in_the_memory_without_probes(tmp_path: Path) -> None:

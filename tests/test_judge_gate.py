@@ -43,7 +43,7 @@ def hits(llm, *turns):
     [
         ("Who is the CEO of Tallis Robotics?", 0),
         ("how long til i get my refund", 1),
-        ("What's my name?", 2),
+        ("What is my name?", 2),
         ("which port for the staging db?", 3),
         ("What time does the gym open?", 5),
         ("How many days is the trial?", 6),

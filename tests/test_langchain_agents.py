@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -243,19 +244,22 @@ async def test_an_agent_keeps_finds_and_takes_back_a_correction(way: str) -> Non
     inner = Provider(
         script=calling(
             ("correct", lambda _: {"statement": "The capital of Norland is Oslo."}),
-            ("recall", lambda _: {"about": "the capital of Norland"}),
-            ("retract", lambda messages: {"edit_id": messages[-1].text.partition(":")[0]}),
-            ("recall", lambda _: {"about": "the capital of Norland"}),
+            ("recall", lambda _: {"message": "the capital of Norland"}),
+            ("retract", lambda messages: {"edit_id": re.findall(r"- (\w+):", messages[-1].text)[0]}),
+            ("recall", lambda _: {"message": "the capital of Norland"}),
         )
     )
     agent = create_agent(inner, memory_tools(kept, namespace="ann"))
     last = (await asked(agent, "No, it is Oslo.", way))["messages"][-1].text.split(" | ")
     (first, _) = kept.history(namespace="ann")
     (edit_id,) = first.came
-    assert last == [
-        f"Kept as {edit_id}.", f"{edit_id}: The capital of Norland is Oslo.", f"Taken back: {edit_id}.",
-        "Nothing is kept about that.",
-    ]  # fmt: skip
+    kept_as, found, taken_back, nothing = last
+    assert kept_as == f"Kept as {edit_id}."
+    assert f"- {edit_id}: The capital of Norland is Oslo. (probability" in found
+    assert taken_back.endswith(
+        f"Taken back:\n<corrections>\n- {edit_id}: The capital of Norland is Oslo.\n</corrections>"
+    )
+    assert nothing == "Nothing is kept about that."
     assert first.author == "agent"
     assert kept.edits(namespace="ann") == []
     assert kept.namespaces() == ["ann"]
@@ -289,7 +293,7 @@ def test_a_correction_says_what_was_known_and_what_it_may_contradict() -> None:
     (old,) = kept.edits()
     assert correct.invoke({"statement": "The CEO of Acme is Ann Lee."}) == f"Known already as {old.id}."
     said = correct.invoke({"statement": "The CEO of Acme is Carol Diaz."})
-    assert said.endswith(f"may contradict it:\n{old.id}: The CEO of Acme is Ann Lee.")
+    assert said.endswith(f"may contradict it:\n<corrections>\n- {old.id}: The CEO of Acme is Ann Lee.\n</corrections>")
 
 
 @pytest.mark.model
@@ -298,15 +302,16 @@ def test_a_correction_takes_the_place_of_an_older_one() -> None:
     correct, *_ = memory_tools(kept)
     correct.invoke({"statement": "The CEO of Acme is Ann Lee."})
     (old,) = kept.edits()
-    assert correct.invoke({"statement": "The CEO of Acme is Carol Diaz."}).endswith(f"It replaces {old.id}.")
+    said = correct.invoke({"statement": "The CEO of Acme is Carol Diaz."})
+    assert f"It replaces these, which no longer hold:\n<corrections>\n- {old.id}: " in said
 
 
 def test_no_tool_tells_what_is_erased() -> None:
     kept = memory({"statement": "The code of the vault is XK-4471-B"}, FACT)
     kept.add(Erasure(subject="the vault", relation="code", object="XK-4471-B"))
     _, recall, _ = memory_tools(kept)
-    assert "4471" not in recall.invoke({"about": "the code of the vault"})
-    assert EDIT in recall.invoke({"about": ASKED})
+    assert "4471" not in recall.invoke({"message": "the code of the vault"})
+    assert EDIT in recall.invoke({"message": ASKED})
     found = EditRetriever(kept, gate="embedding").invoke("The code of the vault is XK-4471-B")
     assert "4471" not in str(found)
 

@@ -314,12 +314,16 @@ def test_hops_that_one_edit_answers_together(question: str, said: list[str]) -> 
     assert base.requests == []
 
 
-@pytest.mark.parametrize("question", ["Is Bo the king of Acme?", "Why is she the king of Acme?"])
-def test_whether_and_why_are_no_hops(question: str) -> None:
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("Is Bo the king of Acme?", "The king of Acme is Olaf."), ("Why is she the king of Acme?", "generated")],
+)
+def test_whether_and_why_are_no_hops(question: str, answer: str) -> None:
     base = Small(lambda prompt: "generated")
     llm = EditableLLM(base, EditMemory(embedder=HashEmbedder()), gate=Literal(), method="multihop")
     llm.edit(Fact(subject="Acme", relation="king", object="Olaf"))
-    assert llm(question) == "generated"
+    found = llm.invoke(question)
+    assert (found.text, found.trace.hops) == (answer, [])
 
 
 class Careless(NamedGate):

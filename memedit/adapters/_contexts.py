@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from memedit.llms import Likelihood
 
 
 class Contexts:
@@ -20,7 +23,7 @@ class Contexts:
 
     def __init__(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> None:
         self._model, self._ids, self._cache = model, ids, cache
-        self._mask = torch.cat([torch.ones(len(mask), begun, dtype=mask.dtype), mask], dim=1)
+        self._mask = torch.cat([mask.new_ones(len(mask), begun), mask], dim=1)
 
     def step(self) -> torch.Tensor:
         """Log-probabilities of the next token, (contexts, vocabulary)."""
@@ -38,10 +41,17 @@ class Contexts:
 
     def put(self, token: int) -> None:
         """The token that all contexts go on with."""
-        self._ids = torch.full((len(self._mask), 1), token)
+        self._ids = self._mask.new_full((len(self._mask), 1), token)
         self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:
     """The position of each token, padding left out; of the mask's shape."""
     return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
+    """Of an ending, from the logits (tokens, vocabulary) that foretell its tokens."""
+    wanted = torch.tensor(ending, device=logits.device)
+    logprobs = logits.log_softmax(-1).gather(-1, wanted[:, None])
+    return Likelihood(float(logprobs.sum()), tuple((logits.argmax(-1) == wanted).tolist()))

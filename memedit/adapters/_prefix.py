@@ -42,7 +42,7 @@ class PrefixCache:
         """A copy of the prefix's cache for a batch of `rows`."""
         if list(prefix) != self._tokens:
             with torch.inference_mode():
-                out = self._model(input_ids=torch.tensor([list(prefix)]), use_cache=True)
+                out = self._model(input_ids=torch.tensor([list(prefix)], device=self._model.device), use_cache=True)
             self._tokens, self._values = list(prefix), out.past_key_values
         values = copy.deepcopy(self._values)
         if rows > 1:

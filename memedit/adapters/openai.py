@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from memedit.adapters._options import cut, stops_of
+from memedit.adapters._stops import cut, stops_of
 from memedit.adapters.wire.parameters import CHAT_LIMITS, Parameters
 from memedit.embedders.openai import new_client, sibling
 from memedit.errors import MissingExtra, ProviderError, RequestRejected, UnsupportedModel
@@ -138,7 +138,11 @@ class OpenAILLM(LLM):
     def _reply(self, request: Request, completion: Any) -> Reply:
         reply = _reply(completion)
         self._parameters.notice(self.model, self._body(request), request.own, reply)
-        return replace(reply, text=cut(reply.text, stops_of(request))[0]) if "stop" in request.own else reply
+        return (
+            replace(reply, text=cut(reply.text, stops_of(request.options.get("stop")))[0])
+            if "stop" in request.own
+            else reply
+        )
 
     def _sync_client(self) -> OpenAI:
         if self._sync is None:

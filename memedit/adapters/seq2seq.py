@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
-from memedit.adapters._contexts import Contexts
+from memedit.adapters._contexts import Contexts, likelihood
+from memedit.adapters._options import Options
 from memedit.adapters._prefix import PrefixCache
-from memedit.adapters.transformers import LocalLLM, likelihood
+from memedit.adapters.transformers import LocalLLM
 from memedit.llms import Capability, Likelihood
 from memedit.messages import Request
 
 
 class Seq2SeqLLM(LocalLLM):
-    """A transformers encoder-decoder on this machine. Greedy unless a temperature is asked for."""
+    """A transformers encoder-decoder on this machine. Greedy unless sampling is asked for."""
 
     capabilities = frozenset({Capability.TEXT, Capability.LOGPROBS})
 
@@ -36,9 +37,18 @@ class Seq2SeqLLM(LocalLLM):
         """Right-padded ids and mask, (rows, longest): an encoder counts positions from the left."""
         longest = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([list(row) + [pad] * (longest - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-        return ids, mask
+        ids = [list(row) + [pad] * (longest - len(row)) for row in rows]
+        mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _room(self, read: int, options: Options) -> int:
+        """How many tokens may be written, of those that were asked for: the decoder has a context of its own."""
+        self._check_length(read, 1)
+        return options.max_new_tokens if self._context is None else min(options.max_new_tokens, self._context - 1)
+
+    def _check_length(self, read: int, written: int) -> None:
+        if self._context is not None and max(read, written) > self._context:
+            raise self._too_long(max(read, written), self._context)
 
     def _contexts(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> Contexts:
         return ReadContexts(self.model, ids, mask)
@@ -49,7 +59,7 @@ class Seq2SeqLLM(LocalLLM):
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Likelihood]:
         ids, mask = self.padded([context for context, _ in pairs])
         written = begun(self.model, [ending for _, ending in pairs])
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode():
             logits = self.model(input_ids=ids, attention_mask=mask, decoder_input_ids=written).logits.float()
         return [likelihood(row[: len(ending)], ending) for row, (_, ending) in zip(logits, pairs, strict=True)]
 
@@ -58,7 +68,7 @@ class ReadContexts(Contexts):
     """Several texts that the encoder read; each `step` lets the decoder write on behind all of them."""
 
     def __init__(self, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> None:
-        super().__init__(model, torch.full((len(ids), 1), model.config.decoder_start_token_id), mask)
+        super().__init__(model, ids.new_full((len(ids), 1), model.config.decoder_start_token_id), mask)
         with torch.inference_mode():
             self._encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)
 
@@ -75,7 +85,7 @@ class ReadContexts(Contexts):
         return logprobs
 
     def put(self, token: int) -> None:
-        self._ids = torch.full((len(self._mask), 1), token)
+        self._ids = self._mask.new_full((len(self._mask), 1), token)
 
 
 class NoPrefix(PrefixCache):
@@ -89,4 +99,4 @@ def begun(model: Any, endings: Sequence[Sequence[int]]) -> torch.Tensor:
     """What the decoder is given before each token of these endings, (endings, longest); right-padded."""
     start, longest = model.config.decoder_start_token_id, max(map(len, endings))
     rows = [[start, *ending[:-1]] for ending in endings]
-    return torch.tensor([row + [start] * (longest - len(row)) for row in rows])
+    return torch.tensor([row + [start] * (longest - len(row)) for row in rows], device=model.device)

@@ -5,34 +5,32 @@ Causal ones are here; what encoder-decoders do otherwise is in `seq2seq`.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from memedit.adapters._contexts import Contexts, positions
-from memedit.adapters._options import SAMPLING, cut, read_options, stops_of, until_stop, without_indent
-from memedit.adapters._prefix import PrefixCache
-from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, UnsupportedModel
+from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, RequestTooLong, UnsupportedModel
 from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
 from memedit.messages import Reply, Request
 
 try:
     import torch
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoModelForSeq2SeqLM,
-        AutoTokenizer,
-        PreTrainedModel,
-        TextIteratorStreamer,
-    )  # fmt: skip
+    from transformers import PreTrainedModel, StoppingCriteriaList, TextIteratorStreamer
+
+    from memedit.adapters._chat import ChatTemplate, text_alone
+    from memedit.adapters._contexts import Contexts, likelihood, positions
+    from memedit.adapters._generating import Abandoned, seeded, streamed
+    from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, is_quantised, load_files
+    from memedit.adapters._mixing import mixed
+    from memedit.adapters._options import Options, read_options, refuse
+    from memedit.adapters._prefix import PrefixCache
+    from memedit.adapters._stops import cut
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "transformers") from missing
 
@@ -42,7 +40,9 @@ LARGE = 2_500_000_000
 
 
 class LocalLLM(LLM):
-    """A transformers causal language model on this machine. Greedy unless a temperature is asked for.
+    """A transformers causal language model on this machine. Greedy unless sampling is asked for (`_options`).
+
+    One request is answered at a time. Where nobody waits for an answer any more, it ends at the next token.
 
     Args:
         model: The loaded model.
@@ -65,46 +65,74 @@ class LocalLLM(LLM):
         self.kind = kind or _kind(model, tokenizer)
         self._batch_size = batch_size
         self._prefix = PrefixCache(model)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+        self._template = ChatTemplate(tokenizer, self.name)
+        self._context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.quantised = is_quantised(model)
+        if self.quantised:
+            self.capabilities = self.capabilities - {Capability.WEIGHTS}
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
 
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs go."""
+        device: torch.device = self.model.device
+        # What is offloaded fetches its inputs itself.
+        return torch.device("cpu") if device.type == "meta" else device
+
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        return self._answers(requests, threading.Event())
+
+    async def agenerate(self, requests: Sequence[Request]) -> list[Reply]:
+        abandoned = threading.Event()
+        try:
+            return await asyncio.to_thread(self._answers, requests, abandoned)
+        finally:
+            abandoned.set()
+
+    def _answers(self, requests: Sequence[Request], abandoned: threading.Event) -> list[Reply]:
+        options = [read_options(request) for request in requests]
         tokens = [self.encode(request) for request in requests]
+        # What shares no pass: a seed counts for one request, and so does the end of the context.
+        alone = {
+            place
+            for place, (row, one) in enumerate(zip(tokens, options, strict=True))
+            if self._room(len(row), one) < one.max_new_tokens or one.alone
+        }
         replies: dict[int, Reply] = {}
         # Requests of like options and length share a pass, so that little of it is padding.
-        order = sorted(
-            range(len(requests)), key=lambda place: (repr(read_options(requests[place])), len(tokens[place]))
-        )
+        order = sorted(range(len(requests)), key=lambda place: (repr(options[place]), len(tokens[place])))
         for start in range(0, len(order), self._batch_size):
             places = order[start : start + self._batch_size]
-            options = read_options(requests[places[0]])
-            same = [place for place in places if read_options(requests[place]) == options]
+            same = [place for place in places if options[place] == options[places[0]] and place not in alone]
             for group in [same, *([place] for place in places if place not in same)]:
-                replies |= zip(group, self._generate(requests, tokens, group), strict=True)
-        return [replies[place] for place in range(len(requests))]
+                if group:
+                    rows = [tokens[place] for place in group]
+                    made = self._generate(rows, options[group[0]], abandoned)
+                    replies |= zip(group, made, strict=True)
+        return [
+            _stripped(replies[place]) if requests[place].form == "raw" else replies[place]
+            for place in range(len(requests))
+        ]
 
     def stream(self, request: Request) -> Iterator[Reply]:
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        ids, mask = self.padded([self.encode(request)])
-        failure: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                self._run(ids, mask, read_options(request), streamer=streamer)
-            except BaseException as error:  # raised again in the caller's thread
-                failure.append(error)
-                streamer.end()
-
-        thread = threading.Thread(target=run, name="memedit-generate", daemon=True)
-        thread.start()
-        pieces = until_stop(streamer, stops_of(request))
-        yield from without_indent(pieces) if request.form == "raw" else pieces
-        thread.join()
-        if failure:
-            raise failure[0]
+        options = read_options(request)
+        refuse(request, ("n",), unless=1, why="A stream has one answer, and `{}` asks for more.", do="call invoke")
+        tokens = self.encode(request)
+        (ids, mask), most = self.padded([tokens]), self._room(len(tokens), options)
+        out = yield from streamed(
+            lambda streamer, abandoned: self._run(ids, mask, options, most, abandoned, streamer=streamer),
+            TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True),
+            options.stop,
+            indented=request.form != "raw",
+        )
+        whole = self._reply(out[0, self._read(ids) :].tolist(), len(tokens), options, most)
+        yield Reply("", finish_reason=whole.finish_reason, usage=whole.usage)
 
     def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        for request in requests:
+            read_options(request)  # refuses what is not known; none of them changes a likelihood
         contexts = [self.encode(request) for request in requests]
         pairs = [
             (context, self._plain(text))
@@ -116,6 +144,8 @@ class LocalLLM(LLM):
                 "An empty continuation has no probability, nor has one behind an empty request.",
                 do="score text of one token or more, behind text of one token or more",
             )
+        for context, ending in pairs:
+            self._check_length(len(context), len(ending))
         order = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
         scored: dict[int, Likelihood] = {}
         for start in range(0, len(order), self._batch_size):
@@ -126,11 +156,12 @@ class LocalLLM(LLM):
 
     def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
         rows = [self.encode(request) for request in requests]
-        with self._lock:
+        with self.lock:
             prefix = self._prefix.shared(rows)
             cache = self._prefix.cache(prefix, rows=len(rows)) if prefix else None
         ids, mask = self.padded([row[len(prefix) :] for row in rows])
-        return self._decoded([self], [self._contexts(ids, mask, cache, len(prefix))], requests[0], mixer)
+        contexts = self._contexts(ids, mask, cache, len(prefix))
+        return mixed([self], [contexts], self._most([(self, row) for row in rows], requests[0]), requests[0], mixer)
 
     def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
         models = [self, *(one for one in others if isinstance(one, LocalLLM) and one.vocabulary == self.vocabulary)]
@@ -140,30 +171,15 @@ class LocalLLM(LLM):
                 f"{names} are not local models of one vocabulary for {len(requests)} contexts.",
                 do="mix models that share a tokenizer, or choose a method that does not mix",
             )
-        contexts = [
-            one._contexts(*one.padded([one.encode(request)])) for one, request in zip(models, requests, strict=True)
-        ]
-        return self._decoded(models, contexts, requests[0], mixer)
+        read = [(one, one.encode(request)) for one, request in zip(models, requests, strict=True)]
+        contexts = [one._contexts(*one.padded([row])) for one, row in read]
+        return mixed(models, contexts, self._most(read, requests[0]), requests[0], mixer)
 
-    def _decoded(self, models: Sequence[LocalLLM], contexts: Sequence[Contexts], first: Request, mixer: Mixer) -> Reply:
-        """Greedy tokens of the mixed distribution, up to the end of any of the models."""
-        options, ends = read_options(first), set[int]().union(*(one._ends for one in models))
-        width = len(self.tokenizer)  # behind it the vocabulary is padded, by each model to another size
-        written: list[int] = []
-        with ExitStack() as locked, torch.inference_mode():
-            for one in sorted({id(one): one for one in models}.values(), key=id):
-                locked.enter_context(one._lock)
-            for _ in range(options["max_new_tokens"]):
-                token = int(np.argmax(mixer(torch.cat([one.step()[:, :width] for one in contexts]).numpy())))
-                if token in ends:
-                    break
-                written.append(token)
-                if any(stop in self.spell(written) for stop in options["stop"]):
-                    break
-                for context in contexts:
-                    context.put(token)
-        text = cut(self.spell(written), options["stop"])[0]
-        return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
+    @staticmethod
+    def _most(read: Sequence[tuple[LocalLLM, list[int]]], first: Request) -> int:
+        """How many tokens may be written behind what each model read."""
+        options = read_options(first)
+        return min(one._room(len(row), options) for one, row in read)
 
     def _contexts(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any = None, begun: int = 0) -> Contexts:
         return Contexts(self.model, ids, mask, cache, begun)
@@ -182,30 +198,29 @@ class LocalLLM(LLM):
 
     def encode(self, request: Request) -> list[int]:
         """The tokens that are sent for a request."""
-        if request.form == "raw" or self.kind in ("base", "counterfactual"):
+        options = read_options(request)
+        if request.form == "raw":
             return self._plain(request.text, begin=True)
-        messages = [message.to_openai() for message in request.messages]
-        encoded = self.tokenizer.apply_chat_template(
-            messages,
-            add_generation_prompt=True,
-            tools=request.options.get("tools"),
-            sanitize_control_tokens=True,
-            return_dict=True,
-        )
-        return list(encoded["input_ids"])
+        if self.kind in ("base", "counterfactual"):
+            refuse(
+                request, ("tools", "chat_template_kwargs"),
+                why=f"`{self.name}` continues plain text, and `{{}}` is for chat templates.", do="leave it out",
+            )  # fmt: skip
+            for message in request.messages:
+                text_alone(message, self.name)
+            return self._plain(request.text, begin=True)
+        return self._template.encode(request, options.tools, options.template)
 
     def _plain(self, text: str, *, begin: bool = False) -> list[int]:
         """Tokens of a text in which no special token can be spelled out."""
-        start = [self.tokenizer.bos_token_id] if begin and self._begins_with_bos else []
-        return start + list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        tokens = list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        first = self.tokenizer.bos_token_id
+        begins = begin and first is not None and self.tokenizer("x")["input_ids"][0] == first
+        return [first, *tokens] if begins else tokens
 
     @property
-    def _begins_with_bos(self) -> bool:
-        first = self.tokenizer("x")["input_ids"][0]
-        return self.tokenizer.bos_token_id is not None and first == self.tokenizer.bos_token_id
-
-    @property
-    def _ends(self) -> set[int]:
+    def ends(self) -> set[int]:
+        """The tokens that end a text."""
         ends = self.model.generation_config.eos_token_id
         listed = ends if isinstance(ends, list) else [ends]
         return {token for token in (*listed, self.tokenizer.eos_token_id) if token is not None}
@@ -217,18 +232,35 @@ class LocalLLM(LLM):
         """Left-padded ids and mask, (rows, longest)."""
         longest = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-        return ids, mask
+        ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
+        mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _room(self, read: int, options: Options) -> int:
+        """How many tokens may be written behind so many, of those that were asked for."""
+        self._check_length(read, 1)
+        return options.max_new_tokens if self._context is None else min(options.max_new_tokens, self._context - read)
+
+    def _check_length(self, read: int, written: int) -> None:
+        if self._context is not None and read + written > self._context:
+            raise self._too_long(read, self._context)
+
+    def _too_long(self, read: int, context: int) -> RequestTooLong:
+        return RequestTooLong(
+            f"The request has {read} tokens, and `{self.name}` reads {context} with its answer.",
+            tokens=read,
+            context=context,
+            do="shorten the conversation, or take a model of a longer context",
+        )
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Likelihood]:
         """Of (context, ending) token pairs, in one pass."""
         rows = [context + ending for context, ending in pairs]
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode():
             longest = max(len(ending) for _, ending in pairs)
             prefix = self._prefix.shared([row[: len(row) - longest] or row[:1] for row in rows])
             ids, mask = self.padded([row[len(prefix) :] for row in rows])
-            mask = torch.cat([torch.ones(len(rows), len(prefix), dtype=mask.dtype), mask], dim=1)
+            mask = torch.cat([mask.new_ones(len(rows), len(prefix)), mask], dim=1)
             logits = self.model(
                 input_ids=ids,
                 attention_mask=mask,
@@ -238,63 +270,73 @@ class LocalLLM(LLM):
             ).logits.float()
         return [likelihood(row[-len(ending) - 1 : -1], ending) for row, (_, ending) in zip(logits, pairs, strict=True)]
 
-    def _generate(self, requests: Sequence[Request], tokens: list[list[int]], group: Sequence[int]) -> list[Reply]:
-        rows = [tokens[place] for place in group]
-        options = read_options(requests[group[0]])
-        with self._lock:
+    def _generate(self, rows: Sequence[Sequence[int]], options: Options, abandoned: threading.Event) -> list[Reply]:
+        """Answers to requests of the same options, in one pass."""
+        with self.lock:
             prefix = self._prefix.shared(rows)
         ids, mask = self.padded([row[len(prefix) :] for row in rows])
-        head = torch.tensor([prefix] * len(rows), dtype=ids.dtype).reshape(len(rows), -1)
+        head = torch.tensor([prefix] * len(rows), dtype=ids.dtype, device=ids.device).reshape(len(rows), -1)
         ids, mask = torch.cat([head, ids], dim=1), torch.cat([torch.ones_like(head), mask], dim=1)
-        out = self._run(ids, mask, options, prefix=prefix)
+        most = min(self._room(len(row), options) for row in rows)
+        out = self._run(ids, mask, options, most, abandoned, prefix=prefix)[:, self._read(ids) :].tolist()
         replies = []
-        for row, place in zip(out[:, self._read(ids) :].tolist(), group, strict=True):
-            written = [token for token in row if token not in self._ends and token != self.tokenizer.pad_token_id]
-            text, stopped = cut(self.spell(written), options["stop"])
-            text = text.lstrip() if requests[place].form == "raw" else text
-            done = stopped or len(written) < options["max_new_tokens"]
-            usage = {"input": len(tokens[place]), "output": len(written)}
-            replies.append(Reply(text, finish_reason="stop" if done else "length", usage=usage))
+        for place, row in enumerate(rows):
+            answers = [self._reply(one, len(row), options, most) for one in out[place * options.n :][: options.n]]
+            texts = tuple(answer.text for answer in answers)
+            usage = {"input": len(row), "output": sum(answer.usage["output"] for answer in answers)}
+            replies.append(replace(answers[0], usage=usage, raw=texts if options.n > 1 else None))
         return replies
+
+    def _reply(self, row: Sequence[int], read: int, options: Options, most: int) -> Reply:
+        """The reply that these tokens are; of at most so many."""
+        written = [token for token in row if token not in self.ends and token != self.tokenizer.pad_token_id]
+        text, stopped = cut(self.spell(written), options.stop)
+        done = stopped or len(written) < most
+        return Reply(text, (), "stop" if done else "length", {"input": read, "output": len(written)})
 
     def _read(self, ids: torch.Tensor) -> int:
         """How many tokens of what is generated were there before."""
         return ids.shape[1]
 
     def _run(
-        self, ids: torch.Tensor, mask: torch.Tensor, options: Mapping[str, Any], *, prefix: Sequence[int] = (),
-        streamer: Any = None,
+        self, ids: torch.Tensor, mask: torch.Tensor, options: Options, most: int, abandoned: threading.Event, *,
+        prefix: Sequence[int] = (), streamer: Any = None,
     ) -> torch.Tensor:  # fmt: skip
-        sampling = {name: options[name] for name in SAMPLING if name in options}
-        greedy = not sampling.get("temperature")
-        if options.get("seed") is not None:
-            torch.manual_seed(options["seed"])
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode(), seeded(options.seed, self.device):
+            if abandoned.is_set():
+                return ids
             return self.model.generate(  # type: ignore[no-any-return]
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=self._prefix.cache(prefix, rows=len(ids)) if len(prefix) else None,
-                max_new_tokens=options["max_new_tokens"],
-                do_sample=not greedy,
-                **({"temperature": None, "top_p": None, "top_k": None} if greedy else sampling),
+                max_new_tokens=most,
                 pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=sorted(self._ends),
+                eos_token_id=sorted(self.ends),
                 streamer=streamer,
-                **({"stop_strings": options["stop"], "tokenizer": self.tokenizer} if options["stop"] else {}),
+                stopping_criteria=StoppingCriteriaList([Abandoned(abandoned)]),
+                **options.for_transformers(),
+                **({"stop_strings": list(options.stop), "tokenizer": self.tokenizer} if options.stop else {}),
             )
 
 
-def load(source: str, *, dtype: str = "auto", **options: Any) -> LocalLLM:
+def load(source: str, **options: Any) -> LocalLLM:
     """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model (causal, or encoder-decoder) and its tokenizer.
 
+    Args:
+        source: The id or folder.
+        options: `device` (`auto`, the default, takes cuda, else mps, else cpu), or `device_map` for what accelerate
+            spreads over several; `dtype` or `torch_dtype` (the file's own when left out); `quantization_config`,
+            `attn_implementation`, `trust_remote_code`, `revision` and what else `LOADER` lists, as transformers takes
+            them; `name`, `kind`, `batch_size` as `LocalLLM` does.
+
     Raises:
-        UnsupportedModel: transformers cannot load a language model from there.
+        UnsupportedModel: transformers cannot load a language model from there, or an option is not known.
     """
-    return _load(source, f"hf:{Path(source).name}", {"dtype": dtype}, options)
+    return _load(source, f"hf:{Path(source).name}", options)
 
 
-def load_gguf(source: str, *, dtype: str = "float32", name: str | None = None, **options: Any) -> LocalLLM:
-    """`gguf:FILE`: a GGUF file, dequantised.
+def load_gguf(source: str, *, name: str | None = None, **options: Any) -> LocalLLM:
+    """`gguf:FILE`: a GGUF file, dequantised, in float32 unless `dtype` says otherwise. Options as for `load`.
 
     Raises:
         UnsupportedModel: There is no such file, or transformers does not know its architecture.
@@ -305,7 +347,7 @@ def load_gguf(source: str, *, dtype: str = "float32", name: str | None = None, *
             f"There is no GGUF file {path}.", do="give the path of the file: gguf:/path/to/model.gguf"
         )
     files = {"gguf_file": path.name}
-    return _load(str(path.parent), name or f"gguf:{path.name}", files | {"dtype": dtype}, options, files)
+    return _load(str(path.parent), name or f"gguf:{path.name}", {"dtype": "float32"} | options, files)
 
 
 def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
@@ -318,13 +360,14 @@ def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
 
 
 def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
-    """A loaded model with `tokenizer=`, or a text-generation pipeline."""
+    """A loaded model with `tokenizer=`, or a text-generation pipeline. It stays on its device."""
     model = getattr(source, "model", source) if not isinstance(source, PreTrainedModel) else source
     tokenizer = tokenizer or getattr(source, "tokenizer", None)
     if not isinstance(model, PreTrainedModel) or tokenizer is None:
         raise UnsupportedModel(
             f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded language model and tokenizer="
         )
+    check_known(options, OF_ADAPTER)
     return _fitting(model)(model, tokenizer, **options)
 
 
@@ -343,28 +386,14 @@ def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
     return Seq2SeqLLM
 
 
-def _load(
-    folder: str, name: str, how: Mapping[str, Any], options: Mapping[str, Any], files: Mapping[str, str] | None = None
-) -> LocalLLM:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **(files or {}))
-        # A GGUF file's own settings take a while to read, and are read with the model.
-        reads = not files and AutoConfig.from_pretrained(folder).is_encoder_decoder
-        loader = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
-        model = loader.from_pretrained(folder, **how)
-    except ImportError as error:
-        raise MissingExtra("local", package=error.name or "gguf") from error
-    except (OSError, ValueError, KeyError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UnsupportedModel(
-            f"No model could be loaded from {folder}: {first}",
-            do="give a folder or file with a language model, or a hub id this machine can reach",
-        ) from error
-    return _fitting(model)(model, tokenizer, name=name, **options)
+def _load(folder: str, name: str, options: Mapping[str, Any], files: Mapping[str, str] | None = None) -> LocalLLM:
+    check_known(options, LOADER)
+    model, tokenizer = load_files(folder, options, files or {})
+    own = {"name": name} | {given: options[given] for given in OF_ADAPTER if given in options}
+    return _fitting(model)(model, tokenizer, **own)
 
 
-def likelihood(logits: torch.Tensor, ending: Sequence[int]) -> Likelihood:
-    """Of an ending, from the logits (tokens, vocabulary) that foretell its tokens."""
-    wanted = torch.tensor(ending)
-    logprobs = logits.log_softmax(-1).gather(-1, wanted[:, None])
-    return Likelihood(float(logprobs.sum()), tuple((logits.argmax(-1) == wanted).tolist()))
+def _stripped(reply: Reply) -> Reply:
+    """A continuation without the blanks that part it from its text."""
+    raw = tuple(text.lstrip() for text in reply.raw) if reply.raw else None
+    return replace(reply, text=reply.text.lstrip(), raw=raw)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memedit.adapters import transformers as local
-from memedit.errors import RunRejected, UnsupportedModel
+from memedit.errors import CapabilityMissing, RunRejected, UnsupportedModel
 from memedit.llms import Kind
 from memedit.messages import Request, as_request
 
@@ -105,8 +105,13 @@ def train(
         The card.
 
     Raises:
+        CapabilityMissing: The model's weights are quantised.
         RunRejected: `out` holds something else, or the samples are too few to hold some out.
     """
+    if llm.quantised:
+        raise CapabilityMissing(
+            f"The weights of `{llm.name}` are quantised, and cannot be trained.", do="load it without quantisation"
+        )
     recipe, folder = recipe or Recipe(), Path(out).expanduser()
     learned, held = _split(samples, recipe)
     made_of = _fingerprint(samples, recipe, llm.name)
@@ -216,8 +221,9 @@ def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, 
         ids.append(read + answer + [pad] * rest)
         wanted.append([IGNORED] * len(read) + answer + [IGNORED] * rest)
     mask = [[1] * (len(read) + len(answer)) + [0] * (longest - len(read) - len(answer)) for read, answer in rows]
-    logits = llm.model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits[:, :-1]
-    targets = torch.tensor(wanted)[:, 1:]
+    given = {"input_ids": ids, "attention_mask": mask}
+    logits = llm.model(**{name: torch.tensor(row, device=llm.device) for name, row in given.items()}).logits[:, :-1]
+    targets = torch.tensor(wanted, device=llm.device)[:, 1:]
     loss = cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="sum")
     return loss, int((targets != IGNORED).sum())
 
@@ -228,7 +234,7 @@ def _losses_behind_an_encoder(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tu
 
     answers = [[*answer, llm.tokenizer.eos_token_id] for _, answer in rows]
     longest = max(map(len, answers))
-    targets = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers])
+    targets = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers], device=llm.device)
     ids, mask = llm.padded([read for read, _ in rows])
     logits = llm.model(input_ids=ids, attention_mask=mask, decoder_input_ids=begun(llm.model, answers)).logits
     loss = cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="sum")

@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Serve": {
         "serve": ("serve:serve", "Serve OpenAI's API with the memory in front of a model."),
+        "mcp": ("mcp:mcp", "Serve the memory to assistants that speak MCP."),
     },
     "Files": {
         "export": ("files:export", "Write the edits in force to a file."),

@@ -177,7 +177,8 @@ def _common_options() -> list[click.Option]:
         option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
                help="Whose edits. [env MEMEDIT_NAMESPACE]"),
         option("--model", envvar="MEMEDIT_MODEL", default="bundled", metavar="SPEC", show_default=True,
-               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL. [env MEMEDIT_MODEL]"),
+               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL; options of its loader behind it: "
+                    "'hf:FOLDER?device=cuda&dtype=bfloat16'. [env MEMEDIT_MODEL]"),
         option("--base-url", metavar="URL", help="The server of an openai: model."),
         option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
                help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "

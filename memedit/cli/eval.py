@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -17,6 +16,7 @@ import click
 
 from memedit.cli._common import quiet_libraries, use_threads
 from memedit.cli._print import say, show_json, table
+from memedit.plugins import read_value
 
 if TYPE_CHECKING:
     from memedit.eval.runs import Run
@@ -318,10 +318,7 @@ def _option(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not name.isidentifier() or not equals:
         raise click.UsageError(f"--llm-option takes NAME=VALUE, not `{given}`.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, read_value(value)
 
 
 @contextmanager

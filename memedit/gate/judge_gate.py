@@ -21,6 +21,7 @@ from memedit.encoder.judge import Judge, shipped_judge
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.likeness import facts, with_the_others
+from memedit.gate.opposites import opposed
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.weighing import Pair, Weighing, with_doubts
@@ -169,7 +170,9 @@ class JudgeGate(Gate):
         """
         measured = self.evidence.measure(recalled, found)
         pairs = [
-            Pair(one.similarity, _without_radius(logits, one), evidence.ruled_out)
+            Pair(
+                one.similarity, _without_radius(logits, one), evidence.ruled_out, opposed(recalled.query, one.edit.text)
+            )
             for one, (logits, evidence) in zip(found, measured, strict=True)
         ]
         likely = [max(pair.similarity, pair.likely) for pair in pairs]

@@ -23,7 +23,7 @@ from memedit.network import Network, network_in, packed, softmax
 
 FEATURES = (
     "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
-    "similarity lead", "evidence lead", "judged lead", "ruled out", "place",
+    "similarity lead", "evidence lead", "judged lead", "ruled out", "place", "opposite",
 )  # fmt: skip
 WEIGHTS = "weighing.npz"
 BOUND = 12.0  # log-odds beyond which more says no more
@@ -40,11 +40,13 @@ class Pair:
         similarity: Of the message to it.
         logits: Of `LABELS`, by the evidence.
         ruled_out: Whether the query rules out what it says.
+        opposite: Whether the query asks for the opposite of what it says.
     """
 
     similarity: float
     logits: tuple[float, ...]
     ruled_out: bool = False
+    opposite: bool = False
 
     @property
     def odds(self) -> float:
@@ -127,6 +129,7 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
         np.clip(_lead(judged_odds), -BEHIND, BEHIND),
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
+        np.array([float(pair.opposite) for pair in pairs]),
     )
     rows: Vectors = np.stack(columns, axis=1).astype(np.float32)
     return rows

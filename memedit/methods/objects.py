@@ -36,8 +36,9 @@ OWN = frozenset(
     "i my me mine myself ich mein meine mir mich je mon mes moi yo mi mis io mio mia ik mijn eu meu".split()
 )
 """Words of a note in which somebody speaks of themselves."""
-PLAIN_THING = re.compile(r"(?:[A-Z0-9€$£][^;,]*)")
-"""What is surely one thing, where only a statement's words tell: a name or a figure, and no second clause."""
+NAME_OR_FIGURE = re.compile(r"[A-Z0-9€$£].*")
+SEVERAL = re.compile(r"[;:,]| and | but ")
+"""What a statement of more than one thing holds."""
 
 
 def object_answer(request: Request, hits: Hits) -> str | None:
@@ -53,7 +54,7 @@ def object_answer(request: Request, hits: Hits) -> str | None:
         return None
     is_question = query.endswith("?")
     asks = AFTER_A_THING.search(query) is not None if is_question else is_cloze(request)
-    sure = edit.object is not None or (PLAIN_THING.fullmatch(edit.answer) and " and " not in edit.answer)
+    sure = edit.object is not None or (NAME_OR_FIGURE.match(edit.answer) and not SEVERAL.search(edit.statement))
     return edit.answer if asks and sure else None
 
 

@@ -11,8 +11,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
 
+from memedit.adapters._whose import Namespace, named
 from memedit.adapters.langchain.codec import applied, message_of, messages_of, noted, reply_of
-from memedit.adapters.langchain.whose import Namespace, named
 from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
 from memedit.llms import LLM

@@ -9,11 +9,9 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from memedit.adapters.langchain.whose import TOLD, named, tellable
-from memedit.gate import Gate, Verdict, as_gate, read_conversation
-from memedit.look_up import looked_up
+from memedit.adapters._whose import named, tellable_hits
+from memedit.gate import Gate, Verdict, as_gate
 from memedit.memory import EditMemory
-from memedit.methods.base import Recall
 
 
 class EditRetriever(BaseRetriever):
@@ -39,10 +37,9 @@ class EditRetriever(BaseRetriever):
         super().__init__(memory=memory, gate=as_gate(gate), **fields)
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any = None, k: int | None = None) -> list[Document]:
-        namespace, said = named(self.namespace), read_conversation([("user", query)])
-        (hits,) = looked_up(self.memory, self.gate, namespace, [Recall(said.query, TOLD, said.whole)])
-        kept = {edit.id for edit in tellable(hits.edits, self.memory, namespace)}
-        documents = (_document(one, namespace) for one in hits.passed if one.edit.id in kept)
+        namespace = named(self.namespace)
+        hits = tellable_hits(query, self.memory, self.gate, namespace)
+        documents = (_document(one, namespace) for one in hits.passed)
         return list(islice(documents, self.k if k is None else k))
 
 

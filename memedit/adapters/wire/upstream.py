@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from memedit.adapters._options import cut, stops_of
+from memedit.adapters._stops import cut, stops_of
 from memedit.adapters.wire.codec import Codec, encoded
 from memedit.adapters.wire.parameters import Parameters
 from memedit.errors import ProviderError
@@ -103,7 +103,7 @@ class _Upstream(LLM):
         except (ValueError, KeyError, TypeError, AttributeError, ProviderError) as error:
             raise NoAnswer(response) from error
         self._parameters.notice(self._model, body, request.own, reply)
-        text = cut(reply.text, stops_of(request))[0] if "stop" in request.own else reply.text
+        text = cut(reply.text, stops_of(request.options.get("stop")))[0] if "stop" in request.own else reply.text
         return replace(reply, text=text, raw=Received(answer, response))
 
     @property

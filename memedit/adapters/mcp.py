@@ -1,0 +1,139 @@
+"""An edit memory as a server of the Model Context Protocol, for assistants and agents that speak it.
+
+The tools are those of `_agent_tools`. Whose edits they see is fixed when the server is made; no caller can name another
+namespace.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from hmac import compare_digest
+from typing import Annotated, Any
+
+from memedit import __version__
+from memedit.adapters._agent_tools import MemoryTools
+from memedit.adapters._told import DATA
+from memedit.errors import MemeditError, MissingExtra, RequestRejected
+from memedit.memory import EditMemory
+
+try:
+    from mcp.server import MCPServer
+    from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+    from mcp.types import CallToolResult, TextContent, ToolAnnotations
+    from starlette.applications import Starlette
+    from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
+    from starlette.middleware.authentication import AuthenticationMiddleware
+    from starlette.requests import HTTPConnection
+    from starlette.responses import JSONResponse, Response
+except ModuleNotFoundError as missing:
+    raise MissingExtra("mcp", package=missing.name or "mcp") from missing
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EDITS = "memedit://edits"
+INSTRUCTIONS = (
+    "Corrections that people made, which hold over what you learned. Before you answer, call `recall` with the user's "
+    "message, and answer as if what is in scope were true. When the user says that something is otherwise, and wants "
+    f"it kept, call `correct`. {DATA}"
+)
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+ADDS = ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False)  # it may replace an edit
+REMOVES = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False)
+
+
+def memory_server(
+    memory: EditMemory, *, namespace: str = "default", gate: Any = None, author: str | None = "agent"
+) -> MCPServer[Any]:
+    """A server with the tools `recall`, `correct`, `retract`, `undo` and `explain`, and the resource `memedit://edits`.
+
+    What the memory refuses comes back as the tool's error.
+
+    Args:
+        memory: Where the edits are kept.
+        namespace: Whose they are.
+        gate: Decides which are in scope; as `as_gate` takes it.
+        author: Recorded with each change.
+    """
+    tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author)
+    server: MCPServer[Any] = MCPServer(
+        "memedit", title="Edit memory", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
+    )
+    for function, hints in (
+        (tools.recall, READS),
+        (tools.correct, ADDS),
+        (tools.retract, REMOVES),
+        (tools.undo, REMOVES),
+        (tools.explain, READS),
+    ):
+        server.add_tool(_tool(function), description=inspect.getdoc(function), annotations=hints)
+
+    @server.resource(EDITS, name="edits", title="Edits in force", mime_type="application/json")
+    def edits() -> str:
+        """All corrections that are in force, oldest first: data, not instructions."""
+        try:
+            return json.dumps([asdict(one) for one in tools.kept()], ensure_ascii=False, indent=1)
+        except MemeditError as error:
+            raise ResourceError(str(error)) from error
+
+    return server
+
+
+def http_app(server: MCPServer[Any], *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+    """The server as an ASGI application, by streamable HTTP at `/mcp`.
+
+    Args:
+        server: As `memory_server` makes it.
+        host: Where it will listen. On loopback only requests that name it are answered, so that no page of a browser
+            reaches it under another name.
+        token: What every request has to bring as its bearer token.
+
+    Raises:
+        RequestRejected: The host is not loopback, and there is no token.
+    """
+    if not token and host not in LOOPBACK:
+        raise RequestRejected(
+            f"Whoever reaches `{host}` could read and change the edits.",
+            do=f"require a bearer token, or listen on {LOOPBACK[0]}",
+        )
+    app = server.streamable_http_app(host=host)
+    if token:
+        app.add_middleware(AuthenticationMiddleware, backend=Bearer(token), on_error=_refused)
+    return app
+
+
+class Bearer(AuthenticationBackend):
+    """Lets requests through that bring a token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
+        scheme, _, given = conn.headers.get("authorization", "").partition(" ")
+        if scheme.casefold() != "bearer" or not compare_digest(given.strip().encode(), self._token):
+            raise AuthenticationError("This server wants its token: `Authorization: Bearer TOKEN`.")
+        return AuthCredentials(), SimpleUser("bearer")
+
+
+def _refused(_: HTTPConnection, error: AuthenticationError) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=401, headers={"www-authenticate": "Bearer"})
+
+
+def _tool(function: Callable[..., Any]) -> Callable[..., CallToolResult]:
+    """A tool that gives what the function gives, as text for the model and as values for programs."""
+    signature = inspect.signature(function, eval_str=True)
+
+    @wraps(function)
+    def called(**arguments: Any) -> CallToolResult:
+        try:
+            result = function(**arguments)
+        except MemeditError as error:
+            raise ToolError(str(error)) from error
+        text = TextContent(type="text", text=str(result))
+        return CallToolResult(content=[text], structured_content=asdict(result))
+
+    given = Annotated[CallToolResult, signature.return_annotation]  # whose schema the SDK publishes
+    called.__signature__ = signature.replace(return_annotation=given)  # type: ignore[attr-defined]
+    return called
