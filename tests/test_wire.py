@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("openai")
 
+import httpx2
 import openai
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from memedit.adapters.openai import editable
 from memedit.adapters.wire.chat import ChatCompletions
 from memedit.adapters.wire.codec import STREAMING, Stamp
 from memedit.adapters.wire.responses import Responses
+from memedit.adapters.wire.transport import CODECS, read_call
 from memedit.errors import LedgerError, ProviderError, RequestRejected
 from memedit.messages import Message, Reply
 from memedit.methods.base import Final, Generate, Ready, Run, Steps, Task, method
@@ -334,3 +336,21 @@ def test_tool_calls_of_a_reply_are_written() -> None:
     assert RESPONSES.reply(RESPONSES.answer({"model": "m"}, reply, stamp)) == Reply(
         "", (call,), "tool_calls", {"input": 2, "output": 3}
     )
+
+
+ODD = (None, 1, True, "x", [], {}, ["x"], [{}], [None], {"type": 1}, {"format": 1}, {"role": 1}, 10**9)
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.path)
+@pytest.mark.parametrize(
+    "field", ["messages", "input", "instructions", "text", "response_format", "n", "stream_options"]
+)
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_fields_of_another_type_are_the_servers_matter_or_are_read(codec: Any, field: str, odd: Any) -> None:
+    plain = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "input": "hi"}
+    request = httpx2.Request("POST", f"http://x{codec.path}")
+    assert read_call(codec, request, json.dumps(plain).encode()) is not None
+    call = read_call(codec, request, json.dumps({**plain, field: odd}).encode())
+    if call is not None:
+        assert codec.write(call.body, call.request, call.request.options, streamed=True)
+        assert list(codec.events(call.body, codec.answer(call.body, Reply("said"), Stamp("1", 1, {}))))
