@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
+from memedit.aio import Closing
 from memedit.edits import Demonstration
 from memedit.errors import RequestRejected
 from memedit.gate.port import Hits
@@ -47,22 +48,19 @@ class Driver:
             of its answer.
         """
         ends = self.lockstep(jobs, keep=keep)
-        try:
-            batch = next(ends)
-            while True:
-                batch = ends.send(self._each(batch) if keep else self.perform(batch))
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+        batch, answers = _sent(ends, None)
+        while batch is not None:
+            batch, answers = _sent(ends, self._each(batch) if keep else self.perform(batch))
+        return answers
 
     async def arun(self, jobs: Sequence[Job | Exception], *, keep: bool = False) -> list[Answer]:
-        """As `run`, off the event loop."""
+        """As `run`, off the event loop: so is what methods compute between their effects."""
         ends = self.lockstep(jobs, keep=keep)
-        try:
-            batch = next(ends)
-            while True:
-                batch = ends.send(await (self._aeach(batch) if keep else self.aperform(batch)))
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+        batch, answers = await asyncio.to_thread(_sent, ends, None)
+        while batch is not None:
+            results = await (self._aeach(batch) if keep else self.aperform(batch))
+            batch, answers = await asyncio.to_thread(_sent, ends, results)
+        return answers
 
     def stream(self, job: Job) -> Iterator[Final | Ready | Reply | Answer]:
         """What the method came to, the pieces of the last reply, then the Answer."""
@@ -109,9 +107,10 @@ class Driver:
         return effect
 
     async def _auntil_end(self, job: Job) -> Final | Ready:
-        effect = _advance(job, None)
+        effect = await asyncio.to_thread(_advance, job, None)
         while not isinstance(effect, (Final, Ready)):
-            effect = _advance(job, (await self.aperform([(job, effect)]))[0])
+            results = await self.aperform([(job, effect)])
+            effect = await asyncio.to_thread(_advance, job, results[0])
         return effect
 
     # ---- lockstep -------------------------------------------------------------------------------------------------
@@ -262,6 +261,14 @@ def _groups(batch: Sequence[tuple[Job, Effect | Final]]) -> dict[tuple[type, str
     return groups
 
 
+def _sent(ends: Any, results: list[Any] | None) -> tuple[list[tuple[Job, Effect | Final]] | None, list[Answer]]:
+    """The next batch of `lockstep`, or None and the answers. (No StopIteration comes out of a thread.)"""
+    try:
+        return ends.send(results), []
+    except StopIteration as done:
+        return None, done.value
+
+
 def _advance(job: Job, result: Any) -> Effect | Final | Ready:
     try:
         return job.steps.send(result)
@@ -289,7 +296,7 @@ def _answer(job: Job, end: Final | Ready, reply: Reply) -> Answer:
     return Answer(reply.text, reply, job.trace, end.citations, job.trace.revision, understanding)
 
 
-class AnswerStream:
+class AnswerStream(Closing):
     """The text of an answer in pieces, for `for` or `async for`.
 
     Closed early (`close`, `aclose`, or at the end of a `with` or `async with`), it lets the model end, too.
@@ -347,18 +354,6 @@ class AnswerStream:
             raise RequestRejected("This stream was read already.", do="see its `answer`, or ask again")
         self._pieces = stream(self._job)
         return self._pieces
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *raised: object) -> None:
-        await self.aclose()
 
     def __iter__(self) -> Iterator[str]:
         with closed_after(self.replies()) as pieces:

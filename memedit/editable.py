@@ -5,36 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
+from memedit.aio import Closing
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
-from memedit.encoder import lacking
-from memedit.errors import MemeditError, MissingExtra, RequestRejected
+from memedit.errors import AlreadyClosed, MemeditError, RequestRejected
 from memedit.feedback import as_feedback
 from memedit.gate import Gate, Hits, as_gate, read_conversation
-from memedit.gate.occlusion import Spoke, occluded
+from memedit.gate.occlusion import spoken
 from memedit.graph import with_derived
-from memedit.llms import LLM, Capability, Likelihood, as_llm
+from memedit.llms import LLM, Capability, as_llm
 from memedit.look_up import looked_up
 from memedit.memory import Change, EditMemory, Receipt
 from memedit.memory.checks import checked_namespace
 from memedit.messages import Answer, Reply, Request, as_request
-from memedit.methods.base import Decode, Final, Method, Ready, Recall, Run, Score, Steps, Task, find_method
+from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task, find_method
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
 from memedit.plugins import plugin_for
+from memedit.scoring import score
 from memedit.trace import Classified, Explanation, Scored, Trace
 from memedit.verify import Verification, verify
 
-EXPLAINED = 3  # edits whose words are looked at
+if TYPE_CHECKING:
+    from memedit.editable_aio import AsyncEditable
 
 
-class EditableLLM:
+class EditableLLM(Closing):
     """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
+
+    `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
+    the end of a `with` or `async with`, verbs raise `AlreadyClosed`.
 
     Args:
         llm: Whatever `as_llm` takes: a name such as `bundled`, a function, a LangChain model, an OpenAI client, ….
@@ -78,6 +83,29 @@ class EditableLLM:
             raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
         self._driver = Driver(self.models, self.recall, self.support)
+        given = (memory, llm, *(models or {}).values())
+        held: list[EditMemory | LLM] = [self.memory, *self.models.values()]
+        self._opened = tuple(one for one in held if not any(one is other for other in given))
+        self._closed = False
+
+    @property
+    def aio(self) -> AsyncEditable:
+        """The verbs that block, awaitable: `await editable.aio.edit(…)`."""
+        from memedit.editable_aio import AsyncEditable
+
+        return AsyncEditable(self)
+
+    def close(self) -> None:
+        """Close what it opened itself: a memory that was not given as one, and clients of models that were not."""
+        self._closed = True
+        for one in self._opened:
+            one.close()
+
+    async def aclose(self) -> None:
+        """As `close`, off the event loop."""
+        self._closed = True
+        for one in self._opened:
+            await one.aclose()
 
     # ---- asking ---------------------------------------------------------------------------------------------------
 
@@ -93,6 +121,7 @@ class EditableLLM:
     def around(self, llm: LLM) -> Self:
         """The same memory, gate, method and further models around another model."""
         other = copy(self)
+        other._opened = ()
         other.llm, other.models = llm, {**self.models, "base": llm}
         other._driver = Driver(other.models, other.recall, other.support)
         return other
@@ -145,13 +174,9 @@ class EditableLLM:
         return await self._driver.arun(jobs, keep=return_exceptions)
 
     def score(
-        self,
-        inputs: Iterable[Any],
-        continuations: Sequence[Sequence[str]],
-        *,
-        namespace: str | Sequence[str] | None = None,
-        **options: Any,
-    ) -> list[Scored]:
+        self, /, inputs: Iterable[Any], continuations: Sequence[Sequence[str]], *,
+        namespace: str | Sequence[str] | None = None, **options: Any,
+    ) -> list[Scored]:  # fmt: skip
         """How likely the edited model finds answers: the request that would be sent last, scored instead of answered.
 
         Args:
@@ -165,23 +190,10 @@ class EditableLLM:
             CapabilityMissing: The model gives no log-probabilities.
         """
         self.llm.require(Capability.LOGPROBS, by="Scoring")
-        jobs = self._jobs(inputs, namespace, options)
-        found: list[list[Likelihood]] = [[] for _ in jobs]
-        answers = self._driver.run(
-            [
-                replace(job, steps=self._scored(job.steps, texts, row))
-                for job, texts, row in zip(jobs, continuations, found, strict=True)
-            ]
-        )
-        for answer in answers:
-            answer.trace.untouched = bool(answer.trace.calls) and answer.trace.calls[-1].request.untouched
-        return [
-            Scored(tuple(row) or None, answer.trace, answer.citations)
-            for row, answer in zip(found, answers, strict=True)
-        ]
+        return score(self._driver, self._jobs(inputs, namespace, options), continuations)
 
     def classify(
-        self, text: str, labels: Sequence[str], *, namespace: str | None = None, prompt: str | None = None,
+        self, /, text: str, labels: Sequence[str], *, namespace: str | None = None, prompt: str | None = None,
         **options: Any,
     ) -> Classified:  # fmt: skip
         """Which label a text has, with the patches in scope of the text applied (Murty et al. 2022).
@@ -205,7 +217,7 @@ class EditableLLM:
         return self.classify_many([text], labels, namespace=namespace, prompt=prompt, **options)[0]
 
     def classify_many(
-        self, texts: Iterable[str], labels: Sequence[str], *, namespace: str | Sequence[str] | None = None,
+        self, /, texts: Iterable[str], labels: Sequence[str], *, namespace: str | Sequence[str] | None = None,
         prompt: str | None = None, **options: Any,
     ) -> list[Classified]:  # fmt: skip
         """As `classify`, for many texts, their look-ups and model calls made in batches.
@@ -216,7 +228,7 @@ class EditableLLM:
         return classify(self._driver, self.method, texts, labels, namespace=where, prompt=prompt, options=options)
 
     def explain(
-        self, input: Any, *, namespace: str | None = None, by_word: bool = False, **options: Any
+        self, /, input: Any, *, namespace: str | None = None, by_word: bool = False, **options: Any
     ) -> Explanation:
         """What would be looked up, what the gate says and why, and the exact request that would be sent.
 
@@ -233,23 +245,16 @@ class EditableLLM:
         first = self._driver.first_call(job)
         sent = first.requests[0] if isinstance(first, Decode) else getattr(first, "request", None)
         said = read_conversation(request.turns)
-        spoke = self._spoke(job.trace, said.whole) if by_word else ()
+        spoke = spoken(job.trace.lookups[0].verdicts, said.whole) if by_word else ()
         return Explanation(said, job.trace, sent, sent is not None and sent.untouched, spoke)
 
-    def _spoke(self, trace: Trace, whole: str) -> tuple[Spoke, ...]:
-        if missing := lacking():
-            raise MissingExtra("hosted", package=missing[0])
-        from memedit.encoder.judge import shipped_judge
-
-        likeliest = trace.lookups[0].verdicts[:EXPLAINED] if trace.lookups else ()
-        return tuple(occluded(shipped_judge(), whole, one.edit) for one in likeliest if one.edit.kind == "fact")
-
-    def ask_base(self, inputs: Iterable[Any], **options: Any) -> list[Reply]:
+    def ask_base(self, /, inputs: Iterable[Any], **options: Any) -> list[Reply]:
         """What the wrapped model alone answers, without the memory: for comparing before and after."""
+        self._must_be_open()
         return self.llm.generate([as_request(one, options) for one in inputs])
 
     def verify(
-        self, edit: str | AnyEdit, *, namespace: str | None = None, max_tokens: int = 32, **options: Any
+        self, /, edit: str | AnyEdit, *, namespace: str | None = None, max_tokens: int = 32, **options: Any
     ) -> Verification:
         """Run an edit's probes (or ones made from its template) before and after, in scope and out of scope.
 
@@ -268,7 +273,7 @@ class EditableLLM:
 
     # ---- editing --------------------------------------------------------------------------------------------------
 
-    def edit(self, edit: EditLike, *, namespace: str | None = None, derive: bool = False, **how: Any) -> Receipt:
+    def edit(self, /, edit: EditLike, *, namespace: str | None = None, derive: bool = False, **how: Any) -> Receipt:
         """Put an edit in force: a statement, a Fact, Feedback, a Patch, …. See `EditMemory.add`.
 
         derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same change.
@@ -281,9 +286,10 @@ class EditableLLM:
 
     def propose(self, text: str, *, source: str | None = None) -> Proposal:
         """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`."""
+        self._must_be_open()
         return propose(text, self.llm, source=source)
 
-    def feedback(self, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
+    def feedback(self, /, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
         """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).
 
         Args:
@@ -301,15 +307,15 @@ class EditableLLM:
             namespace = about.trace.namespace
         return self.edit(as_feedback(about, text), namespace=namespace, **how)
 
-    def edit_many(self, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
+    def edit_many(self, /, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
         """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
         return list(self.memory.add_many(edits, namespace=self._in(namespace), **how))
 
-    def retract(self, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
+    def retract(self, /, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
         """Take edits out of force. See `EditMemory.retract`."""
         return self.memory.retract(ids, namespace=self._in(namespace), **who)
 
-    def undo(self, *, namespace: str | None = None, **who: Any) -> Change:
+    def undo(self, /, *, namespace: str | None = None, **who: Any) -> Change:
         """Take back the namespace's last change set. See `EditMemory.undo`."""
         return self.memory.undo(namespace=self._in(namespace), **who)
 
@@ -319,7 +325,13 @@ class EditableLLM:
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise AlreadyClosed(f"The EditableLLM of `{self.llm.name}` was closed.", do="make another one")
+
     def _in(self, namespace: str | None) -> str:
+        """Whose edits a verb is about; every verb that looks into the memory comes by here."""
+        self._must_be_open()
         return self.namespace if namespace is None else checked_namespace(namespace)
 
     def _jobs(
@@ -368,31 +380,14 @@ class EditableLLM:
 
         return run
 
-    def _scored(self, steps: Steps, texts: Sequence[str], found: list[Likelihood]) -> Steps:
-        """The same steps with the last call scored; what it gives is put into `found`."""
-        end = yield from steps
-        call = end if isinstance(end, Final) else end.instead_of
-        if call is not None:
-            plain = call.request.form == "raw" or self.models[call.model].kind == "base"
-            behind = [_behind(text, plain=plain, as_given=call.request.untouched) for text in texts]
-            found += yield Score(call.request, behind, call.model)
-        return Ready(Reply(""), end.citations)
-
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        return looked_up(self.memory, self.gate, namespace, asked)
+        return looked_up(self.memory, self.gate, self._in(namespace), asked)
 
     def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
         """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""
-        found = self.memory.recall(query, k=k, namespace=namespace, kinds=("demonstration",))
+        found = self.memory.recall(query, k=k, namespace=self._in(namespace), kinds=("demonstration",))
         return [one.edit for one in found.candidates if isinstance(one.edit, Demonstration)][:k]
-
-
-def _behind(text: str, *, plain: bool, as_given: bool) -> str:
-    """A continuation as it stands behind a request: after a blank in plain text, without one in a chat's answer."""
-    if not plain:
-        return text.lstrip()
-    return text if as_given else f" {text.lstrip()}"
 
 
 def _last_text(request: Request) -> str:

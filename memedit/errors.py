@@ -71,6 +71,10 @@ class StorageFull(LedgerError):
     """No space is left where the ledger lies."""
 
 
+class AlreadyClosed(MemeditError):
+    """The memory or the model was closed; nothing was changed."""
+
+
 class IndexUnusable(MemeditError):
     """The index cannot be used and could not be repaired from the ledger."""
 

@@ -87,6 +87,13 @@ class LLM(ABC):
         async for piece in in_thread(lambda: self.stream(request)):
             yield piece
 
+    def close(self) -> None:  # noqa: B027
+        """Let go of connections that it opened itself. Closing twice is fine."""
+
+    async def aclose(self) -> None:
+        """As `close`, for those of the running event loop, too."""
+        await asyncio.to_thread(self.close)
+
     def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
         """How likely each continuation is behind its request: for every request one value a continuation.
 

@@ -63,6 +63,7 @@ class OpenAILLM(LLM):
         self._async = next((one for one in given if isinstance(one, AsyncOpenAI)), None)
         # A pooled connection lives in the event loop it was opened in, so each loop has its own made client.
         self._made: dict[asyncio.AbstractEventLoop, AsyncOpenAI] = {}
+        self._own: list[OpenAI] = []  # what was opened here, and so is closed here
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         client = self._sync_client()
@@ -93,6 +94,15 @@ class OpenAILLM(LLM):
         finally:
             for task in tasks:
                 task.cancel()  # where one failed, the others are not waited for
+
+    def close(self) -> None:
+        while self._own:
+            self._own.pop().close()
+
+    async def aclose(self) -> None:
+        if made := self._made.pop(asyncio.get_running_loop(), None):
+            await made.close()
+        await super().aclose()
 
     async def astream(self, request: Request) -> AsyncIterator[Reply]:
         async with await self._acreate(self._async_client(), request, stream=True) as chunks:
@@ -147,6 +157,7 @@ class OpenAILLM(LLM):
     def _sync_client(self) -> OpenAI:
         if self._sync is None:
             self._sync = sibling(self.client)
+            self._own.append(self._sync)
         return self._sync
 
     def _async_client(self) -> AsyncOpenAI:
@@ -179,7 +190,9 @@ def load(
         ProviderError: There is no key.
     """
     client = new_client(base_url, api_key, **client_options)
-    return wrap(client, model=name, kind=kind, concurrency=concurrency, options=options)
+    made = wrap(client, model=name, kind=kind, concurrency=concurrency, options=options)
+    made._own.append(client)
+    return made
 
 
 def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:

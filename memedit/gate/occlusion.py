@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memedit.edits import AnyEdit
+from memedit.encoder import lacking
+from memedit.errors import MissingExtra
+from memedit.gate.port import Verdict
 
 if TYPE_CHECKING:
     from memedit.encoder.judge import Judge
 
+LIKELIEST = 3  # edits whose words are looked at
 MOST = 48  # words of a text that are left out, one after the other
 NAMED = 4  # words that are named at most
 LEAST = 0.25  # log-odds from which a word counts
@@ -51,6 +55,22 @@ class Spoke:
         )  # fmt: skip
         said = (f"{name}: {', '.join(f'“{word}”' for word, _ in found)}" for name, found in parts if found)
         return "; ".join(said) or "no single word decided"
+
+
+def spoken(verdicts: Sequence[Verdict], whole: str) -> tuple[Spoke, ...]:
+    """What spoke for and against the Facts among the likeliest edits.
+
+    whole: The conversation, as it was read.
+
+    Raises:
+        MissingExtra: What reads is not installed.
+    """
+    if missing := lacking():
+        raise MissingExtra("hosted", package=missing[0])
+    from memedit.encoder.judge import shipped_judge
+
+    judge = shipped_judge()
+    return tuple(occluded(judge, whole, one.edit) for one in verdicts[:LIKELIEST] if one.edit.kind == "fact")
 
 
 def occluded(judge: Judge, whole: str, edit: AnyEdit) -> Spoke:

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from memedit.edits import AnyEdit
+from memedit.errors import AlreadyClosed
 from memedit.memory.events import Change, Event
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
 from memedit.memory.rows import (
@@ -51,6 +52,7 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._engine = open_engine(path)
+        self._closed = False
         self._own = threading.local()  # the connection that a thread keeps for `_read`
         # An in-process database is one connection, which threads must share in turn. Of a file the writers of this
         # process wait here for one another: SQLite would have them sleep and try again.
@@ -58,8 +60,11 @@ class Ledger:
         self._write_turn = self._read_turn if path is None else threading.RLock()
 
     def close(self) -> None:
-        self._own = threading.local()  # lets go of what each thread holds
-        self._engine.dispose()
+        """Let go of the file, once no change is under way; whatever comes later raises `AlreadyClosed`."""
+        with self._write_turn:
+            self._closed = True
+            self._own = threading.local()  # lets go of what each thread holds
+            self._engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -94,17 +99,24 @@ class Ledger:
         processor's caches, they took 1 ms longer. Each thread keeps a connection of the pool for them.
         """
         with self._read_turn, typed_errors(self.path):
+            engine = self._opened()
             connection = getattr(self._own, "connection", None)
             if connection is None:
-                connection = self._own.connection = self._engine.raw_connection()
+                connection = self._own.connection = engine.raw_connection()
             return list(connection.execute(statement, values).fetchall())
+
+    def _opened(self) -> Engine:
+        if self._closed:
+            where = "in memory" if self.path is None else str(self.path)
+            raise AlreadyClosed(f"The memory {where} was closed.", do="open it again with EditMemory(…)")
+        return self._engine
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         with (
             self._write_turn if writes else self._read_turn,
             typed_errors(self.path),
-            self._engine.connect().execution_options(writes=writes) as connection,
+            self._opened().connect().execution_options(writes=writes) as connection,
             connection.begin(),
         ):
             yield connection

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder
 from memedit.errors import EditRejected, FileRejected
@@ -31,17 +32,19 @@ from memedit.relations import shipped_relations
 from memedit.text import storable, words
 
 if TYPE_CHECKING:
+    from memedit.memory.aio import AsyncMemory
     from memedit.memory.statements import StatementJudge
 
 CHUNK = 512  # edits committed together by `add_many`
 DEFAULT = "default"
 
 
-class EditMemory:
+class EditMemory(Closing):
     """The edits of many namespaces.
 
     Every verb takes `namespace=`. Each call that changes something is one change set, and one revision of its
-    namespace; a call that returned is durable.
+    namespace; a call that returned is durable. `aio` has every verb in its awaitable form. After `close`, or the end of
+    a `with` or `async with`, verbs raise `AlreadyClosed`.
 
     Args:
         path: A folder, made when missing. None for a memory that ends with the process.
@@ -106,16 +109,17 @@ class EditMemory:
         """What reads statements against earlier ones; None where nothing can."""
         return self._encoders.judge
 
+    @property
+    def aio(self) -> AsyncMemory:
+        """Every verb, awaitable: `await memory.aio.add(…)`, `async for receipt in memory.aio.add_many(…)`."""
+        from memedit.memory.aio import AsyncMemory
+
+        return AsyncMemory(self)
+
     def close(self) -> None:
-        """Let go of the ledger's file."""
-        self._views.drop()
+        """Let go of the ledger's file, once no change is under way. Closing twice is fine."""
         self._ledger.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._views.drop()
 
     # ---- changing -------------------------------------------------------------------------------------------------
 
