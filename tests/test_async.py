@@ -25,7 +25,7 @@ from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 SYDNEY = "The capital of Australia is Sydney."
 BEAT = 0.002  # seconds between two beats
-GAP = 0.05  # seconds for which the event loop may be blocked
+GAP = 0.2  # seconds for which the event loop may be blocked, on a busy machine
 SLOW = 0.4  # seconds that a slow embedder takes
 who = contextvars.ContextVar("who", default="nobody")
 

@@ -507,8 +507,8 @@ def test_a_hostile_query_out_of_scope_is_sent_untouched() -> None:
     asking.edit(Fact("The mayor of Vosk is a crane.", subject="Vosk"))
     answers = asking.batch([one.text for one in HOSTILE])
     assert not any(answer.edited for answer in answers)
-    for one, request in zip(HOSTILE, base.requests, strict=True):
-        assert request.source is one.text
+    assert len(base.requests) == len(HOSTILE)
+    assert {id(request.source) for request in base.requests} == {id(one.text) for one in HOSTILE}
 
 
 def test_nothing_leaks_between_namespaces() -> None:

@@ -100,7 +100,7 @@ class TestCorrect(ToolTests):
 
 class TestRecall(ToolTests):
     place = 1
-    tool_invoke_params_example: ClassVar = {"about": "Norland"}
+    tool_invoke_params_example: ClassVar = {"message": "Norland"}
 
 
 class TestRetract(ToolTests):
