@@ -100,6 +100,7 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "data/NOTICE.md",
         "data/encoders/judge.onnx",
         "data/everyday/test.jsonl",
+        "adapters/server/page/index.html",
     ):
         assert f"memedit/{data}" in names
     licences = [name for name in names if ".dist-info/licenses/" in name]

@@ -24,6 +24,7 @@ from memedit import EditMemory
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.local import LocalModel
+from memedit.messages import Reply
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 
@@ -194,6 +195,31 @@ async def test_openais_client_reads_a_local_models_streams(memory: EditMemory) -
         async for _ in responses:
             pass
         assert (await responses.get_final_response()).output_text == "It is Oslo ."
+
+
+@pytest.mark.parametrize("path", URLS)
+def test_a_local_model_stops_when_the_caller_hangs_up(memory: EditMemory, path: str) -> None:
+    ended = threading.Event()
+
+    class Endless(FakeLLM):
+        async def astream(self, request: Any) -> Any:
+            try:
+                while True:
+                    yield Reply("on and on ")
+                    await asyncio.sleep(0.01)
+            finally:
+                ended.set()
+
+    app = make_app(LocalModel(Endless(), Editing.of(memory, NamedGate())), memory)
+    with (
+        listening(app) as (_, url),
+        httpx2.stream("POST", f"{url}{path}", json=body(path, OUT, stream=True), timeout=20) as answer,
+    ):
+        pieces = answer.iter_raw()
+        assert [next(pieces) for _ in range(5)]
+        assert not ended.is_set()
+        answer.close()
+        assert ended.wait(5)
 
 
 async def test_waiting_ends_when_the_caller_is_gone(memory: EditMemory) -> None:

@@ -19,6 +19,7 @@ from memedit.editable import EditableLLM
 from memedit.llms import LLM
 from memedit.messages import Reply, Request
 from memedit.methods.base import Final
+from memedit.threads import aclosed_after
 
 IDLE = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
 """Fields that change nothing of an answer, which clients send to everybody."""
@@ -89,9 +90,10 @@ def heeded(codec: Codec, request: Request) -> Request:
 async def _pieces(answers: AnswerStream) -> AsyncIterator[Reply]:
     """The pieces of an answer; an empty one where there is none."""
     some = False
-    async for piece in answers.areplies():
-        some = True
-        yield piece
+    async with aclosed_after(answers.areplies()) as replies:
+        async for piece in replies:
+            some = True
+            yield piece
     if not some:
         yield Reply("")
 

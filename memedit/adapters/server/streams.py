@@ -15,6 +15,7 @@ from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.upstream import Call
 from memedit.llms import join
 from memedit.messages import Reply
+from memedit.threads import aclosed_after
 
 Event = tuple[str | None, Mapping[str, Any]]
 BEGUN = 2  # events of a response before its output
@@ -133,10 +134,11 @@ async def streamed(call: Call, first: Reply, rest: AsyncIterator[Reply]) -> Asyn
         yield opened
     for text in said(written.piece(first.text)) if first.text else ():
         yield text
-    async for piece in rest:
-        pieces.append(piece)
-        for text in said(written.piece(piece.text)) if piece.text else ():
-            yield text
+    async with aclosed_after(rest):
+        async for piece in rest:
+            pieces.append(piece)
+            for text in said(written.piece(piece.text)) if piece.text else ():
+                yield text
     for closed in said(written.closing(join(pieces))):
         yield closed
     if written.last:
