@@ -1,6 +1,7 @@
 """What the server adds to a call that no edit is in scope of, and how many it answers: on this machine, by loopback.
 
-python bench/serving.py [SECONDS]     about 20 s in all
+python bench/serving.py [SECONDS]       about 20 s in all
+python bench/serving.py soak SECONDS    memedit's server alone, for so long: whether its memory stays what it is
 
 Four processes: a scripted endpoint, a bare reverse proxy of Starlette and httpx2, memedit's server, and this one,
 which asks. The memory holds 1,000 facts, found by the hash embedder, and the gate `NamedGate`.
@@ -141,13 +142,7 @@ async def together(client: httpx2.AsyncClient, port: int, seconds: float, caller
 
 async def measured(seconds: float) -> None:
     async with httpx2.AsyncClient(limits=CONNECTIONS, timeout=30) as client:
-        for port in PORTS.values():
-            while True:
-                try:
-                    await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
-                    break
-                except httpx2.TransportError:
-                    await asyncio.sleep(0.1)
+        await until_up(client)
         gate, decided = gate_cost()
         found = await one_by_one(client, PORTS, seconds / 2)
         median = {name: statistics.median(times) for name, times in found.items()}
@@ -163,6 +158,32 @@ async def measured(seconds: float) -> None:
             print(f"16 callers, {name}: {rate:.0f} requests a second, {failed} failed")
 
 
+async def soaked(seconds: float, pid: int) -> None:
+    async with httpx2.AsyncClient(limits=CONNECTIONS, timeout=30) as client:
+        await until_up(client)
+        done = 0.0
+        for part in range(5):
+            rate, failed = await together(client, PORTS["memedit"], seconds / 5)
+            done += rate * seconds / 5
+            print(f"part {part + 1}: {done:,.0f} requests, {rate:.0f} a second, {failed} failed, {resident(pid)}")
+
+
+async def until_up(client: httpx2.AsyncClient) -> None:
+    for port in PORTS.values():
+        while True:
+            try:
+                await client.post(f"http://127.0.0.1:{port}{PATH}", json=ASKED)
+                break
+            except httpx2.TransportError:
+                await asyncio.sleep(0.1)
+
+
+def resident(pid: int) -> str:
+    """What a process holds in memory."""
+    with open(f"/proc/{pid}/status") as status:
+        return " ".join(next(line for line in status if line.startswith("VmRSS")).split())
+
+
 if __name__ == "__main__":
     makers = {"endpoint": endpoint, "bare": bare, "memedit": memedits}
     context = multiprocessing.get_context("spawn")
@@ -171,8 +192,9 @@ if __name__ == "__main__":
     }
     for server in servers.values():
         server.start()
-    asyncio.run(measured(float(sys.argv[1]) if len(sys.argv) > 1 else 18))
-    with open(f"/proc/{servers['memedit'].pid}/status") as status:
-        print(next(line.strip() for line in status if line.startswith("VmRSS")), "of memedit's server")
+    if sys.argv[1:2] == ["soak"]:
+        asyncio.run(soaked(float(sys.argv[2]), servers["memedit"].pid or 0))
+    else:
+        asyncio.run(measured(float(sys.argv[1]) if len(sys.argv) > 1 else 18))
     for server in servers.values():
         server.terminate()

@@ -165,9 +165,11 @@ async def test_an_error_inside_is_told_by_its_kind(
     assert "sk-secret" not in answer.text + caplog.text
 
 
-async def test_other_names_of_this_machine_are_refused(client: httpx2.AsyncClient, upstream: WireServer) -> None:
+async def test_pages_on_the_web_are_refused(client: httpx2.AsyncClient, upstream: WireServer) -> None:
     answer = await client.post(URLS[0], json=body(URLS[0], OUT), headers={"host": "attacker.example"})
     assert answer.status_code == 400
+    answer = await client.post("/v1/embeddings", content="{}", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 403
     assert not upstream.seen
 
 

@@ -57,6 +57,8 @@ class Guard:
             Refused: It is nobody's, or that key may not do this, or it came too often.
         """
         key = Key("local", self.namespace, Role.READ)
+        if self.keys is None and request.headers.get("sec-fetch-site") == "cross-site":
+            raise Refused(403, "A page on the web may not ask this server.", do="start it with --keys FILE")
         if self.keys is not None:
             found = self.keys.of(request.headers.get("authorization"))
             if found is None:
