@@ -62,9 +62,9 @@ chat_messages = st.fixed_dictionaries(
     {"role": st.sampled_from(("developer", "system", "user", "assistant", "tool")), "content": sendable | parts},
     optional={"name": st.just("ann"), "unknown": values, "tool_call_id": st.just("c")},
 )
-further = st.dictionaries(
-    st.text(max_size=6).filter(lambda name: name not in ("input", "messages", "model", "text")), values, max_size=4
-)
+READ = {"input", "messages", "model", "text", "n", *ChatCompletions().shapes, *Responses().shapes}
+further = st.dictionaries(st.text(max_size=6).filter(lambda name: name not in READ), values, max_size=4)
+"""Fields that no codec reads."""
 
 
 @settings(deadline=None)
