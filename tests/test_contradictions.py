@@ -184,7 +184,7 @@ def test_the_judge_that_comes_with_memedit_serves_the_embedder_that_it_learned_w
 
 
 def test_explaining_by_word_needs_what_reads(monkeypatch):
-    monkeypatch.setattr("memedit.editable.lacking", lambda: ["onnxruntime"])
+    monkeypatch.setattr("memedit.gate.occlusion.lacking", lambda: ["onnxruntime"])
     with memory_with(None) as memory:
         llm = EditableLLM(FakeLLM(), memory)
         llm.edit(WORK)
@@ -209,6 +209,27 @@ def test_explaining_by_word_needs_what_reads(monkeypatch):
 def test_statements_about_two_things_are_told_apart(later, earlier, parallel):
     assert are_parallel(later, earlier) is parallel
     assert are_parallel(earlier, later) is parallel
+
+
+class Everything(Gate):
+    """Lets all candidates through, the older ones as more probable."""
+
+    name = "everything"
+
+    def decide(self, recalled):
+        oldest_first = sorted(recalled.candidates, key=lambda one: one.edit.created_at)
+        return [Verdict(one.edit, 0.9 - at / 10, True) for at, one in enumerate(oldest_first)]
+
+
+@pytest.mark.parametrize(("sure", "first"), [(0.6, MOVED), (0.4, WORK)])
+def test_of_two_that_pass_the_newer_goes_first_where_it_likely_takes_the_other_s_place(sure, first):
+    with memory_with(Reader(sure)) as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=Everything())
+        for at, text in enumerate((WORK, MOVED)):
+            llm.edit(Fact(text, created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=at)), on_conflict="keep")
+        (hits,) = llm.recall("default", [Recall("Where do I work?")])
+        assert len(hits.passed) == 2
+        assert hits.passed[0].edit.text == first
 
 
 def test_like_statements_about_many_things_all_stay():

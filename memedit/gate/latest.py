@@ -46,9 +46,9 @@ def with_the_latest(
     by_id = {one.edit.id: one for one in found}
     for ((newer, older), _), probability in zip(pairs, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-        alone = newer.passed or older.passed
-        if probability >= (SURE if alone else LIKELY):
-            most = max(newer.probability, older.probability) if alone else _together(newer, older)
+        through = newer.passed + older.passed
+        if probability >= (SURE if through == 1 else LIKELY):  # letting one through for the other's sake takes more
+            most = max(newer.probability, older.probability) if through else _together(newer, older)
             by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, dated=True)
             by_id[older.edit.id] = replace(older, dated=True)
     place = {one.edit.id: at for at, one in enumerate(found)}
