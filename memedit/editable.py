@@ -23,6 +23,7 @@ from memedit.memory import Change, EditMemory, Receipt
 from memedit.memory.checks import checked_namespace
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task, find_method
+from memedit.methods.behave import governed
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
@@ -376,7 +377,7 @@ class EditableLLM(Closing):
 
         def run(task: Task) -> Steps:
             end = (yield from self.method.run(task)) if task.hits or self.method.always else Final(task.request)
-            return shown_too(end, maybe, task.kind)
+            return shown_too(governed(end, task.hits.standing, task.kind), maybe, task.kind)
 
         return run
 

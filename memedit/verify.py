@@ -26,9 +26,10 @@ class Check:
     """One probe, asked of the model alone and of the model with its memory.
 
     Args:
-        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before. Of an
-            Erasure, an answer in scope must not reveal what is erased; of a kind of edit that says of no answer whether
-            it is right (a Description, a Behaviour, a user's Feedback), the edit must be cited.
+        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before, unless
+            nothing but standing instructions governs it. Of an Erasure, an answer in scope must not reveal what is
+            erased; of a kind of edit that says of no answer whether it is right (a Description, a Behaviour, a user's
+            Feedback), the edit must be cited.
         edited: Whether an edit was in scope of the prompt, as the gate sees it.
     """
 
@@ -77,7 +78,8 @@ def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **opti
             accepted, passed = probe.expect or accepted_answers(edit), _follows(edit, probe, new)
             check = Check("in scope", probe.prompt, accepted, old.text, new.text, new.edited, passed)
         else:
-            check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, old.text == new.text)
+            stays = old.text == new.text or _only_governed(new)
+            check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, stays)
         checks[edit.id].append(check)
     return [Verification(edit, tuple(checks[edit.id])) for edit in edits]
 
@@ -86,6 +88,8 @@ def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
     """A Fact's own probes, or ones made of what an edit says; none for kinds that tell no text in their scope."""
     if isinstance(edit, Fact) and edit.probes:
         return edit.probes
+    if isinstance(edit, Behaviour) and edit.standing:
+        return tuple(Probe(prompt=text) for text in UNRELATED)
     inside, template = _asking(edit)
     if not inside and not isinstance(edit, Fact):
         return ()
@@ -117,11 +121,16 @@ def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
             return [text for text in (cloze, edit.question) if text], template
         case Erasure() | Description(names=(_, *_)):
             return [ABOUT.replace(SLOT, edit.names[0])], ABOUT
-        case Behaviour():
-            return [OPINION.replace(SLOT, edit.topic)], OPINION
+        case Behaviour(topic=str() as topic):
+            return [OPINION.replace(SLOT, topic)], OPINION
         case Feedback():
             return [edit.situation], None
     return [], None
+
+
+def _only_governed(answer: Answer) -> bool:
+    """Whether nothing but standing instructions was used."""
+    return answer.edited and all(isinstance(one, Behaviour) and one.standing for one in answer.citations)
 
 
 def _follows(edit: AnyEdit, probe: Probe, answer: Answer) -> bool:

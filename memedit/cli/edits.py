@@ -44,7 +44,7 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--condition", metavar="TEXT", help="Patch: if this holds of the text …")
 @click.option("--consequence", metavar="TEXT", help="… then this.")
 @click.option("--description", metavar="TEXT", help="Description: what the --subject is, in a sentence or a paragraph.")
-@click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of …")
+@click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of (left out: in every answer) …")
 @click.option("--conduct", metavar="TEXT", help="… it is done in this manner.")
 @click.option("--reply", metavar="TEXT", help="Erasure: the answer where the --object is asked for.")
 @click.option("--expires", "expires_at", metavar="TIME", help="When the memory shall drop it.")
@@ -255,11 +255,12 @@ def _add_one(
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
     kind = fields.pop("kind", None) or _kind_of(fields)
     said = {"statement": statement} if statement is not None else {}
-    edit = as_edit({"kind": kind, **said, **fields})
+    given = {**({"kind": kind} if kind else {}), **said, **fields}
+    edit = as_edit(given)
     with session.memory(create=True) as memory:
         with busy("loading the embedder…"):
             _ = memory.embedder
-        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [edit]
+        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [given]
         receipts = list(memory.add_many(edits, **how))
         if derive and session.as_json:
             show_json([receipt.to_dict() for receipt in receipts])
@@ -297,6 +298,10 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
         say(("· ", "yellow"), "known already: ", cited(receipt.edit))
         return
     say(("✓ ", "green"), "added ", cited(receipt.edit))
+    from memedit.edits import Behaviour
+
+    if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
+        say(("  → a standing instruction: it governs every answer; with --kind fact it is a plain statement", "dim"))
     texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
     for edit_id in receipt.superseded:
         say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))
@@ -305,7 +310,8 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
     say((f"  namespace {namespace}, revision {receipt.revision}; `memedit undo` takes it back", "dim"))
 
 
-def _kind_of(fields: Iterable[str]) -> str:
+def _kind_of(fields: Iterable[str]) -> str | None:
+    """The kind that these options are of; None of a Fact, which may be a standing instruction."""
     given = set(fields)
     if given & {"situation", "clarification"}:
         return "feedback"
@@ -313,7 +319,7 @@ def _kind_of(fields: Iterable[str]) -> str:
         return "behaviour"
     if given & {"description", "reply"}:
         return "description" if "description" in given else "erasure"
-    return "patch" if given & {"condition", "consequence"} else "fact"
+    return "patch" if given & {"condition", "consequence"} else None
 
 
 def _in_words(value: Any, indent: int) -> str:

@@ -137,7 +137,8 @@ class EditMemory(Closing):
 
         A Fact supersedes an older one with the same subject and relation where the relation has one value at a time; so
         does a statement that surely takes the place of an older, short one, in whatever words. Otherwise nothing is
-        removed, and the receipt lists `possible_conflicts`.
+        removed, and the receipt lists `possible_conflicts`. A text that surely says how everything is to be answered
+        (“Never use emojis with me.”) is added as a standing instruction, a Behaviour without a topic.
 
         Args:
             edit: An edit, or a plain statement.
@@ -184,7 +185,9 @@ class EditMemory(Closing):
         change = self._change("add", namespace, author, reason)
         made = {"author": change.author, "source": source, "reason": change.reason}
         defaults = {name: value for name, value in made.items() if value is not None}
-        return self._adding(change, on_conflict).run(settled(edits, change.namespace, defaults), chunk)
+        return self._adding(change, on_conflict).run(
+            settled(edits, change.namespace, defaults, self._encoders.recognised), chunk
+        )
 
     def apply(
         self, edits: Sequence[EditLike], *, retract: Sequence[str] = (), namespace: str = DEFAULT,
@@ -202,7 +205,7 @@ class EditMemory(Closing):
             changing.retract(self._ledger, change, retract)
             return []
         adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
-        return list(adding.run(settled(edits, change.namespace, {}), len(edits)))
+        return list(adding.run(settled(edits, change.namespace, {}, self._encoders.recognised), len(edits)))
 
     def retract(
         self, ids: str | Sequence[str], *, namespace: str = DEFAULT, author: str | None = None,
@@ -314,12 +317,16 @@ class EditMemory(Closing):
         # The view is made current after embedding, which takes its time: nothing undone meanwhile is used.
         return self._views.read(where, propose)
 
-    def of_kind(self, kind: str, *, namespace: str = DEFAULT) -> list[AnyEdit]:
-        """All edits of a kind that are in force, as of now; costs nothing where there are none."""
+    def of_kind(self, kind: str, *, namespace: str = DEFAULT, nameless: bool = False) -> list[AnyEdit]:
+        """All edits of a kind that are in force, as of now; costs nothing where there are none.
+
+        nameless: Whether only those that are about nothing by name.
+        """
         where = checked_namespace(namespace)
 
         def read(view: View) -> list[AnyEdit]:
-            ids = [row.id for row in view.rows.values() if row.kind == kind] if view.counts[kind] else []
+            of_kind = (row for row in view.rows.values() if row.kind == kind) if view.counts[kind] else ()
+            ids = [row.id for row in of_kind if not (nameless and row.names_text)]
             known = self._views.edits(view.head.namespace_id, ids)
             return [known[edit_id] for edit_id in ids if not expired(known[edit_id], self.clock())]
 
@@ -380,7 +387,11 @@ class EditMemory(Closing):
         change = self._change("import", namespace, author, reason or storable(f"import of {Path(path).name}"))
         edits = [edit.with_(namespace=change.namespace) for edit in found]
         try:
-            return list(self._adding(change, on_conflict).run(settled(edits, change.namespace, {}), max(len(edits), 1)))
+            return list(
+                self._adding(change, on_conflict).run(
+                    settled(edits, change.namespace, {}, self._encoders.recognised), max(len(edits), 1)
+                )
+            )
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
 
