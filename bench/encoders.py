@@ -41,6 +41,7 @@ from memedit.text import same_key, words
 
 NAMES = ("minilm", "finder", "judge")
 FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
+SHORT, ORDINARY = 160, 350
 SENTENCE_ENDS = ".?!。؟।"
 QUESTIONS = {
     "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
@@ -85,7 +86,8 @@ def train_judge(groups: Sequence[Group], folder: Path, data: Path, base: str | N
     found_by = folder / "finder"
     judge.train(
         groups, folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
-        statements=[*statements("train"), *counterfactual_statements(data)], base=base, recipe=recipe,
+        statements=[*statements("train"), *counterfactual_statements(data)],
+        instructions=[*instructions("train"), *ordinary(groups)], base=base, recipe=recipe,
     )  # fmt: skip
 
 
@@ -125,6 +127,17 @@ def statements(part: str) -> Iterator[judge.Pair]:
             for name, said in (("other", OTHER), ("contradicts", CONTRADICTS), ("same", SAME)):
                 yield from ((later, one["earlier"], said) for later in one[name])
             yield from ((one["earlier"], later, SAME) for later in one["same"])
+
+
+def instructions(part: str) -> Iterator[tuple[str, bool]]:
+    """Statements, and whether each says how every message is to be answered."""
+    return ((one["statement"], one["always"]) for one in _lines(shipped("instructions")) if one["part"] == part)
+
+
+def ordinary(groups: Sequence[Group]) -> list[tuple[str, bool]]:
+    """Some statements of groups, none of which governs everything."""
+    short = [edit.text for group in groups for edit in group.edits if len(edit.text) < SHORT]
+    return [(text, False) for text in random.Random(5).sample(short, ORDINARY)]
 
 
 def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:
