@@ -151,14 +151,14 @@ class LLM(ABC):
 
 
 def as_llm(source: Any, **options: Any) -> LLM:
-    """A model from an LLM, `scheme:name`, a LangChain model or Runnable, an OpenAI client, a transformers model, or a
-    function.
+    """A model from an LLM, `scheme:name`, a LangChain model or Runnable, a client of OpenAI or Anthropic, a
+    transformers model, or a function.
 
     Args:
         source: What to make it of. Schemes: `bundled` (SmolLM2-135M-Instruct), `hf:ID_OR_FOLDER`, `gguf:FILE`,
-            `openai:MODEL` (with `base_url=` for any compatible server). Options may stand behind the name:
-            `hf:FOLDER?device=cuda&dtype=bfloat16`.
-        options: Passed to the loader (`model=` for an OpenAI client, `tokenizer=` for a transformers model, …).
+            `openai:MODEL` (with `base_url=` for any compatible server), `anthropic:MODEL`. Options may stand behind the
+            name: `hf:FOLDER?device=cuda&dtype=bfloat16`.
+        options: Passed to the loader (`model=` for a client, `tokenizer=` for a transformers model, …).
 
     Raises:
         UnsupportedModel: It is none of these, or an option is not known.
@@ -181,7 +181,7 @@ def as_llm(source: Any, **options: Any) -> LLM:
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
         f"`{type(source).__name__}` cannot be wrapped as a language model.",
-        do=f"pass a function, a LangChain model, an OpenAI client, a transformers model, or one of {schemes('llms')}",
+        do=f"pass a function, a LangChain or transformers model, an OpenAI or Anthropic client, or one of {schemes('llms')}",
     )
 
 
