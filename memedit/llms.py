@@ -181,7 +181,8 @@ def as_llm(source: Any, **options: Any) -> LLM:
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
         f"`{type(source).__name__}` cannot be wrapped as a language model.",
-        do=f"pass a function, a LangChain or transformers model, an OpenAI or Anthropic client, or one of {schemes('llms')}",
+        do="pass a function, a LangChain or transformers model, a client of OpenAI or Anthropic, or one of "
+        f"{schemes('llms')}",
     )
 
 

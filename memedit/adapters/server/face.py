@@ -1,4 +1,4 @@
-"""The face of `/v1/…`, OpenAI's API and Anthropic's: a caller's request goes on, and the response returns as it is."""
+"""The face of `/v1/…`, OpenAI's API and Anthropic's: requests go to the backend, responses back as they come."""
 
 from __future__ import annotations
 
