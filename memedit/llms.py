@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
 from memedit.messages import Reply, Request
-from memedit.plugins import plugin, plugin_for, read_spec, schemes
+from memedit.plugins import check_options, plugin, plugin_for, read_spec, schemes
 from memedit.threads import in_thread
 
 Kind = Literal["base", "instruct", "chat", "counterfactual", "planner"]
@@ -169,15 +169,19 @@ def as_llm(source: Any, **options: Any) -> LLM:
     if isinstance(source, str):
         scheme, name, spelled = read_spec(source)
         if load := plugin("llms", scheme):
-            return load(name, **spelled, **_not_twice(options, spelled))  # type: ignore[no-any-return]
+            given = {**spelled, **_not_twice(options, spelled)}
+            check_options(load, given, source.partition("?")[0], UnsupportedModel)
+            return load(name, **given)  # type: ignore[no-any-return]
         raise UnsupportedModel(
             f"No model `{source:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function"
         )
     if load := plugin_for("llms", source):
+        check_options(load, options, type(source).__name__, UnsupportedModel)
         return load(source, **options)  # type: ignore[no-any-return]
     if callable(source):
         from memedit.functions import FunctionLLM
 
+        check_options(FunctionLLM, options, getattr(source, "__name__", type(source).__name__), UnsupportedModel)
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
         f"`{type(source).__name__}` cannot be wrapped as a language model.",

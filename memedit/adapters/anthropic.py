@@ -167,13 +167,11 @@ def load(
     return made
 
 
-def wrap(client: Any, *, model: str = "", **options: Any) -> AnthropicLLM:
-    """A client of Anthropic's SDK with `model=`.
-
-    Args:
-        client: The client.
-        model: As the server names it.
-        options: Passed to `AnthropicLLM` (other, name, concurrency, options).
+def wrap(
+    client: Any, *, model: str = "", other: Any = None, name: str | None = None, concurrency: int = 8,
+    options: Mapping[str, Any] | None = None,
+) -> AnthropicLLM:  # fmt: skip
+    """A client of Anthropic's SDK with `model=`, which names it; the rest is as for `AnthropicLLM`.
 
     Raises:
         UnsupportedModel: It is none, or `model=` is missing.
@@ -184,7 +182,7 @@ def wrap(client: Any, *, model: str = "", **options: Any) -> AnthropicLLM:
         )
     if not model:
         raise UnsupportedModel("An Anthropic client alone names no model.", do="pass model=, or use 'anthropic:MODEL'")
-    return AnthropicLLM(client, model=model, **options)
+    return AnthropicLLM(client, model=model, other=other, name=name, concurrency=concurrency, options=options)
 
 
 def _system(told: Sequence[Message]) -> Any:
