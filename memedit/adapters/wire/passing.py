@@ -31,12 +31,13 @@ def kept_back(request: httpx2.Request, codec: Codec | None, editable: EditableLL
         codec: Of its path; None where there is none.
         editable: By whose namespace it goes.
     """
-    if codec is None and TELL_NOTHING.fullmatch(f"{request.method} {request.url.path}"):
+    path = request.url.path
+    if codec is None and TELL_NOTHING.fullmatch(f"{request.method} {path}") and ".." not in path:
         return None
     if not editable.memory.of_kind("erasure", namespace=editable.namespace):
         return None
     if codec is not None:
         return httpx2.Response(400, json=codec.error(UNREAD.format("`, `".join(codec.said)), REFUSED))
     known = "chat completions, responses, messages or completions"
-    told = FORBIDDEN.format(request.url.path.rpartition("/v1/")[2][:80], known)
+    told = FORBIDDEN.format(path.rpartition("/v1/")[2][:80], known)
     return httpx2.Response(403, json={"type": "error", "error": {"message": told, "type": REFUSED, "code": None}})
