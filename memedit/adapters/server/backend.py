@@ -1,4 +1,4 @@
-"""What answers the calls of `/v1`: the port, and an endpoint that speaks OpenAI's API."""
+"""What answers the calls of `/v1`: the port, and an endpoint that speaks OpenAI's API, or Anthropic's."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Backend(ABC):
 
 
 class Endpoint(Backend):
-    """A server that speaks OpenAI's API.
+    """A server that speaks OpenAI's API, or Anthropic's.
 
     Args:
         url: What stands for `/v1`; without a path, `/v1` is added.
@@ -119,7 +119,7 @@ class Endpoint(Backend):
     ) -> httpx2.Request:
         told = [(name, value) for name, value in headers if self._passes_keys or name not in CREDENTIALS]
         url = f"{self.url}{path}" + (f"?{query}" if query else "")
-        return httpx2.Request(method, url, headers=[*told, *self._own()], content=body or None)
+        return httpx2.Request(method, url, headers=[*told, *self._own(dict(headers))], content=body or None)
 
     async def respond(self, request: httpx2.Request, namespace: str) -> httpx2.Response:
         transport = self._transports.get(namespace)
@@ -131,7 +131,7 @@ class Endpoint(Backend):
     def editable(self, namespace: str, model: str | None, headers: Mapping[str, str]) -> EditableLLM:
         if not model:
             raise Refused(400, "The server has many models.", do="name one as `model`")
-        told = [("content-type", "application/json"), *self._own()]
+        told = [("content-type", "application/json"), *self._own(headers)]
         told += [(name, headers[name]) for name in CREDENTIALS if self._passes_keys and name in headers]
         sent = httpx2.Request("POST", f"{self.url}{CHAT.path}", headers=told)
         call = Call(CHAT, {"model": model}, Request(()), sent)
@@ -141,5 +141,9 @@ class Endpoint(Backend):
         await self._client.aclose()
         self._sync.close()
 
-    def _own(self) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {self._key}")] if self._key else []
+    def _own(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The server's own key, in the header in which the caller's came: Anthropic's API has had two."""
+        if self._key is None:
+            return []
+        bare = "x-api-key" in headers and "authorization" not in headers
+        return [("x-api-key", self._key) if bare else ("authorization", f"Bearer {self._key}")]

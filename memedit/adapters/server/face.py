@@ -1,4 +1,4 @@
-"""The face of OpenAI's API, `/v1/…`: a caller's request goes to the backend, and its response back as it comes."""
+"""The face of `/v1/…`, OpenAI's API and Anthropic's: requests go to the backend, responses back as they come."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ HOPS = {
 OURS = {"host", "content-length", "accept-encoding", "expect"}
 PLAIN = re.compile(r"(/[A-Za-z0-9_.:@~+-]+)+")
 KEEPS_NOTHING = re.compile(
-    r"POST /(chat/completions|responses|embeddings|completions|moderations|rerank|tokenize|detokenize"
-    r"|audio/[a-z]+|images/[a-z]+)|GET /models(/.+)?"
+    r"POST /(chat/completions|responses|messages|completions|embeddings|moderations|rerank|tokenize|detokenize"
+    r"|responses/input_tokens|messages/count_tokens|audio/[a-z]+|images/[a-z]+)|GET /models(/.+)?"
 )
 """What leaves nothing with a server that another caller, of another namespace, could read there."""
 Result = TypeVar("Result")
