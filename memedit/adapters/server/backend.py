@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import httpx2
@@ -118,7 +118,7 @@ class Endpoint(Backend):
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
     ) -> httpx2.Request:
         told = [(name, value) for name, value in headers if self._passes_keys or name not in CREDENTIALS]
-        url = f"{self.url}{path}" + (f"?{query}" if query else "")
+        url = _url(f"{self.url}{path}" + (f"?{query}" if query else ""))
         return httpx2.Request(method, url, headers=[*told, *self._own()], content=body or None)
 
     async def respond(self, request: httpx2.Request, namespace: str) -> httpx2.Response:
@@ -143,3 +143,9 @@ class Endpoint(Backend):
 
     def _own(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self._key}")] if self._key else []
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx2.URL:
+    """An address, read: few are asked for again and again, and reading one takes longer than all else of a request."""
+    return httpx2.URL(text)
