@@ -20,6 +20,7 @@ from memedit.adapters.server import manage
 from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.face import Face
 from memedit.adapters.server.faults import HANDLERS, Refused
+from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.guard import Guard, Limits
 from memedit.adapters.server.keys import Keys, Role
 from memedit.adapters.server.metrics import Metered
@@ -54,7 +55,7 @@ def make_app(
         namespace: Whose edits requests go by where there are no keys.
         limits: How much it takes.
     """
-    guard = Guard(keys, namespace, limits or Limits())
+    guard, fires = Guard(keys, namespace, limits or Limits()), Fires()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -80,8 +81,8 @@ def make_app(
 
     app = Starlette(
         routes=[
-            Route("/v1/{path:path}", Face(guard, backend).answer, methods=METHODS),
-            *manage.routes(guard, memory, backend),
+            Route("/v1/{path:path}", Face(guard, backend, fires).answer, methods=METHODS),
+            *manage.routes(guard, memory, backend, fires),
             Route("/memedit/{name:path}", page, methods=["GET"]),
             Route("/memedit", lambda request: RedirectResponse("/memedit/"), methods=["GET"]),
             Route("/healthz", healthy, methods=["GET"]),
