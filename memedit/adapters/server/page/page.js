@@ -55,19 +55,21 @@ async function ask(method, path, given = {}) {
 }
 
 /**
- * Do something, and say what went wrong; what started it is off meanwhile.
+ * Do something, and say what went wrong; what started it is off meanwhile, but keeps the focus.
  * @param {() => Promise<void>} work @param {HTMLButtonElement} [by]
  */
 async function doing(work, by) {
+  if (by?.ariaBusy === "true") return;
   $("said").hidden = true;
-  if (by) by.disabled = true;
+  if (by) by.ariaBusy = "true";
   try {
     await work();
   } catch (error) {
     $("said").textContent = error instanceof Error ? error.message : String(error);
     $("said").hidden = false;
   } finally {
-    if (by) by.disabled = false;
+    if (by) by.ariaBusy = "false";
+    if (by && !by.isConnected) $("undo").focus(); // its edit is gone
   }
 }
 
@@ -139,7 +141,7 @@ function checks(all) {
 async function fired() {
   const { calls, edits } = await ask("GET", "/fires");
   const most = edits[0]?.count ?? 1;
-  $("calls").textContent = `${calls} calls of this server since it began`;
+  $("calls").textContent = `${calls} calls of this server since it began${edits.length ? "" : ", none with an edit applied"}`;
   $("fires").replaceChildren(...edits.map((/** @type {Fired} */ { text, count }) => make(
     "li", {}, make("p", { class: "text", text }),
     make("progress", { max: most, value: count, ariaLabel: `applied ${count} times` }),
@@ -174,8 +176,15 @@ function look({ lookups, hops, notes }, sent) {
     make("h3", { text: "Looked up" }), ...told, ...notes.map((text) => make("p", { class: "fine", text })),
     ...(way.length ? [make("h3", { text: "Hops" }), make("ol", {}, ...way)] : []),
     make("h3", { text: "Request" }),
-    sent ? make("pre", { text: JSON.stringify(sent, null, 2), tabIndex: 0, ariaLabel: "the request as it is sent" })
-      : make("p", { class: "fine", text: "The model is not asked." }),
+    ...(sent ? asSent(sent) : [make("p", { class: "fine", text: "The model is not asked." })]),
+  );
+}
+
+/** The request as it is sent: each message as it reads, and the options. @param {Sent} sent */
+function asSent({ messages, options }) {
+  const shown = (/** @type {any} */ value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+  return [...messages.map(({ role, content, ...rest }) => [role, content ?? rest]), ["options", options]].flatMap(
+    ([name, value]) => [make("p", { class: "fine", text: name }), make("pre", { text: shown(value), tabIndex: 0 })],
   );
 }
 
