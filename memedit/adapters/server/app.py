@@ -73,6 +73,8 @@ def make_app(
         if warm.exception() is not None:
             return JSONResponse({"status": "failed", "error": type(warm.exception()).__name__}, 503)
         await run_in_threadpool(memory.revision, namespace=namespace)  # whether the ledger can be read
+        if not await backend.reachable():
+            return JSONResponse({"status": "the model's server cannot be reached"}, 503)
         return JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
