@@ -34,7 +34,7 @@ def traced(editable: EditableLLM, *, provider: TracerProvider | None = None, tex
         texts: Whether what was asked, what was answered and what the edits say is told as well.
     """
     tracer = get_tracer("memedit", tracer_provider=provider)
-    return editable.driven(lambda *parts: TracedDriver(*parts, tracer, texts))
+    return editable.driven(lambda models, recall, support: TracedDriver(models, recall, support, tracer, texts))
 
 
 @dataclass(frozen=True)

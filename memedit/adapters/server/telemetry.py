@@ -22,7 +22,9 @@ KINDS = {b"prompt": "input", b"input": "input", b"completion": "output", b"outpu
 def proxied(*, provider: TracerProvider | None = None, texts: bool = False) -> Callable[[EditableLLM], EditableLLM]:
     """What makes a model of a proxy tell of its calls; as `memedit.adapters.otel.traced`."""
     tracer = get_tracer("memedit", tracer_provider=provider)
-    return lambda editable: editable.driven(lambda *parts: ProxyDriver(*parts, tracer, texts))
+    return lambda editable: editable.driven(
+        lambda models, recall, support: ProxyDriver(models, recall, support, tracer, texts)
+    )
 
 
 class ProxyDriver(TracedDriver):
