@@ -17,9 +17,12 @@ from memedit.cli._print import busy, say
 from memedit.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import uvicorn
 
     from memedit.adapters.server.backend import Backend, Editing
+    from memedit.editable import EditableLLM
 
 GRACE = 30  # seconds that open requests have to end
 
@@ -39,11 +42,14 @@ GRACE = 30  # seconds that open requests have to end
 @click.option("--rate", type=click.IntRange(1), metavar="N", help="Requests a minute of each key.")
 @click.option("--timeout", type=click.FloatRange(1), default=600, show_default=True, metavar="SECONDS",
               help="How long the endpoint may be silent.")  # fmt: skip
+@click.option(
+    "--otel", is_flag=True, help="Tell of each call by OpenTelemetry, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+)
 @click.pass_obj
 def serve(
     session: Session, upstream: str | None, local: str | None, upstream_key_env: str | None, host: str, port: int,
     keys_file: Path | None, gate: str | None, method: str, doubt: str | None, max_body: int, rate: int | None,
-    timeout: float,
+    timeout: float, otel: bool,
 ) -> None:  # fmt: skip
     """Serve OpenAI's API with the memory in front of an endpoint, or of a local model.
 
@@ -76,7 +82,7 @@ def serve(
     if upstream is not None:
         _check_url(upstream)
     with session.memory(create=True) as memory:
-        editing = Editing.of(memory, gate, method, doubt)  # type: ignore[arg-type]
+        editing = Editing.of(memory, gate, method, doubt, _telling() if otel else None)  # type: ignore[arg-type]
         backend = _backend(session, editing, upstream, local, key, passes_keys=keys is None, seconds=timeout)
         limits = Limits(body=max_body * 2**20, rate=rate)
         app = make_app(backend, memory, keys=keys, namespace=session.namespace, limits=limits)
@@ -113,6 +119,23 @@ def _backend(
 
     with busy(f"loading {local}…"):
         return LocalModel(open_model(str(local), session.base_url), editing)
+
+
+def _telling() -> Callable[[EditableLLM], EditableLLM]:
+    """What makes a model tell of its calls, by the process's own provider, which is set up here."""
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise MissingExtra("otel", package=str(error.name)) from error
+    from memedit.adapters.server.telemetry import proxied
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return proxied()
 
 
 def _key_in(name: str | None) -> str | None:

@@ -69,6 +69,7 @@ class _Upstream(LLM):
         self._call = call
         self._parameters = parameters
         self.kind = call.codec.kind
+        self.name = self._model
 
     def _body(self, request: Request, *, streamed: bool) -> dict[str, Any]:
         options = self._parameters.fitted(self._model, request.options, request.own)
