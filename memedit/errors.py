@@ -67,6 +67,10 @@ class LedgerBusy(LedgerError):
     """Another process held the ledger's write lock for too long."""
 
 
+class LedgerUnreachable(LedgerError):
+    """The ledger's server cannot be reached, or the connection broke: a change under way is recorded whole, or not."""
+
+
 class StorageFull(LedgerError):
     """No space is left where the ledger lies."""
 

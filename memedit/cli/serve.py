@@ -88,7 +88,7 @@ def serve(
             )
         )  # fmt: skip
         whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
-        say(f"memedit serves {upstream or local} with the memory in {session.path} ({whose})", err=True)
+        say(f"memedit serves {upstream or local} with the memory in {session.storage.shown} ({whose})", err=True)
         with suppress(KeyboardInterrupt):  # raised once more when everything has ended
             _run(server, host, port)
 

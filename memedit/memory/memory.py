@@ -25,6 +25,7 @@ from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
 from memedit.memory.snapshot import Snapshot, read_snapshot
+from memedit.memory.storage import storage_of
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
@@ -47,7 +48,8 @@ class EditMemory(Closing):
     a `with` or `async with`, verbs raise `AlreadyClosed`.
 
     Args:
-        path: A folder, made when missing. None for a memory that ends with the process.
+        path: A folder, made when missing; or the address of a database, `postgresql://USER@HOST/DATABASE` (the extra
+            `postgres`). None for a memory that ends with the process.
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
@@ -78,10 +80,11 @@ class EditMemory(Closing):
         query_cache: int = 4_096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.path = None if path is None else Path(path).expanduser()
+        storage = storage_of(path)
+        self.path = storage.folder
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
-        self._ledger = Ledger(self.path)
+        self._ledger = Ledger(storage)
         self._encoders = Encoders(embedder, finder, languages, judge)
         self._vectors = TextVectors(
             self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
@@ -94,6 +97,16 @@ class EditMemory(Closing):
             lambda: self._languages,
             IndexChoice.of(index, None if self.path is None else self.path / "index"),
         )
+
+    @property
+    def place(self) -> str:
+        """Where its ledger lies, as it may stand in logs: without a password."""
+        return self._ledger.storage.shown
+
+    @property
+    def identity(self) -> str:
+        """What tells this memory from every other, wherever it is opened."""
+        return self._ledger.identity
 
     @property
     def embedder(self) -> Embedder:
