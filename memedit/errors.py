@@ -83,6 +83,10 @@ class IndexUnusable(MemeditError):
     """The index cannot be used and could not be repaired from the ledger."""
 
 
+class IndexUnreachable(IndexUnusable):
+    """The server that keeps the index cannot be reached. What it holds is as it was, and nothing is made anew."""
+
+
 class GateUnusable(MemeditError):
     """A gate's file is missing, damaged, or was made for another version or another embedder."""
 

@@ -17,7 +17,7 @@ import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from servers import PostgresServer
+    from servers import ChromaServer, PostgresServer
 
     from memedit.adapters.transformers import LocalLLM
 
@@ -40,5 +40,13 @@ def smollm() -> LocalLLM:
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server with pgvector, started once."""
     server = servers.postgres_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def chroma() -> Iterator[ChromaServer]:
+    """`chroma run`, started once."""
+    server = servers.ChromaServer()
     yield server
     server.close()

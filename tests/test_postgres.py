@@ -289,6 +289,8 @@ def test_the_command_line(address):
     assert run(address, "undo").exit_code == 0
     assert "firm A is B" not in run(address, "list").output
     assert "PostgreSQL" in run(address, "doctor").output
+    assert run(address, "list", "--index", "pgvector").exit_code == 0
+    assert "a store with its address" in run(address, "list", "--index", "nothing:x").output
 
 
 def test_a_harness_opens_it(address):

@@ -49,6 +49,7 @@ class Session:
         model: As `as_llm` takes it.
         base_url: Of an OpenAI-compatible server.
         embedder: As `as_embedder` takes it; None for the default.
+        index: As `EditMemory` takes it by name; may hold a password, too.
         as_json: Whether stdout gets one JSON value and nothing else.
     """
 
@@ -59,6 +60,7 @@ class Session:
     model: str
     base_url: str | None
     embedder: str | None
+    index: str = field(repr=False)
     as_json: bool
 
     @cached_property
@@ -93,7 +95,7 @@ class Session:
                 f"There is no memory in {self.storage.shown}.",
                 do="make one with `memedit init` or `memedit add`, or name its folder with --memory",
             )
-        with open_memory(self.place, self.embedder) as memory:
+        with open_memory(self.place, self.embedder, self.index) as memory:
             if is_new and note:
                 say((f"made a new memory in {self.storage.shown}", "dim"), err=True)
             yield memory
@@ -124,11 +126,14 @@ class Session:
                 _ = memory.embedder
 
 
-def open_memory(place: str | None, embedder: str | None) -> EditMemory:
+def open_memory(place: str | None, embedder: str | None, index: str = "auto") -> EditMemory:
     """The memory in a folder or a database, or one that ends with the process."""
     from memedit.memory import EditMemory
 
-    return EditMemory(place, embedder=embedder)
+    try:
+        return EditMemory(place, embedder=embedder, index=index)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--index") from error
 
 
 def open_model(spec: str, base_url: str | None) -> LLM:
@@ -159,6 +164,7 @@ class Command(click.Command):
             ctx.params.pop("model"),
             ctx.params.pop("base_url"),
             ctx.params.pop("embedder"),
+            ctx.params.pop("index"),
             ctx.params.pop("as_json"),
         )
         quiet_libraries()
@@ -195,6 +201,9 @@ def _common_options() -> list[click.Option]:
         option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
                help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "
                     "[env MEMEDIT_EMBEDDER]"),
+        option("--index", envvar="MEMEDIT_INDEX", default="auto", metavar="NAME", show_default=True,
+               help="exact, two-pass or chroma; or a store of large namespaces: pgvector (of the database that the "
+                    "memory lies in), pgvector:ADDRESS, chroma:URL, qdrant:URL. [env MEMEDIT_INDEX]"),
         option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
         option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
     ]  # fmt: skip

@@ -106,9 +106,9 @@ class Reader:
         """Ids of the edits in force after event `until` (after the last one when None)."""
         return {edit_id for edit_id, active in self._states(namespace_id, until=until) if active}
 
-    def states_since(self, namespace_id: int, seq: int) -> dict[str, bool]:
-        """For each edit that events after `seq` touched, whether it is in force now."""
-        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq)}
+    def states_since(self, namespace_id: int, seq: int, *, until: int | None = None) -> dict[str, bool]:
+        """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
+        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq, until=until)}
 
     def _states(self, namespace_id: int, *, since: int = 0, until: int | None = None) -> Iterable[tuple[str, int]]:
         span = and_(

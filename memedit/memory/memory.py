@@ -13,7 +13,7 @@ from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder
 from memedit.errors import EditRejected, FileRejected
-from memedit.index import Index, IndexChoice
+from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
 from memedit.memory.checks import checked_namespace, checked_note, unknown
@@ -58,7 +58,9 @@ class EditMemory(Closing):
             comes with memedit; None for none.
         judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
             when left out, where it fits the embedder; None for none, where likeness alone counts.
-        index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
+        index: `auto`, `exact`, `two-pass`, `chroma`; a store of large namespaces with its address, such as
+            `pgvector:postgresql://…` (alone where it is the ledger's), `chroma:http://…` or `qdrant:http://…`; an
+            `IndexStore`, an `IndexChoice`, or a function (namespace, kind) → Index.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
         clock: The memory time of changes, and of expiry.
@@ -75,7 +77,7 @@ class EditMemory(Closing):
         finder: Embedder | Literal["auto"] | None = "auto",
         languages: Embedder | Literal["auto"] | None = "auto",
         judge: StatementJudge | Literal["auto"] | None = "auto",
-        index: str | IndexChoice | Callable[[str, str], Index] = "auto",
+        index: str | IndexChoice | IndexStore | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -95,7 +97,7 @@ class EditMemory(Closing):
             self._ledger,
             self._vectors,
             lambda: self._languages,
-            IndexChoice.of(index, None if self.path is None else self.path / "index"),
+            IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address),
         )
 
     @property

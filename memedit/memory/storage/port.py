@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,9 @@ class Storage(ABC):
 
     shown: str
     """Where it lies, as it may stand in logs and errors: without a password."""
+
+    address: str = ""
+    """Of its database, with the password where one was given; for connecting to it alone."""
 
     folder: Path | None = None
     """Where an index may keep files; None where there is no such place."""
@@ -46,7 +49,6 @@ class Storage(ABC):
             LedgerError: It cannot be opened; the subclass says why.
         """
         self._engine = engine = self._make_engine()
-        event.listen(engine, "connect", self._set_up)
         event.listen(engine, "begin", self._begin)
         try:
             with self.transaction(writes=True) as connection:
@@ -85,7 +87,14 @@ class Storage(ABC):
         Raises:
             LedgerBusy: Another process held it for too long.
         """
-        with self._index_turn, self._turn_of_all():
+        with self._index_turn, ExitStack() as held:
+            try:
+                held.enter_context(self._turn_of_all())
+            except LedgerBusy as error:
+                raise LedgerBusy(
+                    "Another process is still bringing the index up to the ledger.",
+                    do="try again; the first time takes minutes where there are many edits",
+                ) from error
             yield
 
     @abstractmethod
@@ -124,11 +133,8 @@ class Storage(ABC):
             raise self._typed(error) from error
 
     @abstractmethod
-    def _make_engine(self) -> Engine: ...
-
-    @abstractmethod
-    def _set_up(self, connection: Any, record: Any) -> None:
-        """Make a new connection of the driver ready. It must not begin transactions by itself."""
+    def _make_engine(self) -> Engine:
+        """An engine whose connections do not begin transactions by themselves."""
 
     def _prepare(self, connection: Connection) -> None:  # noqa: B027
         """Make what has to be there before the first table."""

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 
 from memedit.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerReadOnly, StorageFull
 from memedit.memory.storage import port
@@ -67,21 +67,16 @@ class SQLite(Storage):
 
     def _make_engine(self) -> Engine:
         if self.folder is None:
-            return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        _make_folder(self.folder)
-        return create_engine(
-            URL.create("sqlite", database=self._ledger),
-            connect_args={"check_same_thread": False, "timeout": port.BUSY_SECONDS},
-            max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
-        )
-
-    def _set_up(self, connection: Any, record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
+            engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            _make_folder(self.folder)
+            engine = create_engine(
+                URL.create("sqlite", database=self._ledger),
+                connect_args={"check_same_thread": False, "timeout": port.BUSY_SECONDS},
+                max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
+            )
+        event.listen(engine, "connect", _set_up)
+        return engine
 
     @contextmanager
     def _turn_of_all(self) -> Iterator[None]:
@@ -114,6 +109,15 @@ class SQLite(Storage):
                 f"Another process held the ledger {where} for more than {port.BUSY_SECONDS:.0f} s.", do="try again"
             )
         return LedgerError(f"The ledger {where} failed: {cause}.", do="run `memedit doctor`")
+
+
+def _set_up(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # the driver begins no transactions
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
 
 
 def _make_folder(path: Path) -> None:
