@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -34,6 +34,13 @@ from memedit.verify import Verification, verify
 
 if TYPE_CHECKING:
     from memedit.editable_aio import AsyncEditable
+
+
+Drives = Callable[
+    [Mapping[str, LLM], Callable[[str, Sequence[Recall]], list[Hits]], Callable[[str, str, int], list[Demonstration]]],
+    Driver,
+]
+"""Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
 
 
 class EditableLLM(Closing):
@@ -83,6 +90,7 @@ class EditableLLM(Closing):
         if doubt is not None and doubt not in get_args(Doubt):
             raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
+        self._drives: Drives = Driver
         self._driver = Driver(self.models, self.recall, self.support)
         given = (memory, llm, *(models or {}).values())
         held: list[EditMemory | LLM] = [self.memory, *self.models.values()]
@@ -121,10 +129,16 @@ class EditableLLM(Closing):
 
     def around(self, llm: LLM) -> Self:
         """The same memory, gate, method and further models around another model."""
-        other = copy(self)
-        other._opened = ()
+        other = self.driven(self._drives)
         other.llm, other.models = llm, {**self.models, "base": llm}
-        other._driver = Driver(other.models, other.recall, other.support)
+        other._driver = other._drives(other.models, other.recall, other.support)
+        return other
+
+    def driven(self, drives: Drives) -> Self:
+        """The same, its calls carried out by another driver, such as one that tells of them (`adapters/otel.py`)."""
+        other = copy(self)
+        other._opened, other._drives = (), drives
+        other._driver = drives(other.models, other.recall, other.support)
         return other
 
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:

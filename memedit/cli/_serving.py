@@ -16,12 +16,15 @@ import click
 
 from memedit.cli._common import open_memory, open_model, quiet_libraries
 from memedit.cli._print import busy
-from memedit.errors import MemeditError
+from memedit.errors import MemeditError, MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
     from memedit.adapters.server.backend import Backend, Editing
+    from memedit.editable import EditableLLM
     from memedit.memory import EditMemory
 
 GRACE = 30  # seconds that open requests have to end
@@ -44,6 +47,7 @@ class Served:
         body: Bytes of a request.
         rate: Requests a minute of each key, in each process.
         seconds: How long the endpoint may be silent.
+        otel: Whether calls are told of by OpenTelemetry.
     """
 
     place: str = field(repr=False)
@@ -61,12 +65,13 @@ class Served:
     body: int
     rate: int | None
     seconds: float
+    otel: bool
 
     def editing(self, memory: EditMemory) -> Editing:
         """How edits are applied."""
         from memedit.adapters.server.backend import Editing
 
-        return Editing.of(memory, self.gate, self.method, self.doubt)  # type: ignore[arg-type]
+        return Editing.of(memory, self.gate, self.method, self.doubt, _telling() if self.otel else None)  # type: ignore[arg-type]
 
     def app(self, memory: EditMemory) -> ASGIApp:
         """The application; its model is loaded now."""
@@ -148,6 +153,23 @@ def log_to_stderr() -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
+
+
+def _telling() -> Callable[[EditableLLM], EditableLLM]:
+    """What makes a model tell of its calls, by the process's own provider, which is set up here."""
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise MissingExtra("otel", package=str(error.name)) from error
+    from memedit.adapters.server.telemetry import proxied
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return proxied()
 
 
 def _how() -> dict[str, Any]:

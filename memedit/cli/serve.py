@@ -31,11 +31,14 @@ from memedit.errors import MissingExtra
               help="Processes that answer; each loads models of its own, and counts --rate by itself.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=600, show_default=True, metavar="SECONDS",
               help="How long the endpoint may be silent.")  # fmt: skip
+@click.option(
+    "--otel", is_flag=True, help="Tell of each call by OpenTelemetry, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+)
 @click.pass_obj
 def serve(
     session: Session, upstream: str | None, local: str | None, upstream_key_env: str | None, host: str, port: int,
     keys_file: Path | None, gate: str | None, method: str, doubt: str | None, max_body: int, rate: int | None,
-    workers: int, timeout: float,
+    workers: int, timeout: float, otel: bool,
 ) -> None:  # fmt: skip
     """Serve OpenAI's API with the memory in front of an endpoint, or of a local model.
 
@@ -65,7 +68,7 @@ def serve(
     served = _serving.Served(
         session.place, session.index, session.embedder, session.namespace, upstream, local, session.base_url,
         upstream_key_env, None if keys_file is None else str(keys_file), gate, method, doubt, max_body * 2**20, rate,
-        timeout,
+        timeout, otel,
     )  # fmt: skip
     keys = read_keys(keys_file) if keys_file else None
     served.key()

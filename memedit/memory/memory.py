@@ -11,7 +11,7 @@ import numpy as np
 
 from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
-from memedit.embedders import Embedder
+from memedit.embedders import Embedder, Vectors
 from memedit.errors import EditRejected, FileRejected
 from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
@@ -31,6 +31,7 @@ from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
 from memedit.relations import shipped_relations
 from memedit.text import storable, words
+from memedit.threads import together
 
 if TYPE_CHECKING:
     from memedit.memory.aio import AsyncMemory
@@ -313,11 +314,7 @@ class EditMemory(Closing):
         where = checked_namespace(namespace)
         if not query.strip() or self._views.is_empty(where):
             return Recalled(query, self._ledger.head(where).revision)
-        vectors = self._vectors.of_queries([query])
-        across = None
-        if whole:
-            vectors = np.concatenate((vectors, self._vectors.of_messages([whole])))
-            across = self._languages.of_messages([whole])[0] if self._languages else None
+        vectors, across = self._embedded(query, whole)
         named = words(f"{query}\n{whole}")
 
         def propose(view: View) -> Recalled:
@@ -433,6 +430,23 @@ class EditMemory(Closing):
         return faults(self._ledger, self._views, None if namespace is None else [checked_namespace(namespace)])
 
     # ---- how it is done -------------------------------------------------------------------------------------------
+
+    def _embedded(self, query: str, whole: str) -> tuple[Vectors, Vectors | None]:
+        """The vectors of a query and of its conversation (texts, dimension), and of the latter across languages.
+
+        What several encoders make is made at the same time: they compute outside of Python's lock.
+        """
+        if not whole:
+            return self._vectors.of_queries([query]), None
+        first, across = self._vectors, self._languages
+        if first.finds_by_itself and across is None:
+            vectors = first.of_queries([query, whole])
+            return (vectors[:1] if query == whole else vectors), None
+        further = [] if across is None else [lambda: across.of_messages([whole])]
+        asked, said, *second = together(
+            lambda: first.of_queries([query]), lambda: first.of_messages([whole]), *further
+        )  # fmt: skip
+        return np.concatenate((asked, said)), second[0][0] if second else None
 
     @property
     def _languages(self) -> TextVectors | None:

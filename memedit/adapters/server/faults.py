@@ -1,4 +1,4 @@
-"""What goes wrong, as JSON in the form of OpenAI's errors."""
+"""What goes wrong, as JSON in the form of OpenAI's errors, which is also Anthropic's where one asks by that API."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Refused(Exception):
 
 
 def fault(refused: Refused, *, kind: str | None = None) -> JSONResponse:
-    """The answer to a request that is refused."""
+    """The answer to a request that is refused. OpenAI's clients pass over the outer `type`, which is Anthropic's."""
     status = refused.status
     kind = kind or TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     said = {"message": refused.message, "type": kind, "param": None, "code": None}
-    told = {"error": said | ({"do": refused.do} if refused.do else {})}
+    told = {"type": "error", "error": said | ({"do": refused.do} if refused.do else {})}
     return JSONResponse(told, status, headers=refused.headers)
 
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from memedit.adapters.server.asked import Asked
 from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.faults import Refused
+from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.guard import Guard, json_object
 from memedit.adapters.server.openapi import described
 from memedit.adapters.server.operations import OPERATIONS, Caller, Operation
@@ -24,7 +25,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 PRIVATE = {"cache-control": "no-store"}
 
 
-def routes(guard: Guard, memory: EditMemory, backend: Backend) -> list[Route]:
+def routes(guard: Guard, memory: EditMemory, backend: Backend, fires: Fires) -> list[Route]:
     """Every operation's route, and the description of all."""
 
     def endpoint(operation: Operation) -> Endpoint:
@@ -32,7 +33,7 @@ def routes(guard: Guard, memory: EditMemory, backend: Backend) -> list[Route]:
             key = guard.managing(request, operation.role)
             given = _given(operation, request, await guard.body(request))
             headers = {name: value for name, value in request.headers.items() if name != "authorization"}
-            value = await run_in_threadpool(operation.run, Caller(key, memory, backend, headers), given)
+            value = await run_in_threadpool(operation.run, Caller(key, memory, backend, fires, headers), given)
             return JSONResponse(value, headers=PRIVATE)
 
         return answer
