@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
 
     def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:

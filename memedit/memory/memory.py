@@ -13,7 +13,7 @@ from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder, Vectors
 from memedit.errors import EditRejected, FileRejected
-from memedit.index import Index, IndexChoice
+from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
 from memedit.memory.checks import checked_namespace, checked_note, unknown
@@ -25,6 +25,7 @@ from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
 from memedit.memory.snapshot import Snapshot, read_snapshot
+from memedit.memory.storage import storage_of
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
@@ -48,7 +49,8 @@ class EditMemory(Closing):
     a `with` or `async with`, verbs raise `AlreadyClosed`.
 
     Args:
-        path: A folder, made when missing. None for a memory that ends with the process.
+        path: A folder, made when missing; or the address of a database, `postgresql://USER@HOST/DATABASE` (the extra
+            `postgres`). None for a memory that ends with the process.
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
@@ -57,7 +59,9 @@ class EditMemory(Closing):
             comes with memedit; None for none.
         judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
             when left out, where it fits the embedder; None for none, where likeness alone counts.
-        index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
+        index: `auto`, `exact`, `two-pass`, `chroma`; a store of large namespaces with its address, such as
+            `pgvector:postgresql://…` (alone where it is the ledger's), `chroma:http://…` or `qdrant:http://…`; an
+            `IndexStore`, an `IndexChoice`, or a function (namespace, kind) → Index.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
         clock: The memory time of changes, and of expiry.
@@ -74,15 +78,16 @@ class EditMemory(Closing):
         finder: Embedder | Literal["auto"] | None = "auto",
         languages: Embedder | Literal["auto"] | None = "auto",
         judge: StatementJudge | Literal["auto"] | None = "auto",
-        index: str | IndexChoice | Callable[[str, str], Index] = "auto",
+        index: str | IndexChoice | IndexStore | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.path = None if path is None else Path(path).expanduser()
+        storage = storage_of(path)
+        self.path = storage.folder
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
-        self._ledger = Ledger(self.path)
+        self._ledger = Ledger(storage)
         self._encoders = Encoders(embedder, finder, languages, judge)
         self._vectors = TextVectors(
             self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
@@ -93,8 +98,18 @@ class EditMemory(Closing):
             self._ledger,
             self._vectors,
             lambda: self._languages,
-            IndexChoice.of(index, None if self.path is None else self.path / "index"),
+            IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address),
         )
+
+    @property
+    def place(self) -> str:
+        """Where its ledger lies, as it may stand in logs: without a password."""
+        return self._ledger.storage.shown
+
+    @property
+    def identity(self) -> str:
+        """What tells this memory from every other, wherever it is opened."""
+        return self._ledger.identity
 
     @property
     def embedder(self) -> Embedder:

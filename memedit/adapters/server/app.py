@@ -57,9 +57,12 @@ def make_app(
     """
     guard, fires = Guard(keys, namespace, limits or Limits()), Fires()
 
+    def warming() -> asyncio.Task[None]:
+        return asyncio.create_task(run_in_threadpool(_warm, memory, keys, namespace))
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.warm = asyncio.create_task(run_in_threadpool(_warm, memory, keys, namespace))
+        app.state.warm = warming()
         try:
             yield
         finally:
@@ -71,6 +74,7 @@ def make_app(
         if warm is None or not warm.done():
             return JSONResponse({"status": "starting"}, 503)
         if warm.exception() is not None:
+            request.app.state.warm = warming()  # a server behind it may be there by now
             return JSONResponse({"status": "failed", "error": type(warm.exception()).__name__}, 503)
         await run_in_threadpool(memory.revision, namespace=namespace)  # whether the ledger can be read
         if not await backend.reachable():

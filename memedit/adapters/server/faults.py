@@ -16,8 +16,10 @@ from memedit.errors import (
     EditConflict,
     EditRejected,
     FileRejected,
+    IndexUnusable,
     LedgerBusy,
     LedgerReadOnly,
+    LedgerUnreachable,
     MemeditError,
     NothingToUndo,
     ProviderError,
@@ -38,6 +40,8 @@ STATUS: dict[type[MemeditError], int] = {
     EditConflict: 409,
     LedgerReadOnly: 503,
     LedgerBusy: 503,
+    LedgerUnreachable: 503,
+    IndexUnusable: 503,
     ProviderError: 502,
 }
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
