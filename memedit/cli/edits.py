@@ -255,12 +255,11 @@ def _add_one(
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
     kind = fields.pop("kind", None) or _kind_of(fields)
     said = {"statement": statement} if statement is not None else {}
-    given = {**({"kind": kind} if kind else {}), **said, **fields}
-    edit = as_edit(given)
+    edit = as_edit({"kind": kind, **said, **fields})
     with session.memory(create=True) as memory:
         with busy("loading the embedder…"):
             _ = memory.embedder
-        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [given]
+        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [edit]
         receipts = list(memory.add_many(edits, **how))
         if derive and session.as_json:
             show_json([receipt.to_dict() for receipt in receipts])
@@ -301,7 +300,7 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
     from memedit.edits import Behaviour
 
     if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
-        say(("  → a standing instruction: it governs every answer; with --kind fact it is a plain statement", "dim"))
+        say(("  → a standing instruction: it governs every answer", "dim"))
     texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
     for edit_id in receipt.superseded:
         say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))
@@ -310,8 +309,7 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
     say((f"  namespace {namespace}, revision {receipt.revision}; `memedit undo` takes it back", "dim"))
 
 
-def _kind_of(fields: Iterable[str]) -> str | None:
-    """The kind that these options are of; None of a Fact, which may be a standing instruction."""
+def _kind_of(fields: Iterable[str]) -> str:
     given = set(fields)
     if given & {"situation", "clarification"}:
         return "feedback"
@@ -319,7 +317,7 @@ def _kind_of(fields: Iterable[str]) -> str | None:
         return "behaviour"
     if given & {"description", "reply"}:
         return "description" if "description" in given else "erasure"
-    return "patch" if given & {"condition", "consequence"} else None
+    return "patch" if given & {"condition", "consequence"} else "fact"
 
 
 def _in_words(value: Any, indent: int) -> str:

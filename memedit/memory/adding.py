@@ -132,17 +132,11 @@ class Adding:
         return judged(found, {one: edit.text for one, edit in known.items()}, self._judge())
 
 
-def settled(
-    edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any],
-    recognised: Callable[[AnyEdit, EditLike], AnyEdit],
-) -> Iterator[AnyEdit]:  # fmt: skip
-    """Valid edits of this namespace, made as they are asked for.
-
-    recognised: Gives an edit, or what the bare text that was given is recognised as.
-    """
+def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[AnyEdit]:
+    """Valid edits of this namespace, made as they are asked for."""
     for place, given in enumerate(edits, start=1):
         try:
-            edit = recognised(as_edit(given, **defaults), given)
+            edit = as_edit(given, **defaults)
             if edit.namespace not in (None, where):
                 raise EditRejected(
                     f"The edit belongs to namespace `{edit.namespace}`, not to `{where}`.",

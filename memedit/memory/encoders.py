@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from memedit.edits import AnyEdit, EditLike
 from memedit.embedders import Embedder, as_embedder, default_embedder, installed_languages, shipped_finder
 from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
-from memedit.memory.standing import Standing, recognised, shipped_standing
+from memedit.memory.standing import Standing, shipped_standing
 from memedit.memory.statements import StatementJudge, shipped_statement_judge
 
 
@@ -62,10 +61,6 @@ class Encoders:
     def standing(self) -> Standing | None:
         """What standing instructions look like to the embedder; None where that is not known."""
         return shipped_standing() if self.embedder.space == BUNDLED_ID else None
-
-    def recognised(self, edit: AnyEdit, given: EditLike) -> AnyEdit:
-        """The edit; or the standing instruction that the bare text which was given surely is."""
-        return recognised(edit, given, self.judge.reader) if self.judge else edit
 
     @property
     def judge(self) -> StatementJudge | None:

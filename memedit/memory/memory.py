@@ -153,8 +153,7 @@ class EditMemory(Closing):
 
         A Fact supersedes an older one with the same subject and relation where the relation has one value at a time; so
         does a statement that surely takes the place of an older, short one, in whatever words. Otherwise nothing is
-        removed, and the receipt lists `possible_conflicts`. A text that surely says how everything is to be answered
-        (“Never use emojis with me.”) is added as a standing instruction, a Behaviour without a topic.
+        removed, and the receipt lists `possible_conflicts`.
 
         Args:
             edit: An edit, or a plain statement.
@@ -201,9 +200,7 @@ class EditMemory(Closing):
         change = self._change("add", namespace, author, reason)
         made = {"author": change.author, "source": source, "reason": change.reason}
         defaults = {name: value for name, value in made.items() if value is not None}
-        return self._adding(change, on_conflict).run(
-            settled(edits, change.namespace, defaults, self._encoders.recognised), chunk
-        )
+        return self._adding(change, on_conflict).run(settled(edits, change.namespace, defaults), chunk)
 
     def apply(
         self, edits: Sequence[EditLike], *, retract: Sequence[str] = (), namespace: str = DEFAULT,
@@ -221,7 +218,7 @@ class EditMemory(Closing):
             changing.retract(self._ledger, change, retract)
             return []
         adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
-        return list(adding.run(settled(edits, change.namespace, {}, self._encoders.recognised), len(edits)))
+        return list(adding.run(settled(edits, change.namespace, {}), len(edits)))
 
     def retract(
         self, ids: str | Sequence[str], *, namespace: str = DEFAULT, author: str | None = None,
@@ -399,11 +396,7 @@ class EditMemory(Closing):
         change = self._change("import", namespace, author, reason or storable(f"import of {Path(path).name}"))
         edits = [edit.with_(namespace=change.namespace) for edit in found]
         try:
-            return list(
-                self._adding(change, on_conflict).run(
-                    settled(edits, change.namespace, {}, self._encoders.recognised), max(len(edits), 1)
-                )
-            )
+            return list(self._adding(change, on_conflict).run(settled(edits, change.namespace, {}), max(len(edits), 1)))
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
 
