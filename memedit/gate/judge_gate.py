@@ -30,8 +30,8 @@ from memedit.memory import Candidate, Recalled
 from memedit.network import softmax
 
 READ = 8  # candidates of a message that are read at most
-FAR = 0.25  # cosine below which a candidate is not read, unless the evidence speaks for it
-AKIN = 0.03  # probability by the evidence from which it does
+FAR = 0.2  # cosine below which a candidate is not read, unless the evidence speaks for it
+AKIN = 0.2  # probability by the evidence from which it does
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
 ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
 FOREIGN = 3  # of those that are read at most
