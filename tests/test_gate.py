@@ -18,9 +18,6 @@ pytestmark = pytest.mark.model
 DIALOGUES = [json.loads(line) for line in (Path(__file__).parent / "data/dialogues.jsonl").read_text().splitlines()]
 
 
-DOUBTED = pytest.mark.xfail(strict=True, reason="plain, and yet only in doubt by the shipped weighing")
-
-
 @pytest.fixture(scope="module")
 def minilm() -> Embedder:
     return default_embedder()
@@ -46,8 +43,8 @@ def test_in_other_words_it_may_be_in_doubt_and_a_capable_model_is_shown_it(minil
         ("The CEO of Acme is Carol Diaz.", "Who is the CEO of Acme?"),
         ("The CEO of Acme is Carol Diaz.", "Who is Acme's CEO?"),
         ("The capital of Australia is Melbourne.", "What is the capital of Australia?"),
-        pytest.param("The capital of Australia is Melbourne.", "What is the capital city of Australia?", marks=DOUBTED),
-        pytest.param("The capital of Australia is Melbourne.", "Tell me the capital of Austrailia.", marks=DOUBTED),
+        ("The capital of Australia is Melbourne.", "What is the capital city of Australia?"),
+        ("The capital of Australia is Melbourne.", "Tell me the capital of Austrailia."),
         ("Ines Aalto chairs the board of Norvik Shipping.", "Who chairs the board of Norvik Shipping?"),
     ],
 )

@@ -44,9 +44,7 @@ def hits(llm, *turns):
         ("Who is the CEO of Tallis Robotics?", 0),
         ("how long til i get my refund", 1),
         ("What is my name?", 2),
-        pytest.param(
-            "What's my name?", 2, marks=pytest.mark.xfail(strict=True, reason="only in doubt by the shipped weighing")
-        ),
+        ("What's my name?", 2),
         ("which port for the staging db?", 3),
         ("What time does the gym open?", 5),
         ("How many days is the trial?", 6),
