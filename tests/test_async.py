@@ -108,7 +108,7 @@ def _views(kind: type) -> dict[str, Any]:
     ("kind", "view", "but"),
     [
         (EditMemory, AsyncMemory, ("close",)),
-        (EditableLLM, AsyncEditable, ("close", "around", "invoke", "batch", "stream", "astream")),
+        (EditableLLM, AsyncEditable, ("close", "around", "driven", "invoke", "batch", "stream", "astream")),
     ],
 )
 def test_every_verb_has_its_awaitable_form(kind: type, view: type, but: tuple[str, ...]) -> None:
@@ -302,7 +302,7 @@ class Scoring(FakeLLM):
         raise AssertionError("asked though it was closed")
 
 
-@pytest.mark.parametrize("verb", sorted(_verbs(EditableLLM, "close", "around", "astream")))
+@pytest.mark.parametrize("verb", sorted(_verbs(EditableLLM, "close", "around", "driven", "astream")))
 async def test_a_closed_editable_says_so_and_leaves_what_it_was_given(verb: str) -> None:
     memory = EditMemory(embedder=HashEmbedder())
     async with EditableLLM(Scoring(), memory, gate=NamedGate()) as editable:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -518,7 +519,7 @@ def test_a_bad_file_is_one_error_and_nothing_is_done(
     run: Run, content: str, says: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(None, embedder=HashEmbedder()))
-    monkeypatch.setattr(_common.Session, "has_memory", True)
+    monkeypatch.setattr(_common.Session, "storage", SimpleNamespace(exists=lambda: True))
     Path("bad.jsonl").write_bytes(content.encode(errors="surrogateescape"))
     said = run(*command, "--data", "edits.jsonl", "--data", "bad.jsonl", code=WRONG)
     first, second = said.stderr.splitlines()
