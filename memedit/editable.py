@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from memedit.aio import Closing
+from memedit.baking import Bakes
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from memedit.editable_aio import AsyncEditable
 
 
-class EditableLLM(Closing):
+class EditableLLM(Closing, Bakes):
     """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
 
     `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
@@ -83,6 +84,7 @@ class EditableLLM(Closing):
             raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
         self._driver = Driver(self.models, self.recall, self.support)
+        self._bakery = None
         given = (memory, llm, *(models or {}).values())
         held: list[EditMemory | LLM] = [self.memory, *self.models.values()]
         self._opened = tuple(one for one in held if not any(one is other for other in given))
@@ -121,7 +123,7 @@ class EditableLLM(Closing):
     def around(self, llm: LLM) -> Self:
         """The same memory, gate, method and further models around another model."""
         other = copy(self)
-        other._opened = ()
+        other._opened, other._bakery = (), None
         other.llm, other.models = llm, {**self.models, "base": llm}
         other._driver = Driver(other.models, other.recall, other.support)
         return other
@@ -382,7 +384,10 @@ class EditableLLM(Closing):
 
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        return looked_up(self.memory, self.gate, self._in(namespace), asked)
+        where = self._in(namespace)
+        known = self._bakery.in_step(where) if self._bakery else frozenset()
+        found = looked_up(self.memory, self.gate, where, asked)
+        return [hits.without(known) for hits in found] if known else found
 
     def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
         """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""

@@ -126,7 +126,7 @@ class CapabilityMissing(MemeditError):
 
 
 class EditDiverged(MemeditError):
-    """An edit could not be written into the weights, because the search or the solution broke down; they are unchanged."""
+    """An edit could not be written into the weights: the search or the solution broke down. They are unchanged."""
 
 
 class ProviderError(MemeditError):

@@ -33,7 +33,9 @@ def stacked(blocks: list[torch.Tensor], residuals: torch.Tensor) -> torch.Tensor
     return torch.linalg.lstsq(rows.T, wanted.T, driver="gelsd").solution.T
 
 
-def with_equalities(moment: torch.Tensor, keys: torch.Tensor, residuals: torch.Tensor, ease: float = 0.0) -> torch.Tensor:
+def with_equalities(
+    moment: torch.Tensor, keys: torch.Tensor, residuals: torch.Tensor, ease: float = 0.0
+) -> torch.Tensor:
     """argmin tr(Δ C Δᵀ) with ΔK = R by its KKT system; `ease` loosens the equality."""
     count = keys.shape[1]
     system = torch.cat(

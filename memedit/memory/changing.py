@@ -28,6 +28,21 @@ def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
         return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
 
 
+def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:
+    """Record what happened to edits in force without coming or going; the change set as it is recorded.
+
+    Raises:
+        UnknownEdit: One of them is not in force; nothing is recorded.
+    """
+    ids = [event.edit_id for event in events]
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        active = writer.active_among(head.namespace_id, ids)
+        if missing := [edit_id for edit_id in ids if edit_id not in active]:
+            raise unknown(missing, change.namespace)
+        return _recorded(writer, head, change, events)
+
+
 def undo(ledger: Ledger, change: Change) -> Change:
     """Take back the namespace's last change set; the change set as it is recorded.
 

@@ -1,1 +1,1 @@
-"""Edits written into the weights of a local model, proved, and taken out again. torch is imported here, not by memedit."""
+"""Edits written into the weights of a local model, proved, and taken out again. Needs the extra `local`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from memedit.errors import FileRejected, UnsupportedModel
-from memedit.parametric.layout import Anatomy
+from memedit.parametric.layout import Anatomy, Layout
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 FORM = "memedit delta 1"
+KEPT_AS = "_memedit_overlay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,21 @@ class Delta:
                     raise FileRejected(f"{file} holds no change of weights.", do="give a file that `bake` made")
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError) as error:
-            raise FileRejected(f"{file} cannot be read: {error}.", do="restore it from a backup, or bake again") from error
+            raise FileRejected(
+                f"{file} cannot be read: {error}.", do="restore it from a backup, or bake again"
+            ) from error
         layers = [int(name.removeprefix("left.")) for name in tensors if name.startswith("left.")]
         parts = {layer: (tensors[f"left.{layer}"], tensors[f"right.{layer}"]) for layer in layers}
         kept = {name.removeprefix("kept."): tensor for name, tensor in tensors.items() if name.startswith("kept.")}
         return cls(parts, json.loads(told["made"]), kept)
+
+
+def overlay_of(model: Any, layout: Layout | None = None) -> Overlay:
+    """The one overlay of a model, kept with it, so that whoever writes into it knows what lies there already."""
+    held: Overlay | None = vars(model).get(KEPT_AS)
+    if held is None:
+        held = vars(model)[KEPT_AS] = Overlay(Anatomy(model, layout))
+    return held
 
 
 class Overlay:
@@ -108,6 +120,11 @@ class Overlay:
         self.anatomy = anatomy
         self._base: dict[int, torch.Tensor] = {}
         self._over: dict[str, Delta] = {}
+
+    @property
+    def deltas(self) -> tuple[Delta, ...]:
+        """What lies over the base, in the order in which it came."""
+        return tuple(self._over.values())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,6 +159,26 @@ class Overlay:
         while self._over:
             self.take(next(iter(self._over)))
 
+    @contextmanager
+    def over(self, name: str, delta: Delta) -> Iterator[None]:
+        """A change that lies over the weights while it lasts."""
+        self.put(name, delta)
+        try:
+            yield
+        finally:
+            self.take(name)
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """The base weights while it lasts."""
+        held = dict(self._over)
+        self.clear()
+        try:
+            yield
+        finally:
+            for name, delta in held.items():
+                self.put(name, delta)
+
     def merge(self) -> None:
         """Make what lies over the weights part of them, for good: nothing can be taken off any more."""
         self._over.clear()
@@ -149,12 +186,13 @@ class Overlay:
 
     def relative_norms(self) -> dict[int, float]:
         """‖W − W₀‖ / ‖W₀‖ by layer: the earliest sign of a model that breaks."""
-        return {
-            layer: float((self.anatomy.weight(layer).double() - _seen(base, self.anatomy).double()).norm() / base.double().norm())
-            for layer, base in self._base.items()
-        }
+        found = {}
+        for layer, base in sorted(self._base.items()):
+            whole, now = _seen(base, self.anatomy).double(), self.anatomy.weight(layer).double()
+            found[layer] = float((now - whole).norm() / whole.norm())
+        return found
 
-    def _write(self, layers: Any) -> None:
+    def _write(self, layers: Iterable[int]) -> None:
         for layer in layers:
             stored = self.anatomy.written(layer).weight.data
             over = [delta for delta in self._over.values() if layer in delta.parts]

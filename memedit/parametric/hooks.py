@@ -49,8 +49,8 @@ def recording(modules: Sequence[Any], *, inputs: bool = False) -> Iterator[list[
         yield found
 
 
-class _Reached(Exception):  # noqa: N818 - no error: how a forward pass ends early
-    pass
+class _Reached(Exception):
+    """No error: how a forward pass ends early."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -110,6 +110,17 @@ class Settings:
     nas: bool = False
     seed: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """What `to_dict` gave."""
+        layers = None if data["layers"] is None else tuple(data["layers"])
+        told = {"layers": layers, "depths": tuple(data["depths"]), "search": Search(**data["search"])}
+        return cls(**{**data, **told})
+
     def chosen(self, anatomy: Anatomy) -> tuple[int, ...]:
         """The layers that are written in a model."""
         if self.layers is not None:
@@ -140,9 +151,7 @@ class Targets(Protocol):
 class Current(Protocol):
     """What stands now where a value is wanted."""
 
-    def __call__(
-        self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], how: Settings
-    ) -> torch.Tensor:
+    def __call__(self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], how: Settings) -> torch.Tensor:
         """One a rewrite, (width, n)."""
         ...
 
@@ -158,7 +167,7 @@ class Located:
         solve: The second.
         current: What stands where a value is wanted.
         how: Its settings.
-        spread: What part of the residual each of so many layers that are left takes; None for one that writes one layer.
+        spread: What part of the residual a layer takes, of so many that are left; None for a method of one layer.
     """
 
     name: str
@@ -229,7 +238,9 @@ class Located:
                 earlier = stream.keys.get(layer) if self.how.remembers else None
                 left, right = self.solve(keys, residuals, stats[layer], earlier)
                 if not bool(left.isfinite().all() and right.isfinite().all()):
-                    raise EditDiverged(f"`{self.name}` found no change of layer {layer}.", do="leave the edits in memory")
+                    raise EditDiverged(
+                        f"`{self.name}` found no change of layer {layer}.", do="leave the edits in memory"
+                    )
                 parts[layer] = left.float(), right.float()
                 local.overlay.put(draft, Delta(parts))
                 local.told("layers", place + 1, len(layers))
@@ -255,7 +266,9 @@ class Located:
     def _keys(self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], layer: int) -> torch.Tensor:
         """The key of each subject, (in, n)."""
         module = local.anatomy.written(layer)
-        return averaged(states_at_subjects(local.anatomy, local.tokenizer, rewrites, before, module, inputs=True), self.how).T
+        return averaged(
+            states_at_subjects(local.anatomy, local.tokenizer, rewrites, before, module, inputs=True), self.how
+        ).T
 
 
 def averaged(states: torch.Tensor, how: Settings) -> torch.Tensor:

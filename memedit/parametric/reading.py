@@ -36,13 +36,14 @@ class Rows:
     places: torch.Tensor
     cache: Any
 
-    def logits(self, anatomy: Anatomy) -> torch.Tensor:
-        """Of every token of `ids`, (rows, longest, vocabulary)."""
+    def logits(self, anatomy: Anatomy, columns: torch.Tensor) -> torch.Tensor:
+        """Of some columns of `ids`, (rows, columns, vocabulary)."""
         run = anatomy.model(
             input_ids=self.ids,
             attention_mask=self.mask,
             past_key_values=copy.deepcopy(self.cache),
             use_cache=self.cache is not None,
+            logits_to_keep=columns,
             **_positions(anatomy, self.mask, self.ids.shape[1]),
         )
         logits: torch.Tensor = run.logits
@@ -90,16 +91,16 @@ def states_at_subjects(
     for chunk in _chunks(read):
         ids, mask = right_padded(anatomy, [one.ids[: one.subject + 1] for one in chunk], tokenizer)
         with torch.no_grad(), recording([module], inputs=inputs) as kept, ending_at(module):
-            anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False, **_positions(anatomy, mask, ids.shape[1]))
+            anatomy.model(
+                input_ids=ids, attention_mask=mask, use_cache=False, **_positions(anatomy, mask, ids.shape[1])
+            )
         states = kept[0].reshape(*ids.shape, -1)
         ends = mask.sum(1) - 1
         found.append(states[torch.arange(len(ids)), ends].double().cpu())
     return torch.cat(found).reshape(len(rewrites), len(prefixes), -1)
 
 
-def right_padded(
-    anatomy: Anatomy, rows: Sequence[Sequence[int]], tokenizer: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
+def right_padded(anatomy: Anatomy, rows: Sequence[Sequence[int]], tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, (rows, longest), on the model's device."""
     longest, pad = max(map(len, rows)), tokenizer.pad_token_id or 0
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=anatomy.device)

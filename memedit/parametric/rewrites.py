@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +61,7 @@ def read_tokens(tokenizer: Any, text: str, subject_end: int, target: str = "") -
         subject_end: Where in it the subject ends, in characters.
         target: What follows, with its leading blank.
     """
-    read = tokenizer(
-        text + target, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-    )
+    read = tokenizer(text + target, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
     ids, offsets = list(read["input_ids"]), read["offset_mapping"]
     subject = max(place for place, (start, end) in enumerate(offsets) if start < subject_end and end > start)
     behind = next((place for place, (_, end) in enumerate(offsets) if end > len(text)), len(ids))
@@ -104,5 +101,3 @@ def check_fast(tokenizer: Any) -> None:
 
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedModel("The tokenizer does not tell offsets.", do="load the model with its fast tokenizer")
-
-

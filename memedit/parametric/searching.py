@@ -105,7 +105,11 @@ class _Task:
         read = [row for one in rewrites for row in _rows(tokenizer, one, prefixes)]
         self._per = len(prefixes) + 1
         self._rows = cut_rows(anatomy, read, tokenizer.pad_token_id or 0)
-        self._wanted = _wanted(self._rows, read).to(device)
+        foretold = _foretold(self._rows, read).to(device)
+        needed = (foretold >= 0).any(0)
+        needed[self._rows.places.unique()] = True
+        self._columns = needed.nonzero()[:, 0]
+        self._wanted = foretold[:, self._columns]
         self.losses = torch.full((len(rewrites),), float("inf"))
 
     def run(self) -> list[torch.Tensor]:
@@ -120,10 +124,12 @@ class _Task:
         for step in range(self._how.steps + 1):
             said = self._said(rows, [one[active] for one in deltas])
             if before is None:
-                before = _at_subject(said, rows, self._per).detach()
+                before = self._at_subject(said, rows).detach()
             loss, hit = self._loss(said, rows, wanted, before, deltas, active)
             if not bool(loss.isfinite().all()):
-                raise EditDiverged("A search for a value diverged.", do="lower the learning rate, or leave the edit in memory")
+                raise EditDiverged(
+                    "A search for a value diverged.", do="lower the learning rate, or leave the edit in memory"
+                )
             self.losses[active.cpu()] = loss.detach().float().cpu()
             settled[active] = torch.where(hit, settled[active] + 1, 0)
             over = loss.detach() < self._how.enough
@@ -145,20 +151,23 @@ class _Task:
 
     def _said(self, rows: Rows, deltas: Sequence[torch.Tensor]) -> torch.Tensor:
         with _added(self._modules, [one.repeat_interleave(self._per, 0) for one in deltas], rows):
-            return rows.logits(self._anatomy).float()
+            return rows.logits(self._anatomy, self._columns).float()
+
+    def _at_subject(self, said: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Log-probabilities behind each subject by itself, (rewrites, vocabulary)."""
+        last = torch.arange(self._per - 1, len(said), self._per, device=said.device)
+        return said[last, torch.searchsorted(self._columns, rows.places[last])].log_softmax(-1)
 
     def _loss(
         self, said: torch.Tensor, rows: Rows, wanted: torch.Tensor, before: torch.Tensor,
         deltas: Sequence[torch.Tensor], active: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
         """The loss of each rewrite, and whether its target is the first choice behind every prefix."""
-        told = said[:, :-1].log_softmax(-1)
-        next_ones = wanted[:, 1:]
-        real = next_ones >= 0
-        nll = -(told.gather(-1, next_ones.clamp(min=0)[..., None])[..., 0] * real).sum(1) / real.sum(1).clamp(min=1)
-        hit = ((told.argmax(-1) == next_ones) | ~real).all(1)
+        told, real = said.log_softmax(-1), wanted >= 0
+        nll = -(told.gather(-1, wanted.clamp(min=0)[..., None])[..., 0] * real).sum(1) / real.sum(1).clamp(min=1)
+        hit = ((told.argmax(-1) == wanted) | ~real).all(1)
         grouped = nll.reshape(-1, self._per)[:, :-1].mean(1)
-        kept = torch.nn.functional.kl_div(_at_subject(said, rows, self._per), before, log_target=True, reduction="none")
+        kept = torch.nn.functional.kl_div(self._at_subject(said, rows), before, log_target=True, reduction="none")
         pull = sum(
             one[active].norm(dim=1) / size[active].square() for one, size in zip(deltas, self._sizes, strict=True)
         )
@@ -180,19 +189,14 @@ def _rows(tokenizer: Any, one: Rewrite, prefixes: Sequence[str]) -> list[Tokens]
     return [*(one.read(tokenizer, prefix) for prefix in prefixes), read_tokens(tokenizer, alone, len(one.subject))]
 
 
-def _wanted(rows: Rows, read: Sequence[Tokens]) -> torch.Tensor:
-    """The target's tokens where they stand in the rows, -1 elsewhere, (rows, longest)."""
-    wanted = torch.full(rows.ids.shape, -1)
+def _foretold(rows: Rows, read: Sequence[Tokens]) -> torch.Tensor:
+    """For each token of the rows the target's token that has to follow, -1 where none has to, (rows, longest)."""
+    foretold = torch.full(rows.ids.shape, -1)
     for row, (one, place) in enumerate(zip(read, rows.places.tolist(), strict=True)):
-        cut = one.subject - place
-        wanted[row, one.target - cut : len(one.ids) - cut] = torch.tensor(one.ids[one.target :], dtype=torch.long)
-    return wanted
-
-
-def _at_subject(said: torch.Tensor, rows: Rows, per: int) -> torch.Tensor:
-    """Log-probabilities behind each subject by itself, (rewrites, vocabulary)."""
-    last = torch.arange(per - 1, len(said), per, device=said.device)
-    return said[last, rows.places[last]].log_softmax(-1)
+        first = one.target - 1 - (one.subject - place)
+        target = one.ids[one.target :]
+        foretold[row, first : first + len(target)] = torch.tensor(target, dtype=torch.long)
+    return foretold
 
 
 @contextmanager

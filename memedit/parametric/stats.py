@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from memedit.parametric.delta import Overlay
 from memedit.parametric.hooks import ending_at, recording
 from memedit.parametric.layout import Anatomy, model_hash
 from memedit.parametric.rewrites import begin
@@ -105,7 +106,7 @@ class StatsBook:
     """Statistics of a model's layers, made once of a text and kept by the hashes of weights and text.
 
     Args:
-        anatomy: Of the unedited model.
+        overlay: Of the model; statistics are those of its base weights.
         tokenizer: Of the model.
         texts: The running text.
         tokens: Of it that are read.
@@ -113,7 +114,7 @@ class StatsBook:
             9 MB, half of the symmetric matrix in float64.
     """
 
-    anatomy: Anatomy
+    overlay: Overlay
     tokenizer: Any
     texts: Sequence[str]
     tokens: int = TOKENS
@@ -124,7 +125,8 @@ class StatsBook:
         """Where they are kept."""
         told = hashlib.sha256("\n".join([str(self.tokens), *self.texts]).encode()).hexdigest()[:12]
         root = Path(self.cache or os.environ.get("MEMEDIT_CACHE") or "~/.cache/memedit").expanduser()
-        return root / f"keys-{model_hash(self.anatomy.model)}-{told}"
+        with self.overlay.lifted():
+            return root / f"keys-{model_hash(self.overlay.anatomy.model)}-{told}"
 
     @cached_property
     def _read(self) -> dict[int, Stats]:
@@ -136,9 +138,10 @@ class StatsBook:
             if layer not in self._read and self._file(layer).is_file():
                 self._read[layer] = _load(self._file(layer))
         if missing := [layer for layer in layers if layer not in self._read]:
-            made = gather(
-                self.anatomy, self.tokenizer, missing, self.texts, tokens=self.tokens, progress=progress
-            )
+            with self.overlay.lifted():
+                made = gather(
+                    self.overlay.anatomy, self.tokenizer, missing, self.texts, tokens=self.tokens, progress=progress
+                )
             for layer, stats in made.items():
                 _save(stats, self._file(layer))
             self._read.update(made)

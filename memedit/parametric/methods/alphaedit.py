@@ -31,7 +31,9 @@ def basis(stats: Stats, share: float = SHARE) -> torch.Tensor:
     vectors = stats.spectrum[1]
     kept = round(share * len(vectors))
     if not 0 < kept < len(vectors):
-        raise EditDiverged(f"A share of {share} of the directions leaves nothing to choose.", do="give one within 0 and 1")
+        raise EditDiverged(
+            f"A share of {share} of the directions leaves nothing to choose.", do="give one within 0 and 1"
+        )
     return vectors[:, :kept]
 
 

@@ -47,5 +47,5 @@ def current(local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], ho
 
 ROME = Located(
     "rome", "Meng et al. 2022; Gupta et al. 2024", targets, solve, current,
-    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 11, each=2, at_once=1),
+    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 6, at_once=1),
 )  # fmt: skip
