@@ -2,11 +2,11 @@
 
 python bench/parametric.py DATA METHOD [--edits N] [--turn N] [--model SPEC]    DATA: the folder MEMEDIT_DATA names
 
-With --turn 1 and `rome`, every edit is written by itself, scored, and taken out again; else edits are written in turns of
-so many (all at once without --turn) and scored after the last. Scores are likelihoods, a token: ES and PS, the new object
-beats the true one behind the edit's prompt and its two paraphrases; NS, the true one beats the new one behind the first
-five neighbours; EM, the new object is the model's first choice, token by token. Perplexity is of WikiText-2 paragraphs of which
-no statistics were taken. Edits are the first N of the file of official records.
+With --turn 1 and a method that remembers nothing, every edit is written by itself, scored, and taken out again; else
+edits are written in turns of so many (all at once without --turn) and scored after the last. Scores are likelihoods, a
+token: ES and PS, the new object beats the true one behind the edit's prompt and its two paraphrases; NS, the true one
+beats the new one behind the first five neighbours; EM, the new object is the model's first choice, token by token.
+Perplexity is of WikiText-2 paragraphs of which no statistics were taken. Edits are the first N official records.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from memedit.parametric.locate import Local, Located, Stream
 from memedit.parametric.measuring import likelihoods, perplexity
 from memedit.parametric.methods import find_writer
 from memedit.parametric.rewrites import as_rewrite
-from memedit.parametric.stats import StatsBook
 
 NEIGHBOURS, READ, HELD = 5, 1000, 24
 LONG = 200  # characters of a paragraph
@@ -46,16 +45,14 @@ def main() -> None:
     local, held = open_local(asked.model, asked.data)
     writer = find_writer(asked.method)
     cases = read(COUNTERFACT, [asked.data / "counterfact" / "counterfact_sample500.jsonl"]).cases[: asked.edits]
-    local.stats.of(writer.how.chosen(local.anatomy))  # not what an edit costs
+    local.stats.of(writer.how.chosen(local.anatomy))  # made once, and not what an edit costs
     before = score(local, cases)
-    print(
-        f"{len(cases)} edits; perplexity {perplexity(local.anatomy, local.tokenizer, held):.2f}; unedited {said(before)}"
-    )
+    usual = perplexity(local.anatomy, local.tokenizer, held)
+    print(f"{len(cases)} edits; unedited {said(before)}, perplexity {usual:.2f}", flush=True)
     alone = asked.turn == 1 and not writer.how.remembers
     (one_by_one if alone else in_turns)(local, writer, cases, held, asked.turn or len(cases))
-    print(
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, the model's weights among it"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak memory {peak:.2f} GiB, the model and what reads it among it")
 
 
 def open_local(spec: str, data: Path) -> tuple[Local, Sequence[str]]:
@@ -64,7 +61,7 @@ def open_local(spec: str, data: Path) -> tuple[Local, Sequence[str]]:
     overlay = overlay_of(llm.model)
     lines = (data / "text" / "wikitext2_valid.txt").read_text(encoding="utf-8").splitlines()
     long = [line for line in lines if len(line) > LONG]
-    return Local(overlay.anatomy, llm.tokenizer, StatsBook(overlay, llm.tokenizer, long[:READ]), overlay), long[-HELD:]
+    return Local.of(overlay, llm.tokenizer, long[:READ]), long[-HELD:]
 
 
 def one_by_one(local: Local, writer: Located, cases: Sequence[Case], held: Sequence[str], _: int) -> None:
@@ -95,11 +92,9 @@ def in_turns(local: Local, writer: Located, cases: Sequence[Case], held: Sequenc
         stream = stream.behind(delta)
         local.overlay.put(f"turn {place}", delta)
     norm = max(local.overlay.relative_norms().values())
-    print(
-        f"{len(cases)}: {said(score(local, cases))}, perplexity {perplexity(local.anatomy, local.tokenizer, held):.2f}, "
-        f"norm {norm:.3f}, {seconds / len(cases):.1f} s of one core an edit",
-        flush=True,
-    )
+    now = perplexity(local.anatomy, local.tokenizer, held)
+    print(f"{said(score(local, cases))}, perplexity {now:.2f}, norm {norm:.3f}", flush=True)
+    print(f"{seconds / len(cases):.1f} s of one core an edit")
 
 
 def turns(cases: Sequence[Case], size: int) -> Iterator[Sequence[Case]]:

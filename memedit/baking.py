@@ -24,6 +24,10 @@ class Bakes:
     def _in(self, namespace: str | None) -> str:
         raise NotImplementedError
 
+    def _in_step(self, namespace: str) -> frozenset[str]:
+        """Bring the weights in step with the ledger; gives the edits that memory need not answer."""
+        return self._bakery.in_step(namespace) if self._bakery else frozenset()
+
     def bakery(self, /, **how: Any) -> Bakery:
         """What keeps the weights of a local model in step with the memory; made when it is first asked for.
 

@@ -314,12 +314,16 @@ class EditableLLM(Closing, Bakes):
         return list(self.memory.add_many(edits, namespace=self._in(namespace), **how))
 
     def retract(self, /, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
-        """Take edits out of force. See `EditMemory.retract`."""
-        return self.memory.retract(ids, namespace=self._in(namespace), **who)
+        """Take edits out of force, and out of the weights where they were baked. See `EditMemory.retract`."""
+        change = self.memory.retract(ids, namespace=self._in(namespace), **who)
+        self._in_step(change.namespace)
+        return change
 
     def undo(self, /, *, namespace: str | None = None, **who: Any) -> Change:
         """Take back the namespace's last change set. See `EditMemory.undo`."""
-        return self.memory.undo(namespace=self._in(namespace), **who)
+        change = self.memory.undo(namespace=self._in(namespace), **who)
+        self._in_step(change.namespace)
+        return change
 
     def history(self, edit_id: str | None = None, *, namespace: str | None = None) -> list[Change]:
         """The namespace's change sets, oldest first."""
@@ -385,7 +389,7 @@ class EditableLLM(Closing, Bakes):
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
         where = self._in(namespace)
-        known = self._bakery.in_step(where) if self._bakery else frozenset()
+        known = self._in_step(where)
         found = looked_up(self.memory, self.gate, where, asked)
         return [hits.without(known) for hits in found] if known else found
 

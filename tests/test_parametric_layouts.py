@@ -20,7 +20,6 @@ from memedit.parametric.methods import METHODS
 from memedit.parametric.reading import cut_rows
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
-from memedit.parametric.stats import StatsBook
 
 TEXTS = ["The quick brown fox jumps over the lazy dog, and the dog does not mind at all."] * 4
 REWRITES = [
@@ -37,8 +36,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def local_of(anatomy: Anatomy, tokenizer: Any, cache: Path) -> Local:
-    overlay = Overlay(anatomy)
-    return Local(anatomy, tokenizer, StatsBook(overlay, tokenizer, TEXTS, cache=cache), overlay)
+    return Local.of(Overlay(anatomy), tokenizer, TEXTS, cache=cache)
 
 
 @pytest.mark.parametrize("family", LAYOUTS)
@@ -75,7 +73,7 @@ def test_rome_gives_the_averaged_key_its_value_and_leaves_no_trace(family: str, 
     rome = METHODS["rome"].with_(layers=(1,), each=1, search=Search(steps=5))
     delta = rome.write(local, REWRITES[:1])
     assert all(torch.equal(before[name], tensor) for name, tensor in anatomy.model.state_dict().items())
-    prefixes = _prefixes(local)
+    prefixes = local.prefixes.of(each=1, seed=rome.how.seed)
     local.overlay.put("edit", delta)
     now = rome.current(local, REWRITES[:1], prefixes, rome.how)
     torch.testing.assert_close(now, delta.kept["values"].double(), rtol=1e-4, atol=1e-4)
@@ -157,10 +155,3 @@ def test_a_models_hash_is_that_of_its_weights() -> None:
     assert model_hash(model) != before
     weight.copy_(kept)
     assert model_hash(model) == before
-
-
-def _prefixes(local: Local) -> tuple[str, ...]:
-    from memedit.parametric.contexts import prefixes
-
-    how = METHODS["rome"].how
-    return prefixes(local.anatomy, local.tokenizer, each=1, seed=how.seed)

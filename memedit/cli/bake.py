@@ -138,9 +138,9 @@ def _show(done: Baking) -> None:
         else:
             say(("· memory ", "yellow"), cited(one.edit), (f"  {one.left}", "dim"))
     before, after = done.perplexity
+    counts = f"{some(len(done.baked), 'edit')} baked, {len(done.left)} left in memory"
     say(
-        f"{some(len(done.baked), 'edit')} baked, {len(done.left)} left in memory; perplexity {before:.1f} → {after:.1f}; "
-        f"now revision {done.revision}",
+        f"{counts}; perplexity {before:.1f} → {after:.1f}; now revision {done.revision}",
         ("; `memedit undo` takes it back" if done.baked else "", "dim"),
     )
 

@@ -33,9 +33,8 @@ from memedit.parametric.outcomes import Baking, Outcome
 from memedit.parametric.proving import Demand, Proof, Prover
 from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
 from memedit.parametric.running_text import RunningText
-from memedit.parametric.stats import StatsBook
+from memedit.probes import accepted_answers
 from memedit.text import says
-from memedit.verify import accepted_answers
 
 ROUNDS = 3
 """How often a group is solved, each time without what failed, before it is given up."""
@@ -91,7 +90,7 @@ class Bakery:
         self._text = RunningText.of(text)
         with self._local.lock, self.overlay.lifted():
             self.weights = model_hash(self._local.model)
-        self._stats = StatsBook(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
+        self._parts = Local.of(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
         self._shelf = Shelf(memory.path)
         self._laid: dict[str, list[Group]] = {}
         self._seen: dict[str, int] = {}
@@ -224,7 +223,7 @@ class Bakery:
         strength: float, told: Told | None,
     ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
         """The change of what passed, every proof, why the others did not, and the perplexity with it."""
-        local, stream = self._as_local(told), self._stream()
+        local, stream = replace(self._parts, **({"told": told} if told else {})), self._stream()
         left, proofs, faults = [rewrite for _, rewrite in pairs], {}, {}  # type: ignore[var-annotated]
         values: dict[str, torch.Tensor] = {}
         for _ in range(ROUNDS):
@@ -263,14 +262,18 @@ class Bakery:
 
     def _lay(self, namespace: str, groups: Sequence[Group]) -> None:
         """Lay the changes of groups over the weights; from the first that differs on, they are laid anew."""
-        laid = self._laid.get(namespace, [])
-        same = common([(one.delta, one.ids) for one in laid], [(one.delta, one.ids) for one in groups])
-        if same < max(len(laid), len(groups)):
+        ledger = self._memory.path or f"memory {id(self._memory)}"
+        under = f"{ledger} {namespace} "
+        # What lies there is read from the overlay: another Bakery of the same model and memory may have laid it.
+        laid = [name for name in self.overlay.names if name.startswith(under)]
+        wanted = [under + " ".join((one.delta, *one.ids)) for one in groups]
+        same = common(laid, wanted)
+        if same < max(len(laid), len(wanted)):
             with self._local.lock:
-                for one in laid[same:]:
-                    self.overlay.take(f"{namespace}:{one.delta}")
-                for one in groups[same:]:
-                    self.overlay.put(f"{namespace}:{one.delta}", self._change_of(one, namespace))
+                for name in laid[same:]:
+                    self.overlay.take(name)
+                for name, one in zip(wanted[same:], groups[same:], strict=True):
+                    self.overlay.put(name, self._change_of(one, namespace))
             self._local.forget_prefix()
         self._laid[namespace] = list(groups)
 
@@ -282,12 +285,8 @@ class Bakery:
         edits = self._memory.recorded(group.ids, namespace=namespace)
         writer = replace(find_writer(delta.made["method"]), how=Settings.from_dict(delta.made["settings"]))
         rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
-        whole = writer.write(self._as_local(None), rewrites, self._stream(), values=_values(delta))
+        whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
         return whole * float(delta.made["strength"])
-
-    def _as_local(self, told: Told | None) -> Local:
-        parts = self.overlay.anatomy, self._local.tokenizer, self._stats, self.overlay
-        return Local(*parts, told) if told else Local(*parts)
 
     def _stream(self) -> Stream:
         """What lies over the weights now, as methods for many edits in a row heed it."""

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.rewrites import begin
 
 STARTS = ("The", "Therefore", "Because", "I", "You")
 BARE = ""
+
+
+@dataclass(frozen=True)
+class PrefixBook:
+    """Prefixes that a model wrote, made once.
+
+    Args:
+        overlay: Of the model; its base weights write them, so that they stay the same as edits come and go.
+        tokenizer: Of the model.
+    """
+
+    overlay: Overlay
+    tokenizer: Any
+    _written: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict, init=False)
+
+    def of(self, *, each: int, seed: int) -> tuple[str, ...]:
+        """The bare prefix, and texts that the model goes on with, each ended by a full stop.
+
+        Args:
+            each: Texts of each of `STARTS`.
+            seed: Of the sampling.
+        """
+        if (each, seed) not in self._written:
+            with self.overlay.lifted():
+                self._written[each, seed] = prefixes(self.overlay.anatomy, self.tokenizer, each=each, seed=seed)
+        return self._written[each, seed]
 
 
 def prefixes(

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from memedit.errors import EditDiverged
-from memedit.parametric.contexts import BARE, prefixes
+from memedit.parametric.contexts import BARE, PrefixBook
 from memedit.parametric.delta import Delta, Factors, Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.reading import states_at_subjects
@@ -32,18 +33,30 @@ class Local:
     """A model as methods see it.
 
     Args:
-        anatomy: Of the model.
+        overlay: Of the model: what lies over its weights.
         tokenizer: Of the model.
-        stats: Of its unedited weights.
-        overlay: What lies over them.
-        told: Is told how far it is.
+        stats: Of its base weights.
+        prefixes: That they wrote.
+        told: Is told how far a method is.
     """
 
-    anatomy: Anatomy
+    overlay: Overlay
     tokenizer: Any
     stats: StatsBook
-    overlay: Overlay
+    prefixes: PrefixBook
     told: Told = field(default=lambda what, done, of: None)
+
+    @classmethod
+    def of(cls, overlay: Overlay, tokenizer: Any, texts: Sequence[str], *, cache: str | Path | None = None) -> Local:
+        """A model whose statistics are taken of these texts, and kept in `cache`."""
+        return cls(
+            overlay, tokenizer, StatsBook(overlay, tokenizer, texts, cache=cache), PrefixBook(overlay, tokenizer)
+        )
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """The model's parts."""
+        return self.overlay.anatomy
 
     def tell(self, what: str) -> Callable[[int, int], None]:
         """A report of one step of the work."""
@@ -202,7 +215,7 @@ class Located:
             local.anatomy.require_plain(by=self.name)
         stream = stream or Stream()
         with frozen(local.anatomy.model):
-            before = prefixes(local.anatomy, local.tokenizer, each=self.how.each, seed=self.how.seed)
+            before = local.prefixes.of(each=self.how.each, seed=self.how.seed)
             size = self.how.at_once or len(rewrites)
             parts = [rewrites[start : start + size] for start in range(0, len(rewrites), size)]
             whole: Delta | None = None

@@ -39,15 +39,17 @@ def first_choices(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str]) -> lis
     return found
 
 
-def goes_on(anatomy: Anatomy, tokenizer: Any, text: str, tokens: int) -> str:
-    """What the model says behind a text, greedily."""
-    ids = torch.tensor([_tokens(tokenizer, text, first=True)], device=anatomy.device)
-    with torch.no_grad():
-        out = anatomy.model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=tokens,
-            pad_token_id=tokenizer.pad_token_id or 0,
-        )  # fmt: skip
-    return str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)).strip()
+def goes_on(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str], tokens: Sequence[int]) -> list[str]:
+    """What the model says behind each text, greedily, of so many tokens."""
+    rows = [_tokens(tokenizer, text, first=True) for text in texts]
+    begun = [len(row) for row in rows]
+    for _ in range(max(tokens, default=0)):
+        for chunk in _chunks(rows):
+            logits = _logits(anatomy, tokenizer, chunk)
+            for said, row in zip(logits, chunk, strict=True):
+                row.append(int(said[len(row) - 1].argmax()))
+    written = [row[start : start + count] for row, start, count in zip(rows, begun, tokens, strict=True)]
+    return [str(tokenizer.decode(one, skip_special_tokens=True)).strip() for one in written]
 
 
 def perplexity(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str]) -> float:

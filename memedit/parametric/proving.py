@@ -10,10 +10,12 @@ from memedit.edits import SLOT, AnyEdit, Fact
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.measuring import first_choices, goes_on, likelihoods, perplexity
 from memedit.parametric.rewrites import Rewrite
-from memedit.verify import STRANGERS, UNRELATED
+from memedit.probes import STRANGERS, UNRELATED
 
 LEADS = ("As is well known, ", "Somebody asked me about it the other day. ")
 """Put before a rewrite's prompt, where the edit has no paraphrases of its own."""
+
+NOTHING = "the"  # stands for a continuation that is all blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Prover:
         staying = [probe.prompt for probe in probes if probe.must == "stay"]
         outside = tuple(staying or [*(rewrite.prompt.replace(SLOT, one) for one in STRANGERS), *UNRELATED])
         length = len(self._parts[1](f" {rewrite.target}", add_special_tokens=False)["input_ids"])
-        former = tuple(goes_on(*self._parts, text, length) or "the" for text in inside)
+        former = tuple(said or NOTHING for said in goes_on(*self._parts, inside, [length] * len(inside)))
         return _Asked(rewrite, inside, former, outside, tuple(first_choices(*self._parts, outside)))
 
     def _proof(self, asked: _Asked) -> Proof:

@@ -7,7 +7,7 @@ from typing import Any
 
 from memedit.edits import SLOT, AnyEdit, Fact
 from memedit.errors import EditRejected
-from memedit.naming import split_statement
+from memedit.probes import accepted_answers, cloze_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,11 @@ def as_rewrite(edit: AnyEdit) -> Rewrite:
             plain sentences that name their subject before what they say of it.
     """
     if isinstance(edit, Fact):
-        if edit.prompt and edit.subject and edit.object:
-            return Rewrite(edit.id, edit.prompt.rstrip(), edit.subject, edit.object)
-        parts = split_statement(edit.statement)
-        subject = parts and next((name for name in edit.names if name in parts[0]), None)
-        if parts and subject:
-            return Rewrite(edit.id, parts[0].replace(subject, SLOT, 1).rstrip(), subject, edit.object or parts[1])
+        said, prompt = cloze_of(edit)
+        answers = accepted_answers(edit)
+        if prompt and answers:
+            subject = next(name for name in edit.names if prompt.replace(SLOT, name) == said)
+            return Rewrite(edit.id, prompt.rstrip(), subject, answers[0])
     raise EditRejected(
         f"Edit `{edit.id:.40}` does not say what shall follow which words about its subject.",
         do="give the Fact subject=, prompt= (with {} for the subject) and object=, or leave the edit in memory",

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import torch
 
+from memedit.parametric.delta import Factors
 from memedit.parametric.stats import Stats
 
-Factors = tuple[torch.Tensor, torch.Tensor]
 SHARE = 5.0
 """A key is written with the share s / (1 + s), s = kᵀC⁻¹k / λ: λ = median / 5 writes five sixths of the median key."""
 
