@@ -24,8 +24,9 @@ from memedit.eval.cases import Case, Kind, Probe
 from memedit.eval.stats import Share
 from memedit.llms import as_llm
 from memedit.parametric.delta import overlay_of
-from memedit.parametric.locate import Local, Located, Stream
+from memedit.parametric.locate import Located
 from memedit.parametric.measuring import likelihoods, perplexity
+from memedit.parametric.method import Local, Stream
 from memedit.parametric.methods import find_writer
 from memedit.parametric.rewrites import as_rewrite
 

@@ -15,7 +15,7 @@ from memedit.errors import UnsupportedModel
 from memedit.parametric.delta import Overlay
 from memedit.parametric.hooks import ending_at, recording, replacing
 from memedit.parametric.layout import LAYOUTS, Anatomy, Layout, model_hash
-from memedit.parametric.locate import Local
+from memedit.parametric.method import Local
 from memedit.parametric.methods import METHODS
 from memedit.parametric.reading import cut_rows
 from memedit.parametric.rewrites import Rewrite

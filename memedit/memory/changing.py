@@ -75,11 +75,14 @@ def _back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
     before = writer.active_among(head.namespace_id, list(touched), until=then)
     events = [removed(edit_id) for edit_id, active in touched.items() if active and edit_id not in before]
     events += [restored(edit_id) for edit_id, active in touched.items() if not active and edit_id in before]
-    return _recorded(writer, head, change, events)
+    return _recorded(writer, head, change, events, marked=writer.marked_since(head.namespace_id, then))
 
 
-def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event]) -> Change:
-    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing."""
-    if events or change.kind == "undo":
+def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event], *, marked: bool = False) -> Change:
+    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing.
+
+    marked: Whether it also goes back behind what was done with edits that stayed in force.
+    """
+    if events or marked or change.kind == "undo":
         head = writer.append(writer.begin_change(head, change), events)
     return replace(change, revision=head.revision, events=tuple(events))

@@ -27,7 +27,8 @@ from memedit.messages import as_request
 from memedit.parametric.delta import Delta, overlay_of
 from memedit.parametric.groups import Group, Shelf, common, groups_of
 from memedit.parametric.layout import Layout, model_hash
-from memedit.parametric.locate import Local, Located, Settings, Stream, Told
+from memedit.parametric.locate import Located
+from memedit.parametric.method import Local, Settings, Stream, Told
 from memedit.parametric.methods import find_writer
 from memedit.parametric.outcomes import Baking, Outcome
 from memedit.parametric.proving import Demand, Proof, Prover
@@ -286,7 +287,8 @@ class Bakery:
         writer = replace(find_writer(delta.made["method"]), how=Settings.from_dict(delta.made["settings"]))
         rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
         whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
-        return whole * float(delta.made["strength"])
+        made = dict(whole.made) | {"norm": delta.made["norm"]}
+        return Delta(whole.parts, made, whole.kept) * float(delta.made["strength"])
 
     def _stream(self) -> Stream:
         """What lies over the weights now, as methods for many edits in a row heed it."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
-from memedit.parametric.locate import Aim, Local, Located, Settings, bare_states
+from memedit.parametric.locate import Located
+from memedit.parametric.method import Aim, Local, Settings, bare_states
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
 from memedit.parametric.solving import Factors, ridge, weight_of_stats
