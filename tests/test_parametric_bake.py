@@ -194,7 +194,7 @@ def test_a_bake_that_ends_early_changes_nothing(
 ) -> None:
     before, revision = weights(editable), editable.memory.revision()
     if where == "search":
-        how = HOW.with_(search=Search(steps=4, rate=float("nan")))
+        how = HOW.with_(search=Search(steps=4, rate=float("inf")))
         with pytest.raises(EditDiverged):
             bake(editable, method=how)
     else:
@@ -261,7 +261,7 @@ def test_the_command_line_bakes_lists_and_takes_out(
     def run(*words: str) -> Any:
         common = ["--memory", str(memory), "--model", f"hf:{folder}", "--text", str(text), "--json"]
         result = CliRunner().invoke(main, [*words, *common])
-        return result.exit_code, json.loads(result.output)
+        return result.exit_code, json.loads(result.stdout)
 
     code, done = run("bake", "one", "--method", "rome", "--out", str(tmp_path / "out"))
     assert code == 0

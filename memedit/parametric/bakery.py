@@ -225,7 +225,9 @@ class Bakery:
     ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
         """The change of what passed, every proof, why the others did not, and the perplexity with it."""
         local, stream = replace(self._parts, **({"told": told} if told else {})), self._stream()
-        left, proofs, faults = [rewrite for _, rewrite in pairs], {}, {}  # type: ignore[var-annotated]
+        left = [rewrite for _, rewrite in pairs]
+        proofs: dict[str, Proof] = {}
+        faults: dict[str, str] = {}
         values: dict[str, torch.Tensor] = {}
         for _ in range(ROUNDS):
             if not left:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memedit.edits import SLOT, AnyEdit, Fact
-from memedit.errors import EditRejected
+from memedit.errors import EditRejected, UnsupportedModel
 from memedit.probes import accepted_answers, cloze_of
 
 
@@ -96,7 +96,5 @@ def as_rewrite(edit: AnyEdit) -> Rewrite:
 
 def check_fast(tokenizer: Any) -> None:
     """Raise `UnsupportedModel` unless the tokenizer tells where in the text its tokens lie."""
-    from memedit.errors import UnsupportedModel
-
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedModel("The tokenizer does not tell offsets.", do="load the model with its fast tokenizer")
