@@ -224,7 +224,7 @@ class Bakery:
         strength: float, told: Told | None,
     ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
         """The change of what passed, every proof, why the others did not, and the perplexity with it."""
-        local, stream = replace(self._parts, **({"told": told} if told else {})), self._stream()
+        local, stream = replace(self._parts, told=told or self._parts.told), self._stream()
         left = [rewrite for _, rewrite in pairs]
         proofs: dict[str, Proof] = {}
         faults: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ class Delta:
 
     def norm(self) -> float:
         """The Frobenius norm of all its products together."""
-        return float(sum(self.product(layer).square().sum() for layer in self.parts)) ** 0.5
+        return math.sqrt(sum(float(self.product(layer).square().sum()) for layer in self.parts))
 
     def save(self, file: str | Path) -> None:
         """Write it as safetensors, with where it is from in the file's metadata."""

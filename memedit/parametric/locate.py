@@ -122,7 +122,7 @@ class Located:
     ) -> Factors:
         try:
             left, right = self.solve(keys, residuals, stats, earlier)
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise EditDiverged(f"`{self.name}` found no change of layer {layer}: {error}", do=LEAVE) from error
         if not bool(left.isfinite().all() and right.isfinite().all()):
             raise EditDiverged(f"`{self.name}` found no change of layer {layer}.", do=LEAVE)

@@ -107,7 +107,7 @@ class _Task:
         self._rows = cut_rows(anatomy, read, tokenizer.pad_token_id or 0)
         foretold = _foretold(self._rows, read).to(device)
         needed = (foretold >= 0).any(0)
-        needed[self._rows.places.unique()] = True
+        needed[self._rows.places] = True
         self._columns = needed.nonzero()[:, 0]
         self._wanted = foretold[:, self._columns]
         self.losses = torch.full((len(rewrites),), float("inf"))

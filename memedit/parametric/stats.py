@@ -50,7 +50,8 @@ class Stats:
     @cached_property
     def factor(self) -> torch.Tensor:
         """The lower Cholesky factor of C."""
-        return torch.linalg.cholesky(self.firm)
+        factor: torch.Tensor = torch.linalg.cholesky(self.firm)
+        return factor
 
     @cached_property
     def spectrum(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,9 +11,10 @@ from dataclasses import replace
 import torch
 
 from memedit.errors import EditDiverged
+from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.memit import MEMIT
-from memedit.parametric.solving import Factors, outer, ridge
+from memedit.parametric.solving import outer, ridge
 from memedit.parametric.stats import Stats
 
 SHARE = 0.7

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import torch
 
+from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.rome import ROME
-from memedit.parametric.solving import Factors
 from memedit.parametric.stats import Stats
 
 EASE = 0.1

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import torch
 
+from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.method import Aim, Local, Settings, bare_states
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
-from memedit.parametric.solving import Factors, ridge, weight_of_stats
+from memedit.parametric.solving import ridge, weight_of_stats
 from memedit.parametric.stats import Stats
 
 TRIMMED = 0.05  # of the largest norms, left out of their mean

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import torch
 
+from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.memit import MEMIT
-from memedit.parametric.solving import Factors, outer, ridge, weight_of_stats
+from memedit.parametric.solving import outer, ridge, weight_of_stats
 from memedit.parametric.stats import Stats
 
 RIDGE = 20 / 15_000  # ENCORE's λₙ beside its λ, for statistics of unit mean variance

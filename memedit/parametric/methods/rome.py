@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import torch
 
+from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.method import Aim, Local, Settings, averaged, bare_states
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
-from memedit.parametric.solving import Factors
 from memedit.parametric.stats import Stats
 
 
