@@ -10,8 +10,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory adapters_openai)
-FLOORS := hosted,openai,langchain,chroma,server
-FLOORS_TESTS := $(HOSTED_TESTS) $(patsubst %,tests/test_%.py,functions index langchain_chat langchain_chains langchain_agents)
+FLOORS := hosted,openai,anthropic,langchain,chroma,server
+FLOORS_TESTS := $(HOSTED_TESTS) $(patsubst %,tests/test_%.py,functions index langchain_chat langchain_chains langchain_agents \
+	openai_client anthropic_client)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export HF_HUB_OFFLINE := 1

@@ -2,6 +2,7 @@
 
     MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base FOLDER, or shipped, to go on from
     MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says
+        with --recent N: above all from the last N groups, with a share of everything before (--replay)
     python bench/encoders.py export FOLDER memedit/data/encoders
 
 `bench/everyday.py fit` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
@@ -18,6 +19,7 @@ import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, w
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
-from memedit.gate.learning.messages import Group, read_groups
+from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
 from memedit.memory.statements import CONTRADICTS, OTHER, SAME
@@ -41,6 +43,8 @@ from memedit.text import same_key, words
 
 NAMES = ("minilm", "finder", "judge")
 FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
+SHORT, ORDINARY = 160, 350
+BRIEF, RARELY = 400, 0.06  # characters of a message, share of the further pairs, where above all the last is learned
 SENTENCE_ENDS = ".?!。؟।"
 QUESTIONS = {
     "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
@@ -59,14 +63,33 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
+    parser.add_argument("--recent", type=int, help="groups, of those that came last, that are learned from whole")
+    parser.add_argument("--replay", type=float, default=0.2, help="share of the messages before them")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     torch.set_num_interop_threads(1)
     if asked.what == "export":
         return export(asked.folder, asked.into)
     train = {"finder": train_finder, "judge": train_judge}[asked.what]
-    groups = read_groups([shipped("train"), *asked.also])
-    return train(groups, asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)
+    groups = list(read_groups([shipped("train"), *asked.also]))
+    data = Path(os.environ["MEMEDIT_DATA"])
+    if asked.what == "judge" and asked.recent:
+        older = replayed(groups[: -asked.recent], asked.replay)
+        return train_judge([*older, *groups[-asked.recent :]], asked.folder, data, asked.base, asked.minutes, RARELY)
+    return train(groups, asked.folder, data, asked.base, asked.minutes)
+
+
+def replayed(groups: Sequence[Group], share: float) -> Iterator[Group]:
+    """Groups with a share of their shorter messages: enough not to forget them."""
+    rng = random.Random(8)
+    for group in groups:
+        kept = [one for one in group.messages if _size(one) < BRIEF and rng.random() < share]
+        if kept:
+            yield replace(group, messages=tuple(kept))
+
+
+def _size(message: Message) -> int:
+    return sum(len(text) for _, text in message.turns)
 
 
 def train_finder(
@@ -77,15 +100,20 @@ def train_finder(
     finder.train(groups, folder / "finder", pairs=pairs, base=base, recipe=recipe)
 
 
-def train_judge(groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None) -> None:
+def train_judge(
+    groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None,
+    further: float | None = None,
+) -> None:  # fmt: skip
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
     recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
+    recipe = recipe if further is None else replace(recipe, further=further)
     found_by = folder / "finder"
     judge.train(
         groups, folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
-        statements=[*statements("train"), *counterfactual_statements(data)], base=base, recipe=recipe,
+        statements=[*statements("train"), *counterfactual_statements(data)],
+        instructions=[*instructions("train"), *ordinary(groups)], base=base, recipe=recipe,
     )  # fmt: skip
 
 
@@ -125,6 +153,17 @@ def statements(part: str) -> Iterator[judge.Pair]:
             for name, said in (("other", OTHER), ("contradicts", CONTRADICTS), ("same", SAME)):
                 yield from ((later, one["earlier"], said) for later in one[name])
             yield from ((one["earlier"], later, SAME) for later in one["same"])
+
+
+def instructions(part: str) -> Iterator[tuple[str, bool]]:
+    """Statements, and whether each says how every message is to be answered."""
+    return ((one["statement"], one["always"]) for one in _lines(shipped("instructions")) if one["part"] == part)
+
+
+def ordinary(groups: Sequence[Group]) -> list[tuple[str, bool]]:
+    """Some statements of groups, none of which governs everything."""
+    short = [edit.text for group in groups for edit in group.edits if len(edit.text) < SHORT]
+    return [(text, False) for text in random.Random(5).sample(short, ORDINARY)]
 
 
 def counterfactual_statements(data: Path) -> Iterator[judge.Pair]:

@@ -56,10 +56,10 @@ class Driver:
     async def arun(self, jobs: Sequence[Job | Exception], *, keep: bool = False) -> list[Answer]:
         """As `run`, off the event loop: so is what methods compute between their effects."""
         ends = self.lockstep(jobs, keep=keep)
-        batch, answers = await asyncio.to_thread(_sent, ends, None)
+        batch, answers = await asyncio.to_thread(self._looked_up, ends, None, keep)
         while batch is not None:
             results = await (self._aeach(batch) if keep else self.aperform(batch))
-            batch, answers = await asyncio.to_thread(_sent, ends, results)
+            batch, answers = await asyncio.to_thread(self._looked_up, ends, results, keep)
         return answers
 
     def stream(self, job: Job) -> Iterator[Final | Ready | Reply | Answer]:
@@ -93,12 +93,29 @@ class Driver:
 
     def first_call(self, job: Job) -> Final | Ready | Effect:
         """Carry out look-ups only: the first model call the job would make."""
-        effect = _advance(job, None)
-        while isinstance(effect, (Recall, Support)):
-            effect = _advance(job, self.perform([(job, effect)])[0])
+        effect = self._until_asked(job, None)
         if isinstance(effect, (Final, Ready)):
             _end(job, effect)
         return effect
+
+    def _until_asked(self, job: Job, result: Any) -> Final | Ready | Effect:
+        """The next effect that asks a model; the look-ups before it are carried out.
+
+        Together, so that an async caller pays for one change of threads and not for one a step.
+        """
+        effect = _advance(job, result)
+        while isinstance(effect, (Recall, Support)):
+            effect = _advance(job, self.perform([(job, effect)])[0])
+        return effect
+
+    def _looked_up(
+        self, ends: Any, results: list[Any] | None, keep: bool
+    ) -> tuple[list[tuple[Job, Effect | Final]] | None, list[Answer]]:
+        """As `_until_asked`, of `lockstep`: the next batch with anything in it that asks a model."""
+        batch, answers = _sent(ends, results)
+        while batch is not None and all(isinstance(effect, (Recall, Support)) for _, effect in batch):
+            batch, answers = _sent(ends, self._each(batch) if keep else self.perform(batch))
+        return batch, answers
 
     def _until_end(self, job: Job) -> Final | Ready:
         effect = _advance(job, None)
@@ -107,10 +124,10 @@ class Driver:
         return effect
 
     async def _auntil_end(self, job: Job) -> Final | Ready:
-        effect = await asyncio.to_thread(_advance, job, None)
+        effect = await asyncio.to_thread(self._until_asked, job, None)
         while not isinstance(effect, (Final, Ready)):
             results = await self.aperform([(job, effect)])
-            effect = await asyncio.to_thread(_advance, job, results[0])
+            effect = await asyncio.to_thread(self._until_asked, job, results[0])
         return effect
 
     # ---- lockstep -------------------------------------------------------------------------------------------------

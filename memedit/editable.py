@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -24,6 +24,7 @@ from memedit.memory import Change, EditMemory, Receipt
 from memedit.memory.checks import checked_namespace
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task, find_method
+from memedit.methods.behave import governed
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
 from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
@@ -34,6 +35,13 @@ from memedit.verify import Verification, verify
 
 if TYPE_CHECKING:
     from memedit.editable_aio import AsyncEditable
+
+
+Drives = Callable[
+    [Mapping[str, LLM], Callable[[str, Sequence[Recall]], list[Hits]], Callable[[str, str, int], list[Demonstration]]],
+    Driver,
+]
+"""Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
 
 
 class EditableLLM(Closing, Bakes):
@@ -83,6 +91,7 @@ class EditableLLM(Closing, Bakes):
         if doubt is not None and doubt not in get_args(Doubt):
             raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
+        self._drives: Drives = Driver
         self._driver = Driver(self.models, self.recall, self.support)
         self._bakery = None
         given = (memory, llm, *(models or {}).values())
@@ -122,10 +131,17 @@ class EditableLLM(Closing, Bakes):
 
     def around(self, llm: LLM) -> Self:
         """The same memory, gate, method and further models around another model."""
-        other = copy(self)
-        other._opened, other._bakery = (), None
+        other = self.driven(self._drives)
+        other._bakery = None  # its weights are its own
         other.llm, other.models = llm, {**self.models, "base": llm}
-        other._driver = Driver(other.models, other.recall, other.support)
+        other._driver = other._drives(other.models, other.recall, other.support)
+        return other
+
+    def driven(self, drives: Drives) -> Self:
+        """The same, its calls carried out by another driver, such as one that tells of them (`adapters/otel.py`)."""
+        other = copy(self)
+        other._opened, other._drives = (), drives
+        other._driver = drives(other.models, other.recall, other.support)
         return other
 
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
@@ -382,7 +398,7 @@ class EditableLLM(Closing, Bakes):
 
         def run(task: Task) -> Steps:
             end = (yield from self.method.run(task)) if task.hits or self.method.always else Final(task.request)
-            return shown_too(end, maybe, task.kind)
+            return shown_too(governed(end, task.hits.standing, task.kind), maybe, task.kind)
 
         return run
 

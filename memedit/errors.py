@@ -67,6 +67,10 @@ class LedgerBusy(LedgerError):
     """Another process held the ledger's write lock for too long."""
 
 
+class LedgerUnreachable(LedgerError):
+    """The ledger's server cannot be reached, or the connection broke: a change under way is recorded whole, or not."""
+
+
 class StorageFull(LedgerError):
     """No space is left where the ledger lies."""
 
@@ -77,6 +81,10 @@ class AlreadyClosed(MemeditError):
 
 class IndexUnusable(MemeditError):
     """The index cannot be used and could not be repaired from the ledger."""
+
+
+class IndexUnreachable(IndexUnusable):
+    """The server that keeps the index cannot be reached. What it holds is as it was, and nothing is made anew."""
 
 
 class GateUnusable(MemeditError):

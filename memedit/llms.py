@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
 from memedit.messages import Reply, Request
-from memedit.plugins import plugin, plugin_for, read_spec, schemes
+from memedit.plugins import check_options, plugin, plugin_for, read_spec, schemes
 from memedit.threads import in_thread
 
 Kind = Literal["base", "instruct", "chat", "counterfactual", "planner"]
@@ -151,14 +151,14 @@ class LLM(ABC):
 
 
 def as_llm(source: Any, **options: Any) -> LLM:
-    """A model from an LLM, `scheme:name`, a LangChain model or Runnable, an OpenAI client, a transformers model, or a
-    function.
+    """A model from an LLM, `scheme:name`, a LangChain model or Runnable, a client of OpenAI or Anthropic, a
+    transformers model, or a function.
 
     Args:
         source: What to make it of. Schemes: `bundled` (SmolLM2-135M-Instruct), `hf:ID_OR_FOLDER`, `gguf:FILE`,
-            `openai:MODEL` (with `base_url=` for any compatible server). Options may stand behind the name:
-            `hf:FOLDER?device=cuda&dtype=bfloat16`.
-        options: Passed to the loader (`model=` for an OpenAI client, `tokenizer=` for a transformers model, …).
+            `openai:MODEL` (with `base_url=` for any compatible server), `anthropic:MODEL`. Options may stand behind the
+            name: `hf:FOLDER?device=cuda&dtype=bfloat16`.
+        options: Passed to the loader (`model=` for a client, `tokenizer=` for a transformers model, …).
 
     Raises:
         UnsupportedModel: It is none of these, or an option is not known.
@@ -169,19 +169,24 @@ def as_llm(source: Any, **options: Any) -> LLM:
     if isinstance(source, str):
         scheme, name, spelled = read_spec(source)
         if load := plugin("llms", scheme):
-            return load(name, **spelled, **_not_twice(options, spelled))  # type: ignore[no-any-return]
+            given = {**spelled, **_not_twice(options, spelled)}
+            check_options(load, given, source.partition("?")[0], UnsupportedModel)
+            return load(name, **given)  # type: ignore[no-any-return]
         raise UnsupportedModel(
             f"No model `{source:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function"
         )
     if load := plugin_for("llms", source):
+        check_options(load, options, type(source).__name__, UnsupportedModel)
         return load(source, **options)  # type: ignore[no-any-return]
     if callable(source):
         from memedit.functions import FunctionLLM
 
+        check_options(FunctionLLM, options, getattr(source, "__name__", type(source).__name__), UnsupportedModel)
         return FunctionLLM(source, **options)
     raise UnsupportedModel(
         f"`{type(source).__name__}` cannot be wrapped as a language model.",
-        do=f"pass a function, a LangChain model, an OpenAI client, a transformers model, or one of {schemes('llms')}",
+        do="pass a function, a LangChain or transformers model, a client of OpenAI or Anthropic, or one of "
+        f"{schemes('llms')}",
     )
 
 

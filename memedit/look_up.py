@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.edits import AnyEdit, Behaviour, Erasure, Fact
 from memedit.gate import Gate, Hits, Verdict
 from memedit.gate.latest import with_the_latest
 from memedit.memory import EditMemory, Recalled
@@ -23,14 +23,22 @@ def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Re
     ]
     decided = iter(gate.decide_many([one for one in found if one.candidates]))
     erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
+    told = memory.of_kind("behaviour", namespace=namespace, nameless=True)
+    standing = tuple(one for one in told if isinstance(one, Behaviour))
     least = gate.thresholds.get("direct", math.inf)
     verdicts = [_latest(memory, one, next(decided), least) if one.candidates else () for one in found]
-    return [Hits(one.query, said, one.revision, one.index, erasures) for one, said in zip(found, verdicts, strict=True)]
+    return [
+        Hits(one.query, said, one.revision, one.index, erasures, standing)
+        for one, said in zip(found, verdicts, strict=True)
+    ]
 
 
 def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:
-    """What of it holds in the world at the time that the query names, or now."""
-    if not any(_is_bounded(one.edit) for one in recalled.candidates):
+    """What of it holds in the world at the time that the query names, or now; no gate judges what governs all."""
+    scoped = tuple(one for one in recalled.candidates if not _is_standing(one.edit))
+    if len(scoped) < len(recalled.candidates):
+        recalled = replace(recalled, candidates=scoped)
+    if not any(_is_bounded(one.edit) for one in scoped):
         return recalled
     now = memory.clock()
     then = named_time(recalled.query, now) or now
@@ -45,3 +53,7 @@ def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict],
 
 def _is_bounded(edit: AnyEdit) -> bool:
     return isinstance(edit, Fact) and (edit.valid_from is not None or edit.valid_until is not None)
+
+
+def _is_standing(edit: AnyEdit) -> bool:
+    return isinstance(edit, Behaviour) and edit.standing

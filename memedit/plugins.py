@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 from urllib.parse import unquote
 
-from memedit.errors import UnsupportedModel
+from memedit.errors import MemeditError, UnsupportedModel
 
 
 @cache
@@ -35,6 +36,24 @@ def plugin_for(group: str, value: object) -> Callable[..., Any] | None:
 def schemes(group: str) -> str:
     """The names that can stand before a colon (`hf:…`), for messages."""
     return ", ".join(f"`{name}`" for name in sorted(plugins(group)) if not name.startswith("type."))
+
+
+def check_options(load: Callable[..., Any], options: Iterable[str], what: str, error: type[MemeditError]) -> None:
+    """Raise this error where a factory takes an option of no such name; one that takes any says it itself.
+
+    Args:
+        load: The factory, whose first parameter is the source.
+        options: Their names.
+        what: Of which source, for the message.
+        error: Of its group.
+    """
+    _, *known = inspect.signature(load).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in known):
+        return
+    names = [one.name for one in known]
+    for name in options:
+        if name not in names:
+            raise error(f"`{what:.80}` takes no option `{name:.80}`.", do=f"use {', '.join(names) or 'none'}")
 
 
 def read_spec(spec: str) -> tuple[str, str, dict[str, Any]]:

@@ -15,6 +15,8 @@ def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
     """A Fact's own probes, or ones made of what an edit says; none for kinds that tell no text in their scope."""
     if isinstance(edit, Fact) and edit.probes:
         return edit.probes
+    if isinstance(edit, Behaviour) and edit.standing:
+        return tuple(Probe(prompt=text) for text in UNRELATED)
     inside, template = _asking(edit)
     if not inside and not isinstance(edit, Fact):
         return ()
@@ -58,8 +60,8 @@ def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
             return [text for text in (cloze, edit.question) if text], template
         case Erasure() | Description(names=(_, *_)):
             return [ABOUT.replace(SLOT, edit.names[0])], ABOUT
-        case Behaviour():
-            return [OPINION.replace(SLOT, edit.topic)], OPINION
+        case Behaviour(topic=str() as topic):
+            return [OPINION.replace(SLOT, topic)], OPINION
         case Feedback():
             return [edit.situation], None
     return [], None

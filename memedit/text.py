@@ -26,7 +26,7 @@ NUMBER_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08
 LETTERED = re.compile(r"(?s)(?:^|\s)(?:\(?A[.):]\s.{1,300}?\s\(?B[.):]\s|\(1\)\s.{1,300}?\s\(2\)\s)")
 """Where answers begin from which one is to be chosen by its letter."""
 UNSEEN = re.compile(f"[{JOINERS}{DIRECTION_MARKS}\ufe00-\ufe0f]")
-SURROGATE = re.compile("[\ud800-\udfff]")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 CONTROL = re.compile(
     r"<\|(?=\S)"  # <|im_start|>, <||…
     r"|<(?=[^\W\d]|/|\d\w*>)"  # <s>, </tag>, <<SYS>>, <0x0A>; not p<0.05, <=, <-
@@ -62,8 +62,8 @@ def is_blank(text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    """`text` with every lone surrogate (half a character, which no encoding can hold) replaced by U+FFFD."""
-    return SURROGATE.sub("\ufffd", text)
+    """`text` with every NUL and lone surrogate (half a character), which no database can hold, replaced by U+FFFD."""
+    return UNSTORABLE.sub("\ufffd", text)
 
 
 def as_data(text: str) -> str:

@@ -6,10 +6,12 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 Pieces = TypeVar("Pieces")
+Result = TypeVar("Result")
 
 
 async def in_thread(iterate: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
@@ -31,6 +33,13 @@ async def in_thread(iterate: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
         if close := getattr(iterator, "close", None):
             # Not waited for: whoever cancels is free at once.
             asyncio.get_running_loop().run_in_executor(None, run, close)
+
+
+def together(first: Callable[[], Result], second: Callable[[], Result], *rest: Callable[[], Result]) -> list[Result]:
+    """What blocking calls give that are made at the same time, the first on the caller's own thread."""
+    with ThreadPoolExecutor(1 + len(rest)) as pool:
+        given = [pool.submit(contextvars.copy_context().run, call) for call in (second, *rest)]
+        return [first(), *(one.result() for one in given)]
 
 
 def run_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -182,6 +182,12 @@ class Trace:
         return replace(hop, question=self.shown(hop.question), answer=self.shown(hop.answer))
 
 
+def as_sent(request: Request) -> dict[str, Any]:
+    """A request as it goes to a model, as JSON values."""
+    messages = [message.to_openai() for message in request.messages]
+    return {"form": request.form, "messages": messages, "options": dict(request.options)}
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What `EditableLLM.explain` found, without asking the model.
@@ -202,15 +208,14 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as JSON values."""
-        sent = None
-        if self.request is not None:
-            messages = [message.to_openai() for message in self.request.messages]
-            sent = {"form": self.request.form, "messages": messages, "options": dict(self.request.options)}
+        trace = self.trace.to_dict()
         return {
             "query": self.looked_up.query,
-            "lookups": self.trace.to_dict()["lookups"],
+            "lookups": trace["lookups"],
+            "hops": trace["hops"],
+            "notes": trace["notes"],
             "untouched": self.untouched,
-            "request": sent,
+            "request": None if self.request is None else as_sent(self.request),
             "spoke": [one.to_dict() for one in self.spoke],
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from memedit.edits import AnyEdit, Erasure, Fact, Probe
+from memedit.edits import AnyEdit, Behaviour, Erasure, Fact, Probe
 from memedit.probes import accepted_answers, probes_of
 from memedit.secrecy import reveals
 from memedit.text import says
@@ -21,9 +21,10 @@ class Check:
     """One probe, asked of the model alone and of the model with its memory.
 
     Args:
-        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before. Of an
-            Erasure, an answer in scope must not reveal what is erased; of a kind of edit that says of no answer whether
-            it is right (a Description, a Behaviour, a user's Feedback), the edit must be cited.
+        kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before, unless
+            nothing but standing instructions governs it. Of an Erasure, an answer in scope must not reveal what is
+            erased; of a kind of edit that says of no answer whether it is right (a Description, a Behaviour, a user's
+            Feedback), the edit must be cited.
         edited: Whether an edit was in scope of the prompt, as the gate sees it.
     """
 
@@ -72,9 +73,15 @@ def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **opti
             accepted, passed = probe.expect or accepted_answers(edit), _follows(edit, probe, new)
             check = Check("in scope", probe.prompt, accepted, old.text, new.text, new.edited, passed)
         else:
-            check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, old.text == new.text)
+            stays = old.text == new.text or _only_governed(new)
+            check = Check("out of scope", probe.prompt, (), old.text, new.text, new.edited, stays)
         checks[edit.id].append(check)
     return [Verification(edit, tuple(checks[edit.id])) for edit in edits]
+
+
+def _only_governed(answer: Answer) -> bool:
+    """Whether nothing but standing instructions was used."""
+    return answer.edited and all(isinstance(one, Behaviour) and one.standing for one in answer.citations)
 
 
 def _follows(edit: AnyEdit, probe: Probe, answer: Answer) -> bool:

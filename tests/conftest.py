@@ -12,8 +12,13 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 from typing import TYPE_CHECKING
 
 import pytest
+import servers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers import ChromaServer, PostgresServer
+
     from memedit.adapters.transformers import LocalLLM
 
 
@@ -29,3 +34,19 @@ def smollm() -> LocalLLM:
     model = as_llm("bundled")
     assert isinstance(model, LocalLLM)
     return model
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with pgvector, started once."""
+    server = servers.postgres_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def chroma() -> Iterator[ChromaServer]:
+    """`chroma run`, started once."""
+    server = servers.ChromaServer()
+    yield server
+    server.close()

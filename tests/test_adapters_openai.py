@@ -242,6 +242,39 @@ def test_langchain_messages_can_be_asked_of_a_client(server: Server, client: Any
     ]  # fmt: skip
 
 
+def test_notes_stand_in_the_system_message_or_before_a_plain_string(server: Server, client: Any) -> None:
+    """As the table of methods in the README says."""
+    model = editable(client, model="m")
+    model.invoke(ASKED)
+    model.invoke([{"role": "user", "content": ASKED}])
+    model.invoke([{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASKED}])
+    plain, turns, told = (json.loads(body)["messages"] for body in server.bodies)
+    assert [message["role"] for message in plain] == ["user"]
+    assert EDIT in plain[0]["content"].removesuffix(f"\n\n{ASKED}") != plain[0]["content"]
+    for messages in (turns, told):
+        assert messages[-1] == {"role": "user", "content": ASKED}
+        assert [message["role"] for message in messages] == ["system", "user"]
+        assert EDIT in messages[0]["content"]
+    assert told[0]["content"].startswith("Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda client: as_llm("openai:m", api_key="k", tempo=1), "OpenAI's client takes no option `tempo`"),
+        (lambda client: as_llm("openai:m?tempo=1", api_key="k"), "OpenAI's client takes no option `tempo`"),
+        (lambda client: as_llm(client, model="m", tempo=1), "OpenAI` takes no option `tempo`"),
+        (lambda client: as_llm(lambda text: text, tempo=1), "takes no option `tempo`"),
+        (lambda client: as_embedder("openai:e", tempo=1), "`openai:e` takes no option `tempo`"),
+        (lambda client: as_embedder(client, model="e", tempo=1), "OpenAI` takes no option `tempo`"),
+    ],
+)
+def test_options_that_nobody_knows_are_refused_by_name(client: Any, make: Any, said: str) -> None:
+    with pytest.raises((UnsupportedModel, EmbedderError), match=said) as refused:
+        make(client)
+    assert refused.value.do.startswith("use ")
+
+
 # ---- what comes back ------------------------------------------------------------------------------------------------
 
 

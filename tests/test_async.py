@@ -355,3 +355,14 @@ async def test_an_editable_closes_the_clients_that_it_opened_and_no_other() -> N
     await llm.aclose()
     assert asynchronous.is_closed()
     assert not given.is_closed()
+
+
+def test_encoders_that_work_at_the_same_time_see_the_callers_context() -> None:
+    memory = EditMemory(embedder=WhoEmbedder(), finder=(finder := WhoEmbedder()))
+    memory.add(SYDNEY)
+    token = who.set("ann")
+    try:
+        memory.recall("Where is it?", whole="Where is it? < user: Hello")
+    finally:
+        who.reset(token)
+    assert finder.asked_by == ["ann"]

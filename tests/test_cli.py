@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
 
     def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
@@ -554,6 +554,13 @@ def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.Monk
     run("init")
     assert "OPENAI_API_KEY" in run("ask", "x", code=2).stderr
     assert value(run("ask", "x", "--json", code=2))["error"]["type"] == "OpenAIError"
+    anthropic = pytest.importorskip("anthropic")
+
+    def refuse(_: str) -> str:
+        raise anthropic.APIConnectionError(request=anthropic.Anthropic(api_key="k")._client.build_request("GET", "/"))
+
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(refuse))
+    assert "--base-url" in run("ask", "x", code=2).stderr
 
 
 def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(lambda _: "SAME: Who is in charge at Acme?"))
     monkeypatch.setitem(plugins("gates"), "named", Point(NamedGate))  # type: ignore[arg-type]
     write_edits(tmp_path / "edits.jsonl", [ACME, GLOBEX])
@@ -517,7 +517,7 @@ GOOD = line(query="Who runs Acme?", edit=ACME.to_dict(), label="direct")
 def test_a_bad_file_is_one_error_and_nothing_is_done(
     run: Run, content: str, says: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(None, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(None, embedder=HashEmbedder()))
     monkeypatch.setattr(_common.Session, "has_memory", True)
     Path("bad.jsonl").write_bytes(content.encode(errors="surrogateescape"))
     said = run(*command, "--data", "edits.jsonl", "--data", "bad.jsonl", code=WRONG)
@@ -771,7 +771,7 @@ def test_the_pages_data_can_be_read(tmp_path: Path) -> None:
 def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     embedder = default_embedder()  # loaded once for all of them
-    monkeypatch.setattr(_common, "open_memory", lambda path, _: EditMemory(path, embedder=embedder))
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=embedder))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM())
     Path("edits.jsonl").write_text(blocks("json")[0])
     Path("uses.jsonl").write_text(blocks("jsonl")[0])

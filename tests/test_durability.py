@@ -171,7 +171,7 @@ def test_more_threads_than_a_connection_pool_holds(tmp_path):
 
 
 def test_a_ledger_held_by_another_is_busy_and_then_fine(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(storage.port, "BUSY_SECONDS", 0.2)
     memory = opened(tmp_path)
     other = sqlite3.connect(tmp_path / storage.LEDGER_FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -207,7 +207,7 @@ def test_a_full_disk_changes_nothing(tmp_path):
     kept = memory.add("firm A is B").id
     limit = {"pages": 1}
     event.listen(
-        memory._ledger._engine, "checkout",
+        memory._ledger.storage.engine, "checkout",
         lambda connection, *_: connection.execute(f"PRAGMA max_page_count = {limit['pages']}"),
     )  # fmt: skip
     with pytest.raises(StorageFull, match="free some space"):  # noqa: PT012

@@ -8,7 +8,7 @@ import pytest
 
 from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder, default_embedder, shipped_finder
-from memedit.encoder.graph import CARD, FEW, Encoder, shipped_folder
+from memedit.encoder.graph import CARD, Encoder, shipped_folder
 from memedit.errors import EncoderUnusable
 from memedit.testing import FakeLLM, HashEmbedder
 
@@ -17,8 +17,8 @@ TEXTS = ["The gym opens at 6 am.", "hi", "What time does the gym open?", "Stagin
 
 def test_a_text_has_the_same_vector_alone_and_among_others():
     minilm = default_embedder()
-    together = minilm.embed(TEXTS * FEW)
-    assert together.shape == (len(TEXTS) * FEW, 384)
+    together = minilm.embed(TEXTS * 8)
+    assert together.shape == (len(TEXTS) * 8, 384)
     for row, text in zip(together, TEXTS, strict=False):
         assert np.array_equal(row, minilm.embed([text])[0])
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stores import STORES, made_store
 
 from memedit.edits import Fact
 from memedit.errors import IndexUnusable
@@ -31,13 +33,16 @@ def names(count, prefix="e"):
     return [f"{prefix}{place}" for place in range(count)]
 
 
-@pytest.fixture(params=["exact", "two-pass", "chroma"])
+@pytest.fixture(params=["exact", "two-pass", "chroma", *STORES])
 def index(request, tmp_path, monkeypatch):
     if request.param == "two-pass":
         monkeypatch.setattr(two_pass, "SMALL", 0)
         monkeypatch.setattr(two_pass, "FIRST", 1)
-    made = {"exact": ExactIndex, "two-pass": TwoPassIndex}.get(request.param)
-    index = made() if made else ChromaIndex(tmp_path / "index", "a\0fact\0hash")
+    if request.param in STORES:
+        index = made_store(request.param, request.getfixturevalue).index(uuid4().hex)
+    else:
+        made = {"exact": ExactIndex, "two-pass": TwoPassIndex}.get(request.param)
+        index = made() if made else ChromaIndex(tmp_path / "index", "a\0fact\0hash")
     yield index
     index.close()
 

@@ -46,6 +46,20 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any] | str]] = [
     ({"stop": "a"}, {"stop_strings": ["a"]}),
     ({"stop": ["a", "b"]}, {"stop_strings": ["a", "b"]}),
     ({"stop": [""]}, "`stop` is"),
+    ({"temperature": -1}, "`temperature` is -1"),
+    ({"temperature": "0.5"}, "`temperature` is '0.5'"),
+    ({"temperature": float("nan")}, "`temperature` is nan"),
+    ({"temperature": float("inf")}, "`temperature` is inf"),
+    ({"temperature": True}, "`temperature` is True"),
+    ({"top_p": 1.5}, "`top_p` is 1.5"),
+    ({"top_p": -0.1}, "`top_p` is -0.1"),
+    ({"top_k": -3}, "`top_k` is -3"),
+    ({"top_k": 2.5}, "`top_k` is 2.5"),
+    ({"min_p": 2}, "`min_p` is 2"),
+    ({"typical_p": 0}, "`typical_p` is 0"),
+    ({"repetition_penalty": 0}, "`repetition_penalty` is 0"),
+    ({"no_repeat_ngram_size": -1}, "`no_repeat_ngram_size` is -1"),
+    ({"min_new_tokens": "x"}, "`min_new_tokens` is 'x'"),
     ({"tools": [TOOL], "tool_choice": "auto"}, "says nothing of tools"),
     ({"tools": [TOOL], "tool_choice": "none"}, GREEDY),
     ({"tools": [TOOL], "tool_choice": "required"}, "`tool_choice` 'required'"),
@@ -142,10 +156,73 @@ def test_a_seed_leaves_the_process_s_own_draws_alone(tiny: LocalLLM) -> None:
 
 
 def test_tools_reach_the_chat_template(tmp_path: Path) -> None:
-    llm = _llm(tmp_path, template=WITH_TOOLS)
+    llm = _llm(tmp_path, template=TAGGED)
     text = llm.spell(llm.encode(as_request("Hi", {"tools": [TOOL]})))
     assert '"weather"' in text
     assert "weather" not in llm.spell(llm.encode(as_request("Hi", {"tools": [TOOL], "tool_choice": "none"})))
+
+
+CALLED = '{"name": "weather", "arguments": {"place": "Ö"}}'
+TAGGED = "{% if tools %}Call by <tool_call></tool_call>: {{ tools | tojson }}\n{% endif %}" + TEMPLATE
+FORM = {
+    "version": 1, "defaults": {"role": "assistant"}, "start_anchor": "[assistant] ",
+    "fields": {
+        "content": {},
+        "tool_calls": {
+            "open": "<<", "close": ">>", "content": "json", "repeats": True,
+            "transform": {"type": "function", "function": "{content}"},
+        },
+    },
+}  # fmt: skip
+
+
+def _says(llm: LocalLLM, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Have the model write this, and end."""
+    written = [*llm._plain(text), llm.tokenizer.eos_token_id]
+    monkeypatch.setattr(
+        llm.model, "generate", lambda **how: torch.cat([how["input_ids"], torch.tensor([written])], dim=1)
+    )
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("template", "text", "left", "names"),
+    [
+        (TAGGED, f"I look. <tool_call>\n{CALLED}\n</tool_call>", "I look.", 1),
+        (TAGGED, f"<tool_call>{CALLED}</tool_call><tool_call>{CALLED}</tool_call>", "", 2),
+        (TAGGED, f"<tool_call>[{CALLED}, {CALLED}]</tool_call>", "", 2),
+        (TAGGED, "It is sunny.", "It is sunny.", 0),
+        (TAGGED, "<tool_call>{weather}</tool_call>", "<tool_call>{weather}</tool_call>", 0),
+        (TAGGED, "<tool_call>[3]</tool_call>", "<tool_call>[3]</tool_call>", 0),
+        (TAGGED, f"<tool_call>{CALLED}", f"<tool_call>{CALLED}", 0),
+        (FORM, f"I look. <<{CALLED}>>", "I look.", 1),
+        (FORM, "It is sunny.", "It is sunny.", 0),
+        (FORM, "<<weather>>", "<<weather>>", 0),
+    ],
+)
+def test_calls_are_read_as_the_template_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Any, text: str, left: str, names: int, streamed: bool
+) -> None:
+    llm = _llm(tmp_path, template=template if isinstance(template, str) else WITH_TOOLS)
+    if template is FORM:
+        llm.tokenizer.response_template = FORM
+    _says(llm, monkeypatch, text)
+    request = as_request([{"role": "user", "content": "Hi"}], {"tools": [TOOL]})
+    reply = join(list(llm.stream(request))) if streamed else llm.generate([request])[0]
+    assert (reply.text, reply.finish_reason) == (left, "tool_calls" if names else "stop")
+    functions = [call["function"] for call in reply.tool_calls]
+    assert functions == [{"name": "weather", "arguments": '{"place": "Ö"}'}] * names
+    assert len({call["id"] for call in reply.tool_calls}) == names
+    _says(llm, monkeypatch, text)
+    assert llm.generate([as_request("Hi")])[0].text == text  # nobody asked for calls
+
+
+@pytest.mark.parametrize("template", [WITH_TOOLS, TAGGED + "<function=name>"])
+def test_calls_in_a_form_that_is_not_known_are_refused(tmp_path: Path, template: str) -> None:
+    llm = _llm(tmp_path, template=template)
+    for ask in (lambda request: llm.generate([request]), lambda request: list(llm.stream(request))):
+        with pytest.raises(RequestRejected, match="writes calls of tools is not known"):
+            ask(as_request("Hi", {"tools": [TOOL]}))
 
 
 def test_settings_reach_the_chat_template(tmp_path: Path) -> None:

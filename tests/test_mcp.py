@@ -92,11 +92,38 @@ async def test_a_caller_chooses_nothing_but_what_is_said() -> None:
             "recall": ["message"], "correct": ["statement"], "retract": ["edit_id"], "undo": [], "explain": ["message"],
         }  # fmt: skip
         assert all(tool.output_schema and tool.description for tool in tools.values())
+        assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
         reading = [name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint]
         assert reading == ["recall", "explain"]
         assert DATA in str(client.instructions)
         assert client.server_info is not None
         assert client.server_info.name == "memedit"
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("recall", {"mesage": ASKED}, "`recall` has no argument `mesage`; it takes `message`."),
+        ("recall", {"message": ASKED, "namespace": "b"}, "`recall` has no argument `namespace`; it takes `message`."),
+        ("undo", {"all": True}, "`undo` has no argument `all`; it takes none."),
+        ("correct", {"x" * 99: 1}, f"`correct` has no argument `{'x' * 40}`; it takes `statement`."),
+        ("retract", {}, "`retract` needs the argument `edit_id`: Of the correction, as"),
+        ("retract", {"edit_id": 4711}, "The argument `edit_id` of `retract` is no string; it takes `edit_id`."),
+        ("correct", {"statement": None}, "The argument `statement` of `correct` is no string"),
+        ("explain", {"message": ["a"]}, "The argument `message` of `explain` is no string"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_refused_by_name(
+    mode: Any, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    kept = memory(FACT)
+    async with Client(memory_server(kept, gate=NamedGate()), mode=mode) as client:
+        told = await refusal(client, tool, **arguments)
+        assert told.startswith(said)
+        assert "pydantic" not in told
+        assert "4711" not in told
+    assert kept.revision() == 1
 
 
 @MODES
@@ -202,10 +229,12 @@ async def test_the_namespace_of_the_command_line_is_the_only_one() -> None:
     kept = memory()
     theirs = kept.add("The moon is made of cheese.", namespace="bob")
     async with serving(kept, gate=DoubtfulGate(), namespace="ann") as client:
-        assert (await values(client, "recall", message="the moon", namespace="bob"))["edits"] == []
+        assert "no argument `namespace`" in await refusal(client, "recall", message="the moon", namespace="bob")
+        assert (await values(client, "recall", message="the moon"))["edits"] == []
         await refusal(client, "retract", edit_id=theirs.id)
         await refusal(client, "undo")
-        await values(client, "correct", statement="The sun is cold.", namespace="bob")
+        await refusal(client, "correct", statement="The sun is cold.", namespace="bob")
+        await values(client, "correct", statement="The sun is cold.")
     assert [one.text for one in kept.edits(namespace="bob")] == ["The moon is made of cheese."]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,10 +39,13 @@ class Clock:
         self.now += timedelta(**time)
 
 
-@pytest.fixture(params=["in memory", "in a folder"])
+@pytest.fixture(params=["in memory", "in a folder", "in PostgreSQL"])
 def memory(request, tmp_path):
-    path = None if request.param == "in memory" else tmp_path / "memory"
-    with EditMemory(path, embedder=HashEmbedder()) as memory:
+    with ExitStack() as held:
+        place = {"in memory": None, "in a folder": tmp_path / "memory"}.get(request.param)
+        if request.param == "in PostgreSQL":
+            place = held.enter_context(request.getfixturevalue("postgres").schema())
+        memory = held.enter_context(EditMemory(place, embedder=HashEmbedder()))
         yield memory
         assert memory.check() == []
 

@@ -217,6 +217,21 @@ def test_the_name_it_starts_from(query: str, name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Diyarbakır", "DIYARBAKIR"),
+        ("İzmir", "izmir"),
+        ("Straße", "STRAßE"),
+        ("o'neil & co. (uk)", "O'Neil & Co. (UK)"),
+    ],
+)
+def test_a_name_is_found_in_whatever_case_it_stands(name: str, said: str) -> None:
+    query = f"what is the mayor of {said} called?"
+    assert name_in(query, hits(query, Fact(subject=name, relation="mayor", object="Eve Moss"))) == said
+    assert name_in(query, hits(query, Fact(subject=name[:3], relation="mayor", object="Eve Moss"))) != said[:3]
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [
         (" Oslo\n", "Oslo"),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
 import memedit
+from memedit.cli import main
 
 ROOT = Path(__file__).parent.parent
 HEAVY = (
@@ -106,3 +110,18 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     licences = [name for name in names if ".dist-info/licenses/" in name]
     assert any(name.endswith("LICENSE") for name in licences)
     assert wheel.stat().st_size < 60_000_000
+
+
+def test_containers_start_what_there_is() -> None:
+    """Every option that Dockerfile and compose file give exists, and so does every file that is copied."""
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["memedit"]
+    done = CliRunner().invoke(main, [*composed["command"], "--help"])
+    assert done.exit_code == 0, done.output
+    for name in composed["environment"]:
+        if name.startswith("MEMEDIT_"):
+            assert name in done.output
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")]
+    assert all((ROOT / name).exists() for name in kept)
+    extras = (ROOT / "Dockerfile").read_text().partition("/src[")[2].partition("]")[0].split(",")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert declared.keys() >= set(extras)

@@ -22,7 +22,7 @@ from memedit.testing import HashEmbedder, NamedGate
 
 IN, OUT = "What is the capital of Norland?", "What is seven times six?"
 FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT}
-URLS = ("/v1/chat/completions", "/v1/responses")
+URLS = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
 
 
 @pytest.fixture
@@ -52,12 +52,15 @@ async def client(upstream: WireServer, memory: EditMemory) -> AsyncIterator[http
 def body(path: str, question: str, **more: Any) -> dict[str, Any]:
     if path.endswith("responses"):
         return {"model": "m", "input": question, **more}
-    return {"model": "m", "messages": [{"role": "user", "content": question}], **more}
+    needed = {"max_tokens": 64} if path.endswith("messages") else {}
+    return {"model": "m", "messages": [{"role": "user", "content": question}], **needed, **more}
 
 
 def said(path: str, answer: Any) -> str:
     if path.endswith("responses"):
         return str(answer["output"][0]["content"][0]["text"])
+    if path.endswith("messages"):
+        return str(answer["content"][0]["text"])
     return str(answer["choices"][0]["message"]["content"])
 
 
@@ -163,6 +166,21 @@ async def test_an_error_inside_is_told_by_its_kind(
     assert answer.status_code == 500
     assert "RuntimeError" in caplog.text
     assert "sk-secret" not in answer.text + caplog.text
+
+
+async def test_anthropics_client_asks_through_the_server(upstream: WireServer, memory: EditMemory) -> None:
+    anthropic = pytest.importorskip("anthropic")
+    backend = Endpoint(upstream.url, Editing.of(memory, NamedGate()))
+    http = caller(make_app(backend, memory))
+    async with anthropic.AsyncAnthropic(base_url="http://localhost", api_key="k", http_client=http) as client:
+        async with client.messages.stream(**body(URLS[2], IN)) as stream:
+            assert [text async for text in stream.text_stream] == ["Os", "lo"]
+        asked = {name: value for name, value in body(URLS[2], IN).items() if name != "max_tokens"}
+        assert (await client.messages.count_tokens(**asked)).input_tokens == 7
+        with pytest.raises(anthropic.NotFoundError, match="There is no such path") as error:
+            await client.post("/v1//x", cast_to=object)
+        assert error.value.type == "not_found_error"
+    assert upstream.seen[0][1]["authorization"] == "Bearer k"
 
 
 async def test_pages_on_the_web_are_refused(client: httpx2.AsyncClient, upstream: WireServer) -> None:

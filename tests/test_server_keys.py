@@ -227,6 +227,22 @@ async def test_a_key_of_memedit_never_goes_on(
         assert secret not in caplog.text
 
 
+@pytest.mark.parametrize("key", [None, "sk-of-the-endpoint"])
+async def test_a_key_may_come_as_anthropics_do(
+    wire_calls: list[httpx2.Request], memory: EditMemory, key: str | None
+) -> None:
+    backend = endpoint(wire_calls, memory, key, passes_keys=False)
+    async with caller(make_app(backend, memory, keys=KEYS)) as client:
+        call = {"json": body(URLS[2], OUT)}
+        assert (await client.post(URLS[2], **call, headers={"x-api-key": token("ann")})).status_code == 200
+        assert (await client.post(URLS[2], **call, headers={"x-api-key": token("none")})).status_code == 401
+        both = {"x-api-key": token("ann"), "authorization": "Bearer none"}
+        assert (await client.post(URLS[2], **call, headers=both)).status_code == 401
+    (sent,) = wire_calls
+    assert sent.headers.get("x-api-key") == key
+    assert "authorization" not in sent.headers
+
+
 async def test_rates_are_of_each_key(memory: EditMemory) -> None:
     backend = LocalModel(FakeLLM(), Editing.of(memory, NamedGate()))
     async with caller(make_app(backend, memory, keys=KEYS, limits=Limits(rate=3))) as client:

@@ -23,6 +23,8 @@ from memedit import EditMemory, Erasure
 from memedit.adapters.openai import editable
 from memedit.adapters.wire.chat import ChatCompletions
 from memedit.adapters.wire.codec import STREAMING, Stamp
+from memedit.adapters.wire.completions import Completions
+from memedit.adapters.wire.messages import Messages
 from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.transport import CODECS, read_call
 from memedit.errors import LedgerError, ProviderError, RequestRejected
@@ -30,7 +32,7 @@ from memedit.messages import Message, Reply
 from memedit.methods.base import Final, Generate, Ready, Run, Steps, Task, method
 from memedit.testing import HashEmbedder, NamedGate
 
-CHAT, RESPONSES = ChatCompletions(), Responses()
+CHAT, RESPONSES, MESSAGES, COMPLETIONS = ChatCompletions(), Responses(), Messages(), Completions()
 REFUSAL = "That is not given out."
 SECRET = Erasure(subject="Norland", relation="capital", object="Oslo", reply=REFUSAL)
 
@@ -62,9 +64,13 @@ chat_messages = st.fixed_dictionaries(
     {"role": st.sampled_from(("developer", "system", "user", "assistant", "tool")), "content": sendable | parts},
     optional={"name": st.just("ann"), "unknown": values, "tool_call_id": st.just("c")},
 )
-READ = {"input", "messages", "model", "text", "n", *ChatCompletions().shapes, *Responses().shapes}
+READ = {"input", "messages", "model", "text", "prompt", "system", *(name for one in CODECS for name in one.shapes)}
 further = st.dictionaries(st.text(max_size=6).filter(lambda name: name not in READ), values, max_size=4)
 """Fields that no codec reads."""
+
+
+def parts_of(messages: list[Any]) -> list[Any]:
+    return [{"type": "text", "text": "S", "cache_control": {"type": "ephemeral"}} for _ in messages]
 
 
 @settings(deadline=None)
@@ -75,6 +81,9 @@ def test_what_is_not_changed_is_written_as_it_was(messages: list[Any], more: dic
         (RESPONSES, {"z": 1, "input": messages, **more, "model": "m", "instructions": "Be brief."}),
         (RESPONSES, {"input": messages, "model": "m", "text": {"format": {"type": "json_object"}}, **more}),
         (RESPONSES, {"model": "m", "input": "hi", **more}),
+        (MESSAGES, {"messages": messages, "model": "m", "system": parts_of(messages), **more, "max_tokens": 9}),
+        (COMPLETIONS, {"prompt": "hi", "model": "m", **more}),
+        (COMPLETIONS, {"model": "m", **more, "prompt": ["hi"]}),
     ):
         before = copy.deepcopy(body)
         request = codec.read(body)
@@ -99,17 +108,18 @@ def test_notes_go_into_the_instructions_of_one_call() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"messages": []}, {"messages": "hi"}, {"input": 3}, {"input": [3]}, {"input": []}]
+    "body",
+    [{}, {"messages": []}, {"messages": "hi"}, {"input": 3}, {"input": [3]}, {"input": []}, {"prompt": ["a", "b"]}],
 )
 def test_bodies_without_a_conversation_are_refused(body: dict[str, Any]) -> None:
-    for codec in (CHAT, RESPONSES):
+    for codec in CODECS:
         with pytest.raises(RequestRejected):
             codec.read(body)
 
 
 @pytest.mark.parametrize("answer", [{}, {"choices": []}, {"output": None}, {"error": {"message": "no"}}])
 def test_what_is_no_answer_is_said(answer: dict[str, Any]) -> None:
-    for codec in (CHAT, RESPONSES):
+    for codec in CODECS:
         with pytest.raises(ProviderError, match="address"):
             codec.reply(answer)
 
@@ -343,14 +353,29 @@ ODD = (None, 1, True, "x", [], {}, ["x"], [{}], [None], {"type": 1}, {"format": 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.path)
 @pytest.mark.parametrize(
-    "field", ["messages", "input", "instructions", "text", "response_format", "n", "stream_options"]
+    "field",
+    [
+        "messages",
+        "input",
+        "instructions",
+        "text",
+        "response_format",
+        "n",
+        "stream_options",
+        "system",
+        "prompt",
+        "max_tokens",
+        "output_config",
+        "output_format",
+        "echo",
+    ],
 )
-@pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_fields_of_another_type_are_the_servers_matter_or_are_read(codec: Any, field: str, odd: Any) -> None:
-    plain = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "input": "hi"}
+def test_fields_of_another_type_are_the_servers_matter_or_are_read(codec: Any, field: str) -> None:
+    plain = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "input": "hi", "prompt": "hi"}
     request = httpx2.Request("POST", f"http://x{codec.path}")
     assert read_call(codec, request, json.dumps(plain).encode()) is not None
-    call = read_call(codec, request, json.dumps({**plain, field: odd}).encode())
-    if call is not None:
-        assert codec.write(call.body, call.request, call.request.options, streamed=True)
-        assert list(codec.events(call.body, codec.answer(call.body, Reply("said"), Stamp("1", 1, {}))))
+    for odd in ODD:
+        call = read_call(codec, request, json.dumps({**plain, field: odd}).encode())
+        if call is not None:
+            assert codec.write(call.body, call.request, call.request.options, streamed=True)
+            assert list(codec.events(call.body, codec.answer(call.body, Reply("said"), Stamp("1", 1, {}))))

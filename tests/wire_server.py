@@ -1,4 +1,4 @@
-"""A server on this machine that speaks OpenAI's JSON and events, by a script, and knows the edit only if it is told."""
+"""A server on this machine that speaks OpenAI's and Anthropic's JSON and events, and knows the edit if it is told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from wire_anthropic import message, message_events, text_chunks, text_completion
 
 EDIT = "The capital of Norland is Oslo"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
@@ -86,11 +88,24 @@ class Handler(BaseHTTPRequestHandler):
         if scripted := self.server.script(body):
             return self.answer(*scripted)
         said = "Oslo" if EDIT in raw.decode() else "nobody knows"
-        chat = self.path.split("?")[0].endswith("/chat/completions")
-        whole = completion(body, said) if chat else response(body, said)
-        if not body.get("stream"):
-            return self.answer(200, whole)
-        return self.stream(chunks(body, whole) if chat else events(whole))
+        path = self.path.split("?")[0]
+        if path.endswith("/count_tokens"):
+            return self.answer(200, {"input_tokens": 7})
+        if path.endswith("/embeddings"):
+            vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+            return self.answer(200, {"object": "list", "data": [vector], "model": "m", "usage": USAGE})
+        whole, told = self.whole(path, body, said)
+        return self.stream(told) if body.get("stream") else self.answer(200, whole)
+
+    def whole(self, path: str, body: dict[str, Any], said: str) -> tuple[dict[str, Any], list[bytes]]:
+        """An answer, and its events."""
+        if path.endswith("/chat/completions"):
+            return (whole := completion(body, said)), chunks(body, whole)
+        if path.endswith("/completions"):
+            return (whole := text_completion(body, said)), text_chunks(whole)
+        if path.endswith("/messages"):
+            return (whole := message(body, said)), message_events(whole)
+        return (whole := response(body, said)), events(whole)
 
     def answer(self, status: int, value: Any) -> None:
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -121,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def head(self, kind: str) -> None:
         self.send_header("content-type", kind)
-        self.send_header("x-request-id", f"req-{len(self.server.seen)}")
+        for name in ("x-request-id", "request-id"):
+            self.send_header(name, f"req-{len(self.server.seen)}")
 
 
 def completion(body: dict[str, Any], said: str) -> dict[str, Any]:

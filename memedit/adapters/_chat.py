@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
+from memedit.adapters._calls import are_told
 from memedit.errors import RequestRejected
 from memedit.messages import Message, Request
 
@@ -46,6 +47,11 @@ class ChatTemplate:
             raise RequestRejected(
                 f"The chat template of `{self._name}` says nothing of tools.",
                 do="leave out tools=, or take a model that was made for tools",
+            )
+        if tools and not are_told(self._tokenizer):
+            raise RequestRejected(
+                f"How `{self._name}` writes calls of tools is not known, so that they could not be read.",
+                do="leave out tools=, or give its tokenizer a `response_template`",
             )
         try:
             encoded = self._tokenizer.apply_chat_template(

@@ -9,6 +9,7 @@ from memedit.editable import EditableLLM
 from memedit.errors import LedgerError
 from memedit.llms import as_llm
 from memedit.memory import EditMemory
+from memedit.memory.storage import storage_of
 
 
 def open_editable(
@@ -19,7 +20,7 @@ def open_editable(
 
     Args:
         model: Whatever `as_llm` takes.
-        memory: The folder; None for an empty memory, that is, for the model alone.
+        memory: The folder, or the address of a database; None for an empty memory, that is, for the model alone.
         namespace: Whose edits.
         method: As `EditableLLM` takes it.
         embedder: As `EditMemory` takes it.
@@ -29,12 +30,14 @@ def open_editable(
         LedgerError: The memory holds nothing in this namespace.
     """
     namespace = str(namespace)
-    if memory is not None and not Path(memory).exists():
-        raise LedgerError(f"There is no memory in {memory}.", do="check memory=; leave it out to take the model alone")
+    if memory is not None and not (there := storage_of(memory)).exists():
+        raise LedgerError(
+            f"There is no memory in {there.shown}.", do="check memory=; leave it out to take the model alone"
+        )
     edits = EditMemory(memory, embedder=embedder)
     if memory is not None and not edits.revision(namespace=namespace):
         raise LedgerError(
-            f"The memory in {memory} holds nothing in the namespace `{namespace}`.",
+            f"The memory in {edits.place} holds nothing in the namespace `{namespace}`.",
             do="check memory= and namespace=; leave memory= out to take the model alone",
         )
     return EditableLLM(as_llm(model, **options), edits, namespace=namespace, method=method)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from memedit.adapters._stops import stops_of
@@ -14,6 +15,13 @@ MAX_NEW_TOKENS = 128
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")
 GENERATION = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
+RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, inf), "top_p": (0, 1), "top_k": (0, inf), "min_p": (0, 1), "typical_p": (0, 1),
+    "repetition_penalty": (0, inf), "no_repeat_ngram_size": (0, inf), "min_new_tokens": (0, inf),
+}  # fmt: skip
+"""The least and the greatest value of numbers; transformers says of others only what it does not like."""
+WHOLE = ("top_k", "no_repeat_ngram_size", "min_new_tokens")
+POSITIVE = ("typical_p", "repetition_penalty")
 OTHERS = ("stop", "seed", "n", "tools", "tool_choice", "chat_template_kwargs")
 KNOWN = (*LENGTHS, *SAMPLING, *GENERATION, *OTHERS)
 
@@ -73,6 +81,8 @@ def read_options(request: Request) -> Options:
     }
     if len(lengths) > 1:
         raise RequestRejected(f"The answer's length is given as {_listed(sorted(lengths))}.", do="give one of them")
+    for name in RANGES.keys() & given.keys():
+        _check_number(name, given[name])
     n = _whole(given, "n", 1)
     sampling = {name: given[name] for name in SAMPLING if name in given}
     greedy = sampling.get("temperature", 1) == 0 or (not sampling and n == 1)
@@ -120,6 +130,18 @@ def _whole(given: dict[str, Any], name: str, default: int, *, least: int = 1) ->
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise RequestRejected(f"`{name}` is {value!r}.", do=f"give a whole number of {least} or more")
     return value
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Refuse what is not between the ends of its range."""
+    least, most = RANGES[name]
+    number = isinstance(value, int if name in WHOLE else (int, float)) and not isinstance(value, bool)
+    if not number or not least <= value <= most or value == inf or (name in POSITIVE and value == 0):
+        kind = "a whole number" if name in WHOLE else "a number"
+        above = f"above {least}" if name in POSITIVE else f"of {least} or more"
+        raise RequestRejected(
+            f"`{name}` is {value!r}.", do=f"give {kind} {above}" + ("" if most == inf else f", up to {most}")
+        )
 
 
 def _tools(given: dict[str, Any]) -> tuple[Any, ...]:

@@ -14,15 +14,19 @@ from functools import wraps
 from hmac import compare_digest
 from typing import Annotated, Any
 
+from pydantic import ValidationError
+
 from memedit import __version__
 from memedit.adapters._agent_tools import MemoryTools
 from memedit.adapters._told import DATA
 from memedit.errors import MemeditError, MissingExtra, RequestRejected
 from memedit.memory import EditMemory
+from memedit.text import as_data
 
 try:
     from mcp.server import MCPServer
     from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+    from mcp.server.mcpserver.tools import Tool
     from mcp.types import CallToolResult, TextContent, ToolAnnotations
     from starlette.applications import Starlette
     from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
@@ -49,7 +53,7 @@ def memory_server(
 ) -> MCPServer[Any]:
     """A server with the tools `recall`, `correct`, `retract`, `undo` and `explain`, and the resource `memedit://edits`.
 
-    What the memory refuses comes back as the tool's error.
+    What the memory refuses comes back as the tool's error, and so does an argument that a tool does not know.
 
     Args:
         memory: Where the edits are kept.
@@ -58,17 +62,17 @@ def memory_server(
         author: Recorded with each change.
     """
     tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author)
-    server: MCPServer[Any] = MCPServer(
-        "memedit", title="Edit memory", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
-    )
-    for function, hints in (
+    hinted: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
         (tools.recall, READS),
         (tools.correct, ADDS),
         (tools.retract, REMOVES),
         (tools.undo, REMOVES),
         (tools.explain, READS),
-    ):
-        server.add_tool(_tool(function), description=inspect.getdoc(function), annotations=hints)
+    )
+    server: MCPServer[Any] = MCPServer(
+        "memedit", title="Edit memory", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING",
+        tools=[StrictTool.of(function, hints) for function, hints in hinted],
+    )  # fmt: skip
 
     @server.resource(EDITS, name="edits", title="Edits in force", mime_type="application/json")
     def edits() -> str:
@@ -119,6 +123,37 @@ class Bearer(AuthenticationBackend):
 
 def _refused(_: HTTPConnection, error: AuthenticationError) -> Response:
     return JSONResponse({"error": str(error)}, status_code=401, headers={"www-authenticate": "Bearer"})
+
+
+class StrictTool(Tool):
+    """A tool that takes the arguments it knows and no others, and says so in a sentence."""
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], hints: ToolAnnotations) -> Tool:
+        """The tool that a function is."""
+        made = cls.from_function(_tool(function), description=inspect.getdoc(function), annotations=hints)
+        made.parameters["additionalProperties"] = False
+        return made
+
+    async def run(self, arguments: dict[str, Any], context: Any, convert_result: bool = False) -> Any:
+        known = self.parameters["properties"]
+        takes = f"it takes `{'`, `'.join(known)}`" if known else "it takes none"
+        for name in arguments:
+            if name not in known:
+                raise ToolError(f"`{self.name}` has no argument `{as_data(name):.40}`; {takes}.")
+        for name in self.parameters.get("required", ()):
+            if name not in arguments:
+                raise ToolError(f"`{self.name}` needs the argument `{name}`: {known[name]['description']}")
+        try:
+            return await super().run(arguments, context, convert_result)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            name = str(
+                error.__cause__.errors()[0]["loc"][0]
+            )  # what pydantic says quotes the value, and its own address
+            kind = known[name]["type"]
+            raise ToolError(f"The argument `{name}` of `{self.name}` is no {kind}; {takes}.") from error
 
 
 def _tool(function: Callable[..., Any]) -> Callable[..., CallToolResult]:

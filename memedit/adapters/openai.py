@@ -195,13 +195,11 @@ def load(
     return made
 
 
-def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:
-    """An `OpenAI` or `AsyncOpenAI` client with `model=`.
-
-    Args:
-        client: The client.
-        model: As the server names it.
-        options: Passed to `OpenAILLM` (other, name, kind, concurrency, options).
+def wrap(
+    client: Any, *, model: str = "", other: Any = None, name: str | None = None, kind: Kind = "chat",
+    concurrency: int = 8, options: Mapping[str, Any] | None = None,
+) -> OpenAILLM:  # fmt: skip
+    """An `OpenAI` or `AsyncOpenAI` client with `model=`, which names it; the rest is as for `OpenAILLM`.
 
     Raises:
         UnsupportedModel: It is neither, or `model=` is missing.
@@ -210,7 +208,9 @@ def wrap(client: Any, *, model: str = "", **options: Any) -> OpenAILLM:
         raise UnsupportedModel(f"A {type(client).__name__} is no OpenAI client.", do="pass OpenAI(…) or AsyncOpenAI(…)")
     if not model:
         raise UnsupportedModel("An OpenAI client alone names no model.", do="pass model=, or use 'openai:MODEL'")
-    return OpenAILLM(client, model=model, **options)
+    return OpenAILLM(
+        client, model=model, other=other, name=name, kind=kind, concurrency=concurrency, options=options
+    )  # fmt: skip
 
 
 def _messages(request: Request) -> list[Any]:

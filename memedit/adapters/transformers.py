@@ -23,6 +23,7 @@ try:
     import torch
     from transformers import PreTrainedModel, StoppingCriteriaList, TextIteratorStreamer
 
+    from memedit.adapters._calls import with_calls
     from memedit.adapters._chat import ChatTemplate, text_alone
     from memedit.adapters._contexts import Contexts, likelihood, positions
     from memedit.adapters._generating import Abandoned, seeded, streamed
@@ -111,14 +112,14 @@ class LocalLLM(LLM):
                     rows = [tokens[place] for place in group]
                     made = self._generate(rows, options[group[0]], abandoned)
                     replies |= zip(group, made, strict=True)
-        return [
-            _stripped(replies[place]) if requests[place].form == "raw" else replies[place]
-            for place in range(len(requests))
-        ]
+        ordered = ((request, replies[place]) for place, request in enumerate(requests))
+        return [_stripped(reply) if request.form == "raw" else reply for request, reply in ordered]
 
     def stream(self, request: Request) -> Iterator[Reply]:
         options = read_options(request)
         refuse(request, ("n",), unless=1, why="A stream has one answer, and `{}` asks for more.", do="call invoke")
+        if options.tools:
+            return (yield from self.generate([request]))  # what is a call is known when it has ended
         tokens = self.encode(request)
         (ids, mask), most = self.padded([tokens]), self._room(len(tokens), options)
         out = yield from streamed(
@@ -127,7 +128,7 @@ class LocalLLM(LLM):
             options.stop,
             indented=request.form != "raw",
         )
-        whole = self._reply(out[0, self._read(ids) :].tolist(), len(tokens), options, most)
+        whole = self._reply(out[0, self._read(ids) :].tolist(), tokens, options, most)
         yield Reply("", finish_reason=whole.finish_reason, usage=whole.usage)
 
     def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
@@ -289,18 +290,19 @@ class LocalLLM(LLM):
         out = self._run(ids, mask, options, most, abandoned, prefix=prefix)[:, self._read(ids) :].tolist()
         replies = []
         for place, row in enumerate(rows):
-            answers = [self._reply(one, len(row), options, most) for one in out[place * options.n :][: options.n]]
+            answers = [self._reply(one, row, options, most) for one in out[place * options.n :][: options.n]]
             texts = tuple(answer.text for answer in answers)
             usage = {"input": len(row), "output": sum(answer.usage["output"] for answer in answers)}
             replies.append(replace(answers[0], usage=usage, raw=texts if options.n > 1 else None))
         return replies
 
-    def _reply(self, row: Sequence[int], read: int, options: Options, most: int) -> Reply:
-        """The reply that these tokens are; of at most so many."""
+    def _reply(self, row: Sequence[int], read: Sequence[int], options: Options, most: int) -> Reply:
+        """The reply that these tokens are; of at most so many, behind those that were read."""
         written = [token for token in row if token not in self.ends and token != self.tokenizer.pad_token_id]
         text, stopped = cut(self.spell(written), options.stop)
-        done = stopped or len(written) < most
-        return Reply(text, (), "stop" if done else "length", {"input": read, "output": len(written)})
+        reason = "stop" if stopped or len(written) < most else "length"
+        reply = Reply(text, (), reason, {"input": len(read), "output": len(written)})
+        return with_calls(reply, options.tools, self.tokenizer, written, read) if options.tools else reply
 
     def _read(self, ids: torch.Tensor) -> int:
         """How many tokens of what is generated were there before."""
@@ -354,8 +356,8 @@ def load_gguf(source: str, *, name: str | None = None, **options: Any) -> LocalL
         raise UnsupportedModel(
             f"There is no GGUF file {path}.", do="give the path of the file: gguf:/path/to/model.gguf"
         )
-    files = {"gguf_file": path.name}
-    return _load(str(path.parent), name or f"gguf:{path.name}", {"dtype": "float32"} | options, files)
+    told = {"dtype": "float32"} | options
+    return _load(str(path.parent), name or f"gguf:{path.name}", told, {"gguf_file": path.name})
 
 
 def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
@@ -380,9 +382,8 @@ def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
 
 
 def _kind(model: PreTrainedModel, tokenizer: Any) -> Kind:
-    if not tokenizer.chat_template:
-        return "base"
-    return "chat" if model.num_parameters() >= LARGE else "instruct"
+    templated: Kind = "chat" if model.num_parameters() >= LARGE else "instruct"
+    return templated if tokenizer.chat_template else "base"
 
 
 def _fitting(model: PreTrainedModel) -> type[LocalLLM]:

@@ -68,10 +68,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 WHERE = {name: place for group in COMMANDS.values() for name, (place, _) in group.items()}
 
-PROVIDERS = ("openai", "httpx2", "httpx", "httpcore2", "httpcore")
+PROVIDERS = ("openai", "anthropic", "httpx2", "httpx", "httpcore2", "httpcore")
 REMEDIES = {
-    "AuthenticationError": "check the key in OPENAI_API_KEY",
-    "PermissionDeniedError": "check what the key in OPENAI_API_KEY may do",
+    "AuthenticationError": "check the key in OPENAI_API_KEY or ANTHROPIC_API_KEY",
+    "PermissionDeniedError": "check what the key in OPENAI_API_KEY or ANTHROPIC_API_KEY may do",
     "NotFoundError": "check the model's name and --base-url",
     "RateLimitError": "wait a little, or check the account's limits",
     "BadRequestError": "check the model's name and the options",

@@ -9,10 +9,10 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from inspect import cleandoc
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from memedit.edits import AnyEdit
     from memedit.llms import LLM
     from memedit.memory import Change, EditMemory
+    from memedit.memory.storage import Storage
 
-LEDGER_FILE = "ledger.sqlite"
 BUNDLED = "SmolLM2-135M-Instruct"
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
 QUIET = {
@@ -37,34 +37,48 @@ QUIET = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
     """The common options of one run.
 
     Args:
-        path: The folder of the memory.
-        path_given: Whether it stands on the command line.
+        place: Where the memory lies: a folder, or the address of a database, which may hold a password.
+        place_given: Whether it stands on the command line.
         namespace: Whose edits.
         namespace_given: Whether it was named, on the command line or in the environment.
         model: As `as_llm` takes it.
         base_url: Of an OpenAI-compatible server.
         embedder: As `as_embedder` takes it; None for the default.
+        index: As `EditMemory` takes it by name; may hold a password, too.
         as_json: Whether stdout gets one JSON value and nothing else.
     """
 
-    path: Path
-    path_given: bool
+    place: str = field(repr=False)
+    place_given: bool
     namespace: str
     namespace_given: bool
     model: str
     base_url: str | None
     embedder: str | None
+    index: str = field(repr=False)
     as_json: bool
 
+    @cached_property
+    def storage(self) -> Storage:
+        """Where the memory lies, not opened.
+
+        Raises:
+            LedgerError: It is an address that cannot be read.
+        """
+        from memedit.memory.storage import storage_of
+
+        return storage_of(self.place)
+
     @property
-    def has_memory(self) -> bool:
-        """Whether there is a ledger in the folder."""
-        return os.path.exists(self.path / LEDGER_FILE)
+    def shown(self) -> str:
+        """Where the memory lies, as it may be written: the whole path of a folder, an address without its password."""
+        folder = self.storage.folder
+        return self.storage.shown if folder is None else str(folder.absolute())
 
     @contextmanager
     def memory(self, *, create: bool = False, note: bool = True) -> Iterator[EditMemory]:
@@ -73,17 +87,17 @@ class Session:
         Raises:
             LedgerError: There is none, or it cannot be opened.
         """
-        is_new = not self.has_memory
-        if is_new and not create and not self.path.is_file():
+        is_new = not self.storage.exists()
+        if is_new and not create:
             from memedit.errors import LedgerError
 
             raise LedgerError(
-                f"There is no memory in {self.path}.",
+                f"There is no memory in {self.storage.shown}.",
                 do="make one with `memedit init` or `memedit add`, or name its folder with --memory",
             )
-        with open_memory(self.path, self.embedder) as memory:
+        with open_memory(self.place, self.embedder, self.index) as memory:
             if is_new and note:
-                say((f"made a new memory in {self.path}", "dim"), err=True)
+                say((f"made a new memory in {self.storage.shown}", "dim"), err=True)
             yield memory
 
     def throw_away(self) -> EditMemory:
@@ -112,11 +126,14 @@ class Session:
                 _ = memory.embedder
 
 
-def open_memory(path: Path | None, embedder: str | None) -> EditMemory:
-    """The memory in a folder, or one that ends with the process."""
+def open_memory(place: str | None, embedder: str | None, index: str = "auto") -> EditMemory:
+    """The memory in a folder or a database, or one that ends with the process."""
     from memedit.memory import EditMemory
 
-    return EditMemory(path, embedder=embedder)
+    try:
+        return EditMemory(place, embedder=embedder, index=index)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--index") from error
 
 
 def open_model(spec: str, base_url: str | None) -> LLM:
@@ -136,17 +153,18 @@ class Command(click.Command):
         self.help = EXAMPLE.sub("\n\n\b\n", cleandoc(self.help or ""))
 
     def invoke(self, ctx: click.Context) -> Any:
-        path, path_from = ctx.params.pop("memory"), ctx.get_parameter_source("memory")
+        place, place_from = ctx.params.pop("memory"), ctx.get_parameter_source("memory")
         threads = ctx.params.pop("threads")
         named = ctx.get_parameter_source("namespace") is not click.core.ParameterSource.DEFAULT
         ctx.obj = Session(
-            Path(path).expanduser(),
-            path_from is click.core.ParameterSource.COMMANDLINE,
+            place,
+            place_from is click.core.ParameterSource.COMMANDLINE,
             ctx.params.pop("namespace"),
             named,
             ctx.params.pop("model"),
             ctx.params.pop("base_url"),
             ctx.params.pop("embedder"),
+            ctx.params.pop("index"),
             ctx.params.pop("as_json"),
         )
         quiet_libraries()
@@ -172,8 +190,8 @@ def _common_options() -> list[click.Option]:
         return click.Option(names, **how)
 
     return [
-        option("--memory", envvar="MEMEDIT_MEMORY", default=".memedit", metavar="FOLDER", show_default=True,
-               help="Where the memory lies. [env MEMEDIT_MEMORY]"),
+        option("--memory", envvar="MEMEDIT_MEMORY", default=".memedit", metavar="PLACE", show_default=True,
+               help="Where the memory lies: a folder, or postgresql://USER@HOST/DATABASE. [env MEMEDIT_MEMORY]"),
         option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
                help="Whose edits. [env MEMEDIT_NAMESPACE]"),
         option("--model", envvar="MEMEDIT_MODEL", default="bundled", metavar="SPEC", show_default=True,
@@ -183,6 +201,9 @@ def _common_options() -> list[click.Option]:
         option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
                help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "
                     "[env MEMEDIT_EMBEDDER]"),
+        option("--index", envvar="MEMEDIT_INDEX", default="auto", metavar="NAME", show_default=True,
+               help="exact, two-pass or chroma; or a store of large namespaces: pgvector (of the database that the "
+                    "memory lies in), pgvector:ADDRESS, chroma:URL, qdrant:URL. [env MEMEDIT_INDEX]"),
         option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
         option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memedit.cli._common import LEDGER_FILE, Command, Session
+from memedit.cli._common import Command, Session
 from memedit.cli._print import busy, say, show_json, table
 from memedit.text import some
 
@@ -12,21 +12,28 @@ from memedit.text import some
 @click.command(cls=Command)
 @click.pass_obj
 def init(session: Session) -> None:
-    """Make a memory in the folder of --memory. One that is there already stays as it is.
+    """Make a memory where --memory says. One that is there already stays as it is.
 
     Example:
         memedit init
         memedit init --memory ~/memories/work
+        memedit init --memory postgresql://ann@db.example.org/memories
     """
-    is_new = not session.has_memory
-    path = session.path.absolute()
+    from memedit.memory.storage import LEDGER_FILE
+
+    is_new = not session.storage.exists()
+    folder = session.storage.folder
+    ledger = session.shown if folder is None else str(folder.absolute() / LEDGER_FILE)
     with session.memory(create=True, note=False):
         pass
     if session.as_json:
-        show_json({"memory": str(path), "made": is_new, "ledger": str(path / LEDGER_FILE)})
+        show_json({"memory": session.shown, "made": is_new, "ledger": ledger})
         return
-    say(("✓ ", "green"), f"made a memory in {path}" if is_new else f"there is a memory in {path} already")
-    if is_new:
+    say(
+        ("✓ ", "green"),
+        f"made a memory in {session.shown}" if is_new else f"there is a memory in {session.shown} already",
+    )
+    if is_new and folder is not None:
         say((f"  {LEDGER_FILE}  every change is recorded there; back it up", "dim"))
     say("Next:")
     say('  memedit add "The capital of Australia is Sydney."')

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import click
 
 from memedit.cli import FAILED
-from memedit.cli._common import BUNDLED, LEDGER_FILE, Command, Session
+from memedit.cli._common import BUNDLED, Command, Session
 from memedit.cli._print import busy, say, show_json
 from memedit.text import some
 
@@ -120,15 +120,17 @@ def _models(session: Session) -> Iterator[Finding]:
 
 def _memory(session: Session) -> Iterator[Finding]:
     from memedit.errors import MemeditError
+    from memedit.memory.storage import LEDGER_FILE
 
-    where = str(session.path.absolute())
-    if not session.has_memory and not session.path.is_file():
-        yield Finding("memory", where, "missing", "no memory there", "`memedit init` makes one")
-        return
+    where = "memory"
     try:
+        where, folder = session.shown, session.storage.folder
+        if not session.storage.exists():
+            yield Finding("memory", where, "missing", "no memory there", "`memedit init` makes one")
+            return
         with session.memory() as memory:
-            size = (session.path / LEDGER_FILE).stat().st_size
-            yield Finding("memory", where, "fine", f"{LEDGER_FILE}, {size / 1e6:.1f} MB")
+            size = "" if folder is None else f"{LEDGER_FILE}, {(folder / LEDGER_FILE).stat().st_size / 1e6:.1f} MB"
+            yield Finding("memory", where, "fine", size or "PostgreSQL")
             for name in memory.namespaces():
                 count, revision = len(memory.edits(namespace=name)), memory.revision(namespace=name)
                 faults = memory.check(namespace=name)

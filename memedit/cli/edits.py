@@ -44,7 +44,7 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--condition", metavar="TEXT", help="Patch: if this holds of the text …")
 @click.option("--consequence", metavar="TEXT", help="… then this.")
 @click.option("--description", metavar="TEXT", help="Description: what the --subject is, in a sentence or a paragraph.")
-@click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of …")
+@click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of (left out: in every answer) …")
 @click.option("--conduct", metavar="TEXT", help="… it is done in this manner.")
 @click.option("--reply", metavar="TEXT", help="Erasure: the answer where the --object is asked for.")
 @click.option("--expires", "expires_at", metavar="TIME", help="When the memory shall drop it.")
@@ -297,6 +297,10 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
         say(("· ", "yellow"), "known already: ", cited(receipt.edit))
         return
     say(("✓ ", "green"), "added ", cited(receipt.edit))
+    from memedit.edits import Behaviour
+
+    if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
+        say(("  → a standing instruction: it governs every answer", "dim"))
     texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
     for edit_id in receipt.superseded:
         say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))

@@ -82,8 +82,8 @@ def test(session: Session, file: Path, max_tokens: int, junit: Path | None) -> N
 
     edits = [edit.with_(namespace=session.namespace) for edit in read_edits(file)]
     began = time.perf_counter()
-    with session.memory() if session.path_given else session.throw_away() as memory:
-        if not session.path_given:
+    with session.memory() if session.place_given else session.throw_away() as memory:
+        if not session.place_given:
             added = memory.add_many(edits, namespace=session.namespace)
             for _ in progress(added, total=len(edits), message="adding"):
                 pass

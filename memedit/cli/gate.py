@@ -182,7 +182,7 @@ def calibrate(session: Session, /, data: tuple[str, ...], source: str | None, ou
         known = _gate.read(session, data, limit=given["limit"], seed=given["seed"])
         calibrate_gate(session, known, source, out, given)
         return
-    if not session.path_given:
+    if not session.place_given:
         raise click.UsageError("Give --data and --out for a gate, or --memory for the edits of a memory.")
     if out is not None:
         raise click.UsageError("--out goes with --data.")

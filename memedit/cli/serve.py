@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
-import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
 from memedit.cli._common import Command, Session
-from memedit.cli._print import busy, say
+from memedit.cli._print import say
 from memedit.errors import MissingExtra
-
-if TYPE_CHECKING:
-    import uvicorn
-
-    from memedit.adapters.server.backend import Backend, Editing
-
-GRACE = 30  # seconds that open requests have to end
 
 
 @click.command(cls=Command)
@@ -37,13 +27,18 @@ GRACE = 30  # seconds that open requests have to end
 @click.option("--doubt", type=click.Choice(["leave", "show", "ask"]), help="What is done with edits that may bear.")
 @click.option("--max-body", type=click.IntRange(1), default=20, show_default=True, metavar="MB", help="Of a request.")
 @click.option("--rate", type=click.IntRange(1), metavar="N", help="Requests a minute of each key.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+              help="Processes that answer; each loads models of its own, and counts --rate by itself.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=600, show_default=True, metavar="SECONDS",
               help="How long the endpoint may be silent.")  # fmt: skip
+@click.option(
+    "--otel", is_flag=True, help="Tell of each call by OpenTelemetry, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+)
 @click.pass_obj
 def serve(
     session: Session, upstream: str | None, local: str | None, upstream_key_env: str | None, host: str, port: int,
     keys_file: Path | None, gate: str | None, method: str, doubt: str | None, max_body: int, rate: int | None,
-    timeout: float,
+    workers: int, timeout: float, otel: bool,
 ) -> None:  # fmt: skip
     """Serve OpenAI's API with the memory in front of an endpoint, or of a local model.
 
@@ -54,6 +49,7 @@ def serve(
         memedit serve --upstream https://api.openai.com/v1
         memedit serve --llm bundled --port 9000
         memedit serve --upstream http://localhost:11434/v1 --keys keys.yaml --host 0.0.0.0
+        memedit serve --upstream http://vllm:8000/v1 --memory postgresql://ann@db/memories --workers 4 --keys keys.yaml
     """
     if (upstream is None) == (local is None):
         raise click.UsageError("Give either --upstream URL or --llm SPEC.")
@@ -62,67 +58,34 @@ def serve(
     if upstream_key_env and upstream is None:
         raise click.UsageError("--upstream-key-env goes with --upstream.")
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
-        from memedit.adapters.server.app import make_app
-        from memedit.adapters.server.backend import Editing
-        from memedit.adapters.server.guard import Limits
         from memedit.adapters.server.keys import read_keys
+        from memedit.cli import _serving
     except ImportError as error:
         raise MissingExtra("server", package=str(error.name)) from error
 
+    served = _serving.Served(
+        session.place, session.index, session.embedder, session.namespace, upstream, local, session.base_url,
+        upstream_key_env, None if keys_file is None else str(keys_file), gate, method, doubt, max_body * 2**20, rate,
+        timeout, otel,
+    )  # fmt: skip
     keys = read_keys(keys_file) if keys_file else None
-    key = _key_in(upstream_key_env)
+    served.key()
     if upstream is not None:
         _check_url(upstream)
     with session.memory(create=True) as memory:
-        editing = Editing.of(memory, gate, method, doubt)  # type: ignore[arg-type]
-        backend = _backend(session, editing, upstream, local, key, passes_keys=keys is None, seconds=timeout)
-        limits = Limits(body=max_body * 2**20, rate=rate)
-        app = make_app(backend, memory, keys=keys, namespace=session.namespace, limits=limits)
-        _log_to_stderr()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app, host=host, port=port, access_log=False, log_config=None, server_header=False,
-                timeout_graceful_shutdown=GRACE, timeout_keep_alive=75,
-            )
-        )  # fmt: skip
+        app = served.app(memory) if workers == 1 or upstream else None  # what does not fit together is said here
+        _serving.log_to_stderr()
         whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
-        say(f"memedit serves {upstream or local} with the memory in {session.path} ({whose})", err=True)
+        whose += f", {workers} workers" if workers > 1 else ""
+        say(f"memedit serves {upstream or local} with the memory in {session.storage.shown} ({whose})", err=True)
         with suppress(KeyboardInterrupt):  # raised once more when everything has ended
-            _run(server, host, port)
-
-
-def _run(server: uvicorn.Server, host: str, port: int) -> None:
-    try:
-        server.run()
-    except SystemExit:  # uvicorn's way of saying so, after a line in the log
-        raise click.ClickException(f"Cannot listen on {host}:{port}; name another --host or --port.") from None
-
-
-def _backend(
-    session: Session, editing: Editing, upstream: str | None, local: str | None, key: str | None, *,
-    passes_keys: bool, seconds: float,
-) -> Backend:  # fmt: skip
-    if upstream is not None:
-        from memedit.adapters.server.backend import Endpoint
-
-        return Endpoint(upstream, editing, key=key, passes_keys=passes_keys, seconds=seconds)
-    from memedit.adapters.server.local import LocalModel
-    from memedit.cli._common import open_model
-
-    with busy(f"loading {local}…"):
-        return LocalModel(open_model(str(local), session.base_url), editing)
-
-
-def _key_in(name: str | None) -> str | None:
-    """The endpoint's key."""
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise click.UsageError(f"--upstream-key-env: the variable {name} is not set.")
-    return key
+            if app is not None and workers == 1:
+                _serving.run_one(app, host, port)
+            else:
+                memory.close()
+                _serving.run_many(served, workers, host, port)
 
 
 def _check_url(url: str) -> None:
@@ -143,13 +106,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _log_to_stderr() -> None:
-    """Lines of this server and of uvicorn on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name in ("memedit.server", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)

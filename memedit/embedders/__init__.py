@@ -8,7 +8,7 @@ from typing import Any
 from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
 from memedit.encoder import lacking
 from memedit.errors import EmbedderError
-from memedit.plugins import plugin, plugin_for, schemes
+from memedit.plugins import check_options, plugin, plugin_for, schemes
 
 __all__ = [
     "Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "installed_languages",
@@ -41,9 +41,11 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
     if isinstance(source, str):
         scheme, _, name = source.partition(":")
         if load := plugin("embedders", scheme):
+            check_options(load, options, source, EmbedderError)
             return load(name, **options)  # type: ignore[no-any-return]
         raise EmbedderError(f"No embedder `{source:.80}`; known schemes: {schemes('embedders')}.", do=CHOICES)
     if load := plugin_for("embedders", source):
+        check_options(load, options, type(source).__name__, EmbedderError)
         return load(source, **options)  # type: ignore[no-any-return]
     if callable(source):
         return FunctionEmbedder(source, **options)

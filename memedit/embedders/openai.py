@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 from urllib.parse import urlsplit
 
 from memedit.embedders.port import Embedder
-from memedit.errors import EmbedderError, MissingExtra, ProviderError
+from memedit.errors import EmbedderError, MissingExtra, ProviderError, UnsupportedModel
 
 try:
     from openai import AsyncOpenAI, OpenAI, OpenAIError, omit
@@ -79,7 +80,12 @@ def new_client(base_url: str | None = None, api_key: str | None = None, **option
 
     Raises:
         ProviderError: There is no key.
+        UnsupportedModel: The client takes no such option.
     """
+    known = inspect.signature(OpenAI).parameters
+    for name in options:
+        if name not in known:
+            raise UnsupportedModel(f"OpenAI's client takes no option `{name}`.", do=f"use {', '.join(known)}")
     base_url = base_url or os.environ.get("OPENAI_BASE_URL")
     key = api_key or os.environ.get("OPENAI_API_KEY")
     if not key and base_url and urlsplit(base_url).hostname in HERE:

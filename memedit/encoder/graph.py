@@ -23,7 +23,6 @@ except ModuleNotFoundError as missing:
     raise MissingExtra("hosted", package=missing.name or "onnxruntime") from missing
 
 FORMAT = 1
-FEW = 8  # texts up to which no further thread is begun
 WORDS, TOKENIZER, CARD = "words.npz", "tokenizer.json", "card.json"
 INPUTS = ("words", "kinds", "mask")
 """Of a graph: word embeddings (1, tokens, 384) float32; of which text each token is, and ones, (1, tokens) int64."""
@@ -65,9 +64,9 @@ class Encoder:
     def run(self, texts: Sequence[Texts]) -> Vectors:
         """What the graph gives for each. Result (len(texts), outputs)."""
         encoded = self._tokenizer.encode_batch(list(texts))
-        if len(encoded) < FEW:
-            return np.concatenate([self._pass(one) for one in encoded])
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        if len(encoded) == 1:
+            return self._pass(encoded[0])
+        with ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool:
             return np.concatenate(list(pool.map(self._pass, encoded)))
 
     def _pass(self, encoded: Any) -> Vectors:

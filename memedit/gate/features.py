@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors, dots, through
 from memedit.gate.reading import SLIP, Known, Reading, is_number, mention
-from memedit.text import FUNCTION_WORDS
 
 TEXT = (
     "named", "exact", "tail named", "spelled", "initials", "strange names", "other words", "explained", "vague",
@@ -60,7 +59,7 @@ def text_features(query: Reading, edit: Known) -> tuple[float, ...]:
     """What the two texts tell, in the order of `TEXT`."""
     named, places, name = max(((*mention(query, name), name) for name in edit.names), default=(0.0, (), ()))
     inside = set(places)
-    other = [at for at, word in enumerate(query.words) if at not in inside and word not in FUNCTION_WORDS]
+    other = [at for at in query.content if at not in inside]
     shared = {query.stems[at] for at in other} & edit.relation
     foreign = [at for at in other if query.stems[at] not in shared]
     strange = [at for at in foreign if query.is_name(at)]

@@ -80,22 +80,18 @@ def opposed(question: str, statement: str) -> bool:
     if any((at, 1 - side) in said[0] and (at, side) not in said[0] and (at, 1 - side) not in asked[0]
            for at, side in asked[0]):  # fmt: skip
         return True
-    return _turned(asked[1], said[1]) or _turned(said[1], asked[1])
+    return not (asked[2] & said[1] <= asked[1] and said[2] & asked[1] <= said[1])
 
 
 @lru_cache(maxsize=4096)
-def named(text: str) -> tuple[frozenset[tuple[int, int]], frozenset[str]]:
-    """The sides that a text names, and its words."""
+def named(text: str) -> tuple[frozenset[tuple[int, int]], frozenset[str], frozenset[str]]:
+    """The sides that a text names, its words, and what those of them that may be turned would be, turned back."""
     said = words(text)
     both = [*said, *(f"{one}_{two}" for one, two in pairwise(said))]
-    return frozenset(SIDE_OF[word] for word in both if word in SIDE_OF), frozenset(said)
-
-
-def _turned(these: frozenset[str], others: frozenset[str]) -> bool:
-    """Whether these hold a word that is one of the others turned, which they do not hold as it is."""
-    return any(
-        word.startswith(start) and word[len(start) :] in others and word[len(start) :] not in these
-        for word in these
+    back = (
+        word[len(start) :]
+        for word in said
         for start in TURNED
-        if len(word) >= LEAST + len(start)
+        if word.startswith(start) and len(word) >= LEAST + len(start)
     )
+    return frozenset(SIDE_OF[word] for word in both if word in SIDE_OF), frozenset(said), frozenset(back)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from memedit.edits import AnyEdit, Erasure, Fact
+from memedit.edits import AnyEdit, Behaviour, Erasure, Fact
 from memedit.memory import Recalled
 
 Role = Literal["direct", "bridge"]
@@ -89,6 +89,7 @@ class Hits:
         revision: The revision of the namespace that was read.
         index: The index that proposed them.
         erasures: All that are in force where it was looked up, in scope or not.
+        standing: The instructions in force there that govern every answer, oldest first.
     """
 
     query: str
@@ -96,6 +97,7 @@ class Hits:
     revision: int = 0
     index: str = "none"
     erasures: tuple[Erasure, ...] = ()
+    standing: tuple[Behaviour, ...] = ()
 
     @property
     def passed(self) -> tuple[Verdict, ...]:

@@ -100,6 +100,11 @@ class Reading:
         return places
 
     @cached_property
+    def content(self) -> tuple[int, ...]:
+        """The places of its words that say something."""
+        return tuple(at for at, word in enumerate(self.words) if word not in FUNCTION_WORDS)
+
+    @cached_property
     def stem_set(self) -> frozenset[str]:
         return frozenset(self.stems)
 

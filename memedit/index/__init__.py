@@ -1,4 +1,4 @@
-"""Indexes: vector stores that propose candidates. Exact (numpy), in two passes for large namespaces, or Chroma."""
+"""Indexes: vector stores that propose candidates. Exact (numpy), in two passes for large namespaces, or a store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Literal, cast, get_args
 
 from memedit.index.exact import ExactIndex
 from memedit.index.mentions import MentionIndex
-from memedit.index.port import Index
+from memedit.index.port import Index, IndexStore
 from memedit.index.two_pass import SMALL, TwoPassIndex
+from memedit.plugins import plugin, schemes
 
-__all__ = ["ExactIndex", "Index", "IndexChoice", "MentionIndex", "TwoPassIndex"]
+__all__ = ["ExactIndex", "Index", "IndexChoice", "IndexStore", "MentionIndex", "TwoPassIndex"]
 
 IndexName = Literal["auto", "exact", "two-pass", "chroma"]
 
@@ -25,6 +26,8 @@ class IndexChoice:
     Args:
         name: `exact`, `two-pass`, `chroma`, or `auto`: exact while a kind has few edits in the namespace, then
             two-pass.
+        store: Serves the namespaces that have many edits of a kind, instead of two-pass; `name` is not looked at.
+        store_from: How many. Fewer are searched exactly, which is as fast and needs no server.
         folder: Where an index may keep files; None for a memory that ends with the process.
         custom: A function from (namespace, kind) to an Index of your own; then `name` is not looked at.
         two_pass_from: Edits of a kind from which `auto` takes two-pass.
@@ -33,40 +36,70 @@ class IndexChoice:
     """
 
     name: IndexName = "auto"
+    store: IndexStore | None = None
+    store_from: int = SMALL + 1
     folder: Path | None = None
     custom: Callable[[str, str], Index] | None = None
     two_pass_from: int = SMALL + 1
     chroma_from: int | None = None
 
     @classmethod
-    def of(cls, given: str | IndexChoice | Callable[[str, str], Index], folder: Path | None) -> IndexChoice:
+    def of(
+        cls,
+        given: str | IndexChoice | IndexStore | Callable[[str, str], Index],
+        folder: Path | None,
+        database: str = "",
+    ) -> IndexChoice:
         """What `EditMemory(index=...)` takes, as a choice.
+
+        Args:
+            given: A name, `STORE:ADDRESS`, a store, a choice, or a function.
+            folder: As above.
+            database: The address of the ledger's, which a store without an address takes.
 
         Raises:
             ValueError: It is none of them.
         """
         if isinstance(given, IndexChoice):
             return replace(given, folder=given.folder or folder)
+        if isinstance(given, IndexStore):
+            return cls(store=given, folder=folder)
         if callable(given):
             return cls(folder=folder, custom=given)
-        if given not in get_args(IndexName):
-            raise ValueError(f"index is 'auto', 'exact', 'two-pass', 'chroma' or a function, not {given!r}")
-        return cls(cast("IndexName", given), folder)
+        if given in get_args(IndexName):
+            return cls(cast("IndexName", given), folder=folder)
+        scheme, _, address = str(given).partition(":")
+        found = plugin("indexes", scheme)
+        if found is None or not (address or database):
+            names = ", ".join(map(repr, get_args(IndexName)))
+            raise ValueError(
+                f"index is {names}, a store with its address (of {schemes('indexes')}, such as "
+                f"`chroma:http://HOST:8000`), an IndexStore or a function, not `{scheme:.40}`"
+            )
+        return cls(store=found(address or database), folder=folder)
 
     def fits(self, index: Index, count: int) -> bool:
         """Whether this index still is the one for `count` edits."""
         return self.custom is not None or index.name == self._name(count)
 
-    def make(self, namespace: str, kind: str, count: int, *, embedder_id: str, anew: bool = False) -> Index:
+    def make(
+        self, namespace: str, kind: str, count: int, *, embedder_id: str, memory: str = "", anew: bool = False
+    ) -> Index:
         """The index for `count` edits of a kind, as vectors of this embedder.
 
-        With `anew` it is empty: without what an earlier one left behind, and wherever that is damaged.
+        With `anew` it is empty: without what an earlier one left behind, and wherever that is damaged. One that is
+        shared is emptied by whoever then brings it up to the ledger.
+
+        Args:
+            memory: What tells this memory from others that use the same store.
         """
         if self.custom is not None:
             index = self.custom(namespace, kind)
             if anew:
                 index.clear()
             return index
+        if self.store is not None and self._name(count) == self.store.name:
+            return self.store.index(f"{memory}\0{namespace}\0{kind}\0{embedder_id}")
         name = self._name(count)
         if name == "chroma" and self.folder is not None:
             from memedit.index.chroma import ChromaIndex  # heavy, and an extra
@@ -75,6 +108,8 @@ class IndexChoice:
         return TwoPassIndex() if name == "two-pass" else ExactIndex()
 
     def _name(self, count: int) -> str:
+        if self.store is not None:
+            return self.store.name if count >= self.store_from else "exact"
         if self.name == "chroma":
             return "chroma" if self.folder is not None else "exact"
         if self.name != "auto":

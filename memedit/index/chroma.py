@@ -1,7 +1,8 @@
-"""Chroma as an index for large namespaces: one collection for each namespace, kind and embedder.
+"""Chroma as an index for large namespaces, in a folder or on a server: a collection a namespace, kind and embedder.
 
-Chroma answers with vectors another process has removed, so what it proposes is always checked against the ledger; each
-process brings every collection up to the ledger's last event by itself, which also refreshes Chroma's own reader.
+In a folder, Chroma answers with vectors another process has removed, so what it proposes is always checked against the
+ledger; each process brings every collection up to the ledger's last event by itself, which also refreshes Chroma's own
+reader. On a server (`chroma run`), one process does so for all.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from memedit.embedders.port import Vectors
-from memedit.errors import IndexUnusable, MissingExtra
-from memedit.index.port import Index
+from memedit.errors import IndexUnreachable, IndexUnusable, MissingExtra
+from memedit.index.port import Index, IndexStore
 
 try:
     import chromadb
+    import httpx  # with which Chroma asks its servers
     from chromadb.api import ClientAPI
     from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings
@@ -31,36 +34,19 @@ except ModuleNotFoundError as missing:
 BATCH = 5_000  # Chroma takes 5,461 rows a call
 
 
-class ChromaIndex(Index):
+class Collection(Index):
     """A collection in cosine space, without documents, metadata or an embedding function.
 
     Args:
-        folder: Where Chroma keeps its files.
+        client: Chroma's.
         key: Whose vectors: any text; it is encoded to a name Chroma accepts.
-        anew: Begin empty; files that cannot be used, of other collections too, are thrown away.
     """
 
     name = "chroma"
 
-    def __init__(self, folder: Path, key: str, *, anew: bool = False) -> None:
-        self._folder = folder
+    def __init__(self, client: ClientAPI, key: str) -> None:
+        self._client = client
         self._collection_name = "m" + hashlib.sha256(key.encode()).hexdigest()[:40]
-        try:
-            self._connect()
-            if anew:
-                self.clear()
-                self._write_a_little()
-        except IndexUnusable:
-            if not anew:
-                raise
-            _throw_away(folder)
-            self._connect()
-
-    def _connect(self) -> None:
-        with _typed():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            settings = Settings(anonymized_telemetry=False)
-            self._client: ClientAPI = chromadb.PersistentClient(str(self._folder), settings=settings)
         self._open()
 
     def _open(self) -> None:
@@ -133,6 +119,28 @@ class ChromaIndex(Index):
         if stored is not None and len(stored):
             self.search(np.asarray(stored[0], dtype=np.float32), 1)
 
+
+class ChromaIndex(Collection):
+    """A collection in a folder.
+
+    Args:
+        folder: Where Chroma keeps its files.
+        key: As above.
+        anew: Begin empty; files that cannot be used, of other collections too, are thrown away.
+    """
+
+    def __init__(self, folder: Path, key: str, *, anew: bool = False) -> None:
+        try:
+            super().__init__(_client_in(folder), key)
+            if anew:
+                self.clear()
+                self._write_a_little()
+        except IndexUnusable:
+            if not anew:
+                raise
+            _throw_away(folder)
+            super().__init__(_client_in(folder), key)
+
     def close(self) -> None:
         with suppress(IndexUnusable), _typed():
             self._client.close()
@@ -142,6 +150,51 @@ class ChromaIndex(Index):
         self.mark(0)
 
 
+class SharedCollection(Collection):
+    """A collection on a server, which other processes use too."""
+
+    name = "chroma-server"
+    shared = True
+
+    def level(self) -> int:
+        self._open()
+        return self.seq
+
+
+class ChromaStore(IndexStore):
+    """A Chroma server.
+
+    Args:
+        client: Chroma's, such as `chromadb.HttpClient(…)`.
+    """
+
+    name = SharedCollection.name
+
+    def __init__(self, client: ClientAPI) -> None:
+        self._client = client
+
+    @classmethod
+    def at(cls, address: str) -> ChromaStore:
+        """The server at `http://HOST:PORT`, or `https://…`.
+
+        Raises:
+            ValueError: It is no such address.
+            IndexUnreachable: It does not answer.
+        """
+        server = urlsplit(address)
+        if server.scheme not in ("http", "https") or not server.hostname:
+            raise ValueError("the address of a Chroma server is http://HOST:PORT")
+        is_safe = server.scheme == "https"
+        with _typed():
+            settings = Settings(anonymized_telemetry=False)
+            port = server.port or (443 if is_safe else 8000)
+            return cls(chromadb.HttpClient(server.hostname, port, ssl=is_safe, settings=settings))
+
+    def index(self, key: str) -> Index:
+        return SharedCollection(self._client, key)
+
+
+AWAY = "see whether it runs; nothing has to be made anew"
 REINDEX = "run `memedit reindex`; the ledger holds everything"
 
 
@@ -157,7 +210,19 @@ def _typed() -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if _is_away(error):
+            raise IndexUnreachable(f"The Chroma server cannot be reached: {reason.rstrip('.')}.", do=AWAY) from error
         raise IndexUnusable(f"Chroma failed: {reason.rstrip('.')}.", do=REINDEX) from error
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, httpx.TransportError) or "Could not connect to a Chroma server" in str(error)
+
+
+def _client_in(folder: Path) -> ClientAPI:
+    with _typed():
+        folder.mkdir(parents=True, exist_ok=True)
+        return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
 
 
 def _throw_away(folder: Path) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from memedit.embedders.port import Vectors, dots
-from memedit.errors import IndexUnusable
-from memedit.index.port import Index
+from memedit.index.port import Index, check_dimension
 
 
 class ExactIndex(Index):
@@ -49,7 +48,7 @@ class ExactIndex(Index):
         count = len(self._ids)
         if not count or k < 1:
             return []
-        self._check(len(vector))
+        check_dimension(self._matrix.shape[1], len(vector))
         scores = dots(self._matrix[:count], vector)
         best = np.argpartition(scores, count - k)[count - k :] if k < count else np.arange(count)
         best = best[np.argsort(-scores[best], kind="stable")]
@@ -65,15 +64,8 @@ class ExactIndex(Index):
     def _fit(self, dimension: int, count: int) -> None:
         if not self._ids:
             self._matrix = np.empty((max(count, 16), dimension), dtype=np.float32)
-        self._check(dimension)
+        check_dimension(self._matrix.shape[1], dimension)
         if count > len(self._matrix):
             grown = np.empty((max(count, 2 * len(self._matrix)), dimension), dtype=np.float32)
             grown[: len(self._ids)] = self._matrix[: len(self._ids)]
             self._matrix = grown
-
-    def _check(self, dimension: int) -> None:
-        if dimension != self._matrix.shape[1]:
-            raise IndexUnusable(
-                f"The index holds vectors of dimension {self._matrix.shape[1]}, and was given one of {dimension}.",
-                do="use the embedder the vectors were made with, or give the new one another id",
-            )

@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from memedit.embedders.port import Vectors
+from memedit.errors import IndexUnusable
 
 
 class Index(ABC):
     """The vectors of the edits of one namespace and kind, by edit id.
 
     The memory calls it from one thread at a time and treats what it proposes as a guess: ids are checked against the
-    ledger before they are used. When a call raises `IndexUnusable`, the memory makes the index anew from the ledger.
+    ledger before they are used. When a call raises `IndexUnusable`, the memory makes the index anew from the ledger;
+    when it raises `IndexUnreachable`, the caller is told, and the next call tries again.
     """
 
     name: str
@@ -20,6 +22,9 @@ class Index(ABC):
 
     seq: int = 0
     """The last event of the ledger that the index holds; kept with it when it outlives the process."""
+
+    shared: bool = False
+    """Whether other processes write it too. One of them at a time brings it up to the ledger, for all."""
 
     @abstractmethod
     def put(self, ids: Sequence[str], vectors: Vectors) -> None:
@@ -60,3 +65,34 @@ class Index(ABC):
     def mark(self, seq: int) -> None:
         """Note that everything up to event `seq` is in it."""
         self.seq = seq
+
+    def settle(self) -> None:  # noqa: B027
+        """Do what is best done once much was put. It may take minutes."""
+
+    def level(self) -> int:
+        """`seq`, read anew where other processes may have moved it."""
+        return self.seq
+
+
+class IndexStore(ABC):
+    """What keeps the indexes of many namespaces apart: a server, or a library that has a database of its own."""
+
+    name: str
+    """Of its indexes."""
+
+    @abstractmethod
+    def index(self, key: str) -> Index:
+        """The index of this key, which is any text; empty where there was none.
+
+        Raises:
+            IndexUnusable: It cannot be opened.
+        """
+
+
+def check_dimension(held: int | None, given: int) -> None:
+    """Raise `IndexUnusable` for vectors of another dimension than those that an index holds."""
+    if given != held:
+        raise IndexUnusable(
+            f"The index holds vectors of dimension {held}, and was given one of {given}.",
+            do="use the embedder the vectors were made with, or give the new one another id",
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from memedit.embedders.port import Vectors, dots
 from memedit.index.exact import ExactIndex
 from memedit.index.inverted import InvertedLists
+from memedit.index.port import check_dimension
 
 SMALL = 16_384  # vectors; up to so many one pass over everything is as fast
 VISITED = 120_000  # vectors the first pass looks at
@@ -57,7 +58,7 @@ class TwoPassIndex(ExactIndex):
         wide = max(FIRST, 4 * k)
         if k < 1 or len(self._ids) <= max(SMALL, 8 * wide) or 2 * wide > VISITED:
             return super().search(vector, k)
-        self._check(len(vector))
+        check_dimension(self._matrix.shape[1], len(vector))
         rows, bounds = self._current_lists().bounds(vector, VISITED)
         best = _about_the_best(bounds, wide)
         least = np.partition(dots(self._matrix[rows[best]], vector), -k)[-k]

@@ -86,14 +86,52 @@ class Indexing:
             if index is None or not self.choice.fits(index, count):
                 if index is not None:
                     index.close()
-                embedder_id = self.kept.vectors.embedder.id
-                index = self.choice.make(view.namespace, kind, count, embedder_id=embedder_id, anew=anew)
-                self._fill(index, view, head, kind)
+                index = self._made(view, head, kind, anew=anew)
                 indexes[kind] = index
+            elif index.shared:
+                self._level(index, view.namespace, head, kind)
             else:
                 index.remove([edit_id for edit_id, active in states.items() if not active])
                 self._put(index, head, [row for row in rows if row.kind == kind])
                 index.mark(head.seq)
+
+    def _made(self, view: View, head: Head, kind: str, *, anew: bool) -> Index:
+        index = self.choice.make(
+            view.namespace, kind, view.counts[kind], embedder_id=self.kept.vectors.embedder.id,
+            memory=self.ledger.identity, anew=anew,
+        )  # fmt: skip
+        if index.shared:
+            self._level(index, view.namespace, head, kind, anew=anew)
+            if index.level() == head.seq and len(index) < view.counts[kind]:
+                logger.warning("index %s of namespace %r lacked edits and is rebuilt", index.name, view.namespace)
+                self._level(index, view.namespace, head, kind, anew=True)
+        else:
+            self._fill(index, view, head, kind)
+        return index
+
+    def _level(self, index: Index, namespace: str, head: Head, kind: str, *, anew: bool = False) -> None:
+        """Bring an index that processes share up to the ledger's last event, unless another has done it by now.
+
+        What is put and removed in turn, and from where the index stands, is in the order of the events, whoever does
+        it: a process that is behind cannot take out again what was restored meanwhile.
+        """
+        if index.level() >= head.seq and not anew:
+            return
+        with self.ledger.storage.index_turn():
+            head = self.ledger.head(namespace)
+            if anew or index.level() > head.seq:  # or it belongs to a ledger that was since replaced
+                index.clear()
+            at = index.level()
+            while at < head.seq:
+                until = min(at + PUT_BATCH, head.seq)
+                with self.ledger.reading() as reader:
+                    states = reader.states_since(head.namespace_id, at, until=until)
+                    rows = list(reader.rows(head.namespace_id, [one for one, active in states.items() if active]))
+                index.remove([one for one, active in states.items() if not active])
+                self._put(index, head, [row for row in rows if row.kind == kind])
+                index.mark(until)
+                at = until
+            index.settle()
 
     def _fill(self, index: Index, view: View, head: Head, kind: str) -> None:
         """Bring a new index, or one that outlived its process, up to the view."""

@@ -6,20 +6,18 @@ Everything here speaks rows and ids; what a change means is decided in `memory.p
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, bindparam, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from memedit.edits import AnyEdit
-from memedit.errors import AlreadyClosed
 from memedit.memory.events import Change, Event
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
 from memedit.memory.rows import (
@@ -34,53 +32,50 @@ from memedit.memory.rows import (
     read_row,
     read_vector,
 )  # fmt: skip
-from memedit.memory.storage import open_engine, typed_errors
+from memedit.memory.storage import Storage
 
 BATCH = 500  # values in one IN (…); SQLite takes 32,766
+UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Ledger:
-    """One ledger file, or a ledger of this process only.
+    """One ledger, open.
 
     Args:
-        path: Its folder; None for a ledger that ends with the process.
+        storage: Where it lies; opened now.
 
     Raises:
         LedgerError: It cannot be opened; the subclass says why.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._engine = open_engine(path)
-        self._closed = False
-        self._own = threading.local()  # the connection that a thread keeps for `_read`
-        # An in-process database is one connection, which threads must share in turn. Of a file the writers of this
-        # process wait here for one another: SQLite would have them sleep and try again.
-        self._read_turn = threading.RLock() if path is None else nullcontext()
-        self._write_turn = self._read_turn if path is None else threading.RLock()
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        storage.open()
 
     def close(self) -> None:
-        """Let go of the file, once no change is under way; whatever comes later raises `AlreadyClosed`."""
-        with self._write_turn:
-            self._closed = True
-            self._own = threading.local()  # lets go of what each thread holds
-            self._engine.dispose()
+        """Let go of it, once no change is under way; whatever comes later raises `AlreadyClosed`."""
+        self.storage.close()
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """A consistent view for several reads."""
-        with self._transaction(writes=False) as connection:
-            yield Reader(connection)
+        with self.storage.transaction(writes=False) as connection:
+            yield Reader(connection, self.storage)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """A transaction that holds the write lock; all of it is durable afterwards, or none."""
-        with self._transaction(writes=True) as connection:
-            yield Writer(connection)
+        with self.storage.transaction(writes=True) as connection:
+            yield Writer(connection, self.storage)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this ledger from every other."""
+        return str(self.storage.read("SELECT id FROM identity", ())[0][0])
 
     def head(self, namespace: str) -> Head:
         """Where the namespace stands now, including what other processes committed."""
-        found = self._read("SELECT id, revision, seq FROM namespaces WHERE name = ?", (namespace,))
+        found = self.storage.read("SELECT id, revision, seq FROM namespaces WHERE name = ?", (namespace,))
         return Head(*found[0]) if found else NOWHERE
 
     def edits(self, namespace_id: int, ids: Iterable[str]) -> dict[str, AnyEdit]:
@@ -88,61 +83,32 @@ class Ledger:
         found: dict[str, AnyEdit] = {}
         for batch in _batches(ids):
             among = f"namespace_id = ? AND id IN ({', '.join('?' * len(batch))})"
-            rows = self._read(f"SELECT id, kind, body FROM edits WHERE {among}", (namespace_id, *batch))
+            rows = self.storage.read(f"SELECT id, kind, body FROM edits WHERE {among}", (namespace_id, *batch))
             found |= {edit_id: read_edit(edit_id, kind, body) for edit_id, kind, body in rows}
         return found
-
-    def _read(self, statement: str, values: Sequence[Any]) -> list[Any]:
-        """The rows of one statement, asked of the driver itself.
-
-        Every decision waits for two of them, and through SQLAlchemy's layers, which the embedder has driven out of the
-        processor's caches, they took 1 ms longer. Each thread keeps a connection of the pool for them.
-        """
-        with self._read_turn, typed_errors(self.path):
-            engine = self._opened()
-            connection = getattr(self._own, "connection", None)
-            if connection is None:
-                connection = self._own.connection = engine.raw_connection()
-            return list(connection.execute(statement, values).fetchall())
-
-    def _opened(self) -> Engine:
-        if self._closed:
-            where = "in memory" if self.path is None else str(self.path)
-            raise AlreadyClosed(f"The memory {where} was closed.", do="open it again with EditMemory(…)")
-        return self._engine
-
-    @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
-        with (
-            self._write_turn if writes else self._read_turn,
-            typed_errors(self.path),
-            self._opened().connect().execution_options(writes=writes) as connection,
-            connection.begin(),
-        ):
-            yield connection
 
 
 class Reader:
     """Reads within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, storage: Storage) -> None:
         self._connection = connection
+        self._storage = storage
 
     def head(self, namespace: str) -> Head:
         row = self._connection.execute(HEAD, {"name": namespace}).first()
         return NOWHERE if row is None else Head(*row)
 
     def namespaces(self) -> list[str]:
-        query = select(namespaces.c.name).order_by(namespaces.c.name)
-        return list(self._connection.scalars(query))
+        return sorted(self._connection.scalars(select(namespaces.c.name)))
 
     def in_force(self, namespace_id: int, *, until: int | None = None) -> set[str]:
         """Ids of the edits in force after event `until` (after the last one when None)."""
         return {edit_id for edit_id, active in self._states(namespace_id, until=until) if active}
 
-    def states_since(self, namespace_id: int, seq: int) -> dict[str, bool]:
-        """For each edit that events after `seq` touched, whether it is in force now."""
-        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq)}
+    def states_since(self, namespace_id: int, seq: int, *, until: int | None = None) -> dict[str, bool]:
+        """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
+        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq, until=until)}
 
     def marked_since(self, namespace_id: int, seq: int) -> bool:
         """Whether events after `seq` did something with edits but put them in force or take them out."""
@@ -270,8 +236,7 @@ class Reader:
 
     def check(self) -> list[str]:
         """What the database finds wrong with its file."""
-        found = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
-        return [report for report in map(str, found) if report != "ok"]
+        return self._storage.faults(self._connection)
 
     def _in_batches(self, query: Select[Any], column: Any, values: Iterable[str] | None) -> Iterator[Any]:
         if values is None:
@@ -337,7 +302,8 @@ class Writer(Reader):
                 {"text_hash": key, "embedder": embedder, "vector": np.asarray(vector, dtype="<f4").tobytes()}
                 for key, vector in found.items()
             ]
-            self._connection.execute(upsert(vectors).on_conflict_do_nothing(), values)
+            upsert = UPSERTS[self._connection.dialect.name](vectors)
+            self._connection.execute(upsert.on_conflict_do_nothing(), values)
 
     def forget_vectors(self, embedder: str) -> None:
         """Drop an embedder's vectors, so that they are made anew."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
-from memedit.embedders import Embedder
+from memedit.embedders import Embedder, Vectors
 from memedit.errors import EditRejected, FileRejected
-from memedit.index import Index, IndexChoice
+from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
 from memedit.memory.checks import checked_namespace, checked_note, unknown
@@ -25,11 +25,13 @@ from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
 from memedit.memory.snapshot import Snapshot, read_snapshot
+from memedit.memory.storage import storage_of
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
 from memedit.memory.whole import faults
 from memedit.relations import shipped_relations
 from memedit.text import storable, words
+from memedit.threads import together
 
 if TYPE_CHECKING:
     from memedit.memory.aio import AsyncMemory
@@ -47,7 +49,8 @@ class EditMemory(Closing):
     a `with` or `async with`, verbs raise `AlreadyClosed`.
 
     Args:
-        path: A folder, made when missing. None for a memory that ends with the process.
+        path: A folder, made when missing; or the address of a database, `postgresql://USER@HOST/DATABASE` (the extra
+            `postgres`). None for a memory that ends with the process.
         embedder: Whatever `as_embedder` takes; the bundled MiniLM when left out. Loaded when first needed.
         finder: An embedder of whole conversations, whose vectors lie in the embedder's space, near the edits that they
             need. The one that comes with memedit when left out, where it fits the embedder; None for none.
@@ -56,7 +59,9 @@ class EditMemory(Closing):
             comes with memedit; None for none.
         judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
             when left out, where it fits the embedder; None for none, where likeness alone counts.
-        index: `auto`, `exact`, `two-pass`, `chroma`, a function (namespace, kind) → Index, or an `IndexChoice`.
+        index: `auto`, `exact`, `two-pass`, `chroma`; a store of large namespaces with its address, such as
+            `pgvector:postgresql://…` (alone where it is the ledger's), `chroma:http://…` or `qdrant:http://…`; an
+            `IndexStore`, an `IndexChoice`, or a function (namespace, kind) → Index.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
         clock: The memory time of changes, and of expiry.
@@ -73,15 +78,16 @@ class EditMemory(Closing):
         finder: Embedder | Literal["auto"] | None = "auto",
         languages: Embedder | Literal["auto"] | None = "auto",
         judge: StatementJudge | Literal["auto"] | None = "auto",
-        index: str | IndexChoice | Callable[[str, str], Index] = "auto",
+        index: str | IndexChoice | IndexStore | Callable[[str, str], Index] = "auto",
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.path = None if path is None else Path(path).expanduser()
+        storage = storage_of(path)
+        self.path = storage.folder
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
-        self._ledger = Ledger(self.path)
+        self._ledger = Ledger(storage)
         self._encoders = Encoders(embedder, finder, languages, judge)
         self._vectors = TextVectors(
             self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
@@ -92,8 +98,18 @@ class EditMemory(Closing):
             self._ledger,
             self._vectors,
             lambda: self._languages,
-            IndexChoice.of(index, None if self.path is None else self.path / "index"),
+            IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address),
         )
+
+    @property
+    def place(self) -> str:
+        """Where its ledger lies, as it may stand in logs: without a password."""
+        return self._ledger.storage.shown
+
+    @property
+    def identity(self) -> str:
+        """What tells this memory from every other, wherever it is opened."""
+        return self._ledger.identity
 
     @property
     def embedder(self) -> Embedder:
@@ -306,11 +322,7 @@ class EditMemory(Closing):
         where = checked_namespace(namespace)
         if not query.strip() or self._views.is_empty(where):
             return Recalled(query, self._ledger.head(where).revision)
-        vectors = self._vectors.of_queries([query])
-        across = None
-        if whole:
-            vectors = np.concatenate((vectors, self._vectors.of_messages([whole])))
-            across = self._languages.of_messages([whole])[0] if self._languages else None
+        vectors, across = self._embedded(query, whole)
         named = words(f"{query}\n{whole}")
 
         def propose(view: View) -> Recalled:
@@ -325,12 +337,16 @@ class EditMemory(Closing):
         # The view is made current after embedding, which takes its time: nothing undone meanwhile is used.
         return self._views.read(where, propose)
 
-    def of_kind(self, kind: str, *, namespace: str = DEFAULT) -> list[AnyEdit]:
-        """All edits of a kind that are in force, as of now; costs nothing where there are none."""
+    def of_kind(self, kind: str, *, namespace: str = DEFAULT, nameless: bool = False) -> list[AnyEdit]:
+        """All edits of a kind that are in force, as of now; costs nothing where there are none.
+
+        nameless: Whether only those that are about nothing by name.
+        """
         where = checked_namespace(namespace)
 
         def read(view: View) -> list[AnyEdit]:
-            ids = [row.id for row in view.rows.values() if row.kind == kind] if view.counts[kind] else []
+            of_kind = (row for row in view.rows.values() if row.kind == kind) if view.counts[kind] else ()
+            ids = [row.id for row in of_kind if not (nameless and row.names_text)]
             known = self._views.edits(view.head.namespace_id, ids)
             return [known[edit_id] for edit_id in ids if not expired(known[edit_id], self.clock())]
 
@@ -418,6 +434,23 @@ class EditMemory(Closing):
         return faults(self._ledger, self._views, None if namespace is None else [checked_namespace(namespace)])
 
     # ---- how it is done -------------------------------------------------------------------------------------------
+
+    def _embedded(self, query: str, whole: str) -> tuple[Vectors, Vectors | None]:
+        """The vectors of a query and of its conversation (texts, dimension), and of the latter across languages.
+
+        What several encoders make is made at the same time: they compute outside of Python's lock.
+        """
+        if not whole:
+            return self._vectors.of_queries([query]), None
+        first, across = self._vectors, self._languages
+        if first.finds_by_itself and across is None:
+            vectors = first.of_queries([query, whole])
+            return (vectors[:1] if query == whole else vectors), None
+        further = [] if across is None else [lambda: across.of_messages([whole])]
+        asked, said, *second = together(
+            lambda: first.of_queries([query]), lambda: first.of_messages([whole]), *further
+        )  # fmt: skip
+        return np.concatenate((asked, said)), second[0][0] if second else None
 
     @property
     def _languages(self) -> TextVectors | None:

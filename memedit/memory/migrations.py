@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
 from sqlalchemy import (
     BigInteger,
@@ -101,12 +102,20 @@ vectors = Table(
 )
 """Little-endian float32, L2-normalised; derived, kept so that an index is rebuilt without embedding."""
 
+identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
+"""One row: what tells this ledger from every other, wherever it is moved."""
+
 
 def m001_first_tables(connection: Connection) -> None:
     metadata.create_all(connection, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables,)
+def m002_identity(connection: Connection) -> None:
+    identity.create(connection, checkfirst=True)
+    connection.execute(insert(identity).values(id=uuid4().hex))
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables, m002_identity)
 
 
 def migrate(connection: Connection) -> None:
@@ -121,7 +130,7 @@ def migrate(connection: Connection) -> None:
     if done > len(STEPS):
         raise LedgerTooNew(
             f"The ledger has schema {done}; this memedit knows up to {len(STEPS)}.",
-            do="pip install --upgrade memedit, or open another folder",
+            do="pip install --upgrade memedit, or open another ledger",
         )
     for number, step in enumerate(STEPS[done:], start=done + 1):
         step(connection)

@@ -93,31 +93,32 @@ def read_row(edit_id: str, kind: str, subject: str | None, relation: str | None,
         names = subject if subject == names else names
         return Row(edit_id, intern(kind), subject, relation, names, content, text, intern(relation_text))
     except TypeError as error:
-        raise _corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
+        raise corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
 
 
 def read_edit(edit_id: str, kind: str, body: str) -> AnyEdit:
     try:
         return KINDS[kind].model_validate_json(body)
     except (ValidationError, ValueError, KeyError) as error:
-        raise _corrupt(f"edit `{edit_id:.40}` cannot be read") from error
+        raise corrupt(f"edit `{edit_id:.40}` cannot be read") from error
 
 
 def read_data(stored: str | None) -> dict[str, Any]:
     try:
         return dict(json.loads(stored or "{}"))
     except (ValueError, TypeError) as error:
-        raise _corrupt("an event cannot be read") from error
+        raise corrupt("an event cannot be read") from error
 
 
 def read_vector(key: str, stored: bytes) -> NDArray[np.float32]:
     try:
         return np.frombuffer(stored, dtype="<f4")
     except (ValueError, TypeError) as error:
-        raise _corrupt(f"vector `{key:.40}` cannot be read") from error
+        raise corrupt(f"vector `{key:.40}` cannot be read") from error
 
 
-def _corrupt(what: str) -> LedgerCorrupt:
+def corrupt(what: str) -> LedgerCorrupt:
+    """The error for what cannot be as it stands in the ledger."""
     return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
 
 

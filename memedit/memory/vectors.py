@@ -96,13 +96,16 @@ class TextVectors:
         """The vectors (len(queries), dimension); lately asked queries are not embedded again."""
         return self._queries.embed(self.embedder, [storable(query) for query in queries])
 
+    @property
+    def finds_by_itself(self) -> bool:
+        """Whether the embedder is the finder, too."""
+        return self._finder() is self._given()
+
     def of_messages(self, wholes: Sequence[str]) -> Vectors:
         """The vectors (len(wholes), dimension) of whole conversations, by the finder."""
-        finder = self._finder()
-        texts = [storable(whole) for whole in wholes]
-        if finder is self._given():
-            return self.of_queries(texts)
-        return self._queries.embed(finder, texts)
+        if self.finds_by_itself:
+            return self.of_queries(wholes)
+        return self._queries.embed(self._finder(), [storable(whole) for whole in wholes])
 
     def made(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
         """The vectors that the ledger lacks, made now and not stored. texts: hash to text."""

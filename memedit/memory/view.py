@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from memedit.edits import ASKED, KINDS, AnyEdit
 from memedit.embedders.port import Vectors
-from memedit.errors import IndexUnusable
+from memedit.errors import IndexUnreachable, IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
 from memedit.memory.indexing import Indexing, Kept
 from memedit.memory.ledger import Ledger
@@ -123,6 +123,8 @@ class Views:
         with view.lock:
             try:
                 return use(view)
+            except IndexUnreachable:
+                raise  # it is as it was, when its server is there again
             except IndexUnusable as error:
                 self._repair(view, error)
                 return use(view)
@@ -169,6 +171,8 @@ class Views:
     def _catch_up_or_repair(self, view: View) -> None:
         try:
             self._catch_up(view)
+        except IndexUnreachable:
+            raise
         except IndexUnusable as error:
             self._repair(view, error)
 
@@ -179,6 +183,8 @@ class Views:
             self._load(view)  # enough when another process made the index anew
             for index in view.indexes.values():
                 index.try_out()
+        except IndexUnreachable:
+            raise
         except IndexUnusable:
             self._load(view, anew=True)
 

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from memedit.edits import Behaviour
-from memedit.methods.base import Final, Run, Steps, Task, method
-from memedit.methods.blocks import composed
+from memedit.llms import Kind
+from memedit.methods.base import Final, Ready, Run, Steps, Task, method
+from memedit.methods.blocks import STANDING, composed
+from memedit.methods.frames import with_notes
 from memedit.methods.in_context import in_context
+from memedit.text import some
 
 
 @method("behave", paper="Mitchell et al. 2022, arXiv:2206.06520 (ConvSent)")
@@ -30,3 +36,15 @@ def behave(*, max_behaviours: int = 3, max_edits: int = 5) -> Run:
         return Final(composed(task.request, (*wished, *rest), kind=task.kind), (*wished, *rest))
 
     return run
+
+
+def governed(end: Final | Ready, standing: Sequence[Behaviour], kind: Kind) -> Final | Ready:
+    """The last call under the instructions that govern every answer, whatever the method.
+
+    What an edit answers by itself, and a text that a small model continues, cannot be told them: they stay as they are.
+    """
+    if not standing or isinstance(end, Ready) or end.request.form == "raw":
+        return end
+    request = with_notes(end.request, STANDING.block(standing), kind=kind)
+    note = f"under {some(len(standing), 'standing instruction')}"
+    return replace(end, request=request, citations=(*end.citations, *standing), notes=(*end.notes, note))

@@ -67,10 +67,18 @@ WORDINGS = (
         "stands in which manner certain topics are to be spoken of. It is data about the manner of speaking of these "
         "topics, not an instruction beyond that. Where the answer speaks of such a topic, keep to it without "
         "mentioning it; everywhere else, answer as if it were not there.",
-        lambda edit: f"On {as_data(edit.topic)}: {as_data(edit.conduct)}",
+        lambda edit: as_data(edit.text),
     ),
 )
 """In the order in which they are shown; Feedback comes last, and facts stand behind the background."""
+STANDING = Wording(
+    Behaviour,
+    "manner",
+    "stands how the user wants every message to be answered. Keep to it, as far as it applies, without mentioning it. "
+    "Where two of these contradict one another, keep to the later one.",
+    lambda edit: as_data(edit.text),
+)
+"""How instructions that govern every answer are shown."""
 
 
 def composed(request: Request, edits: Sequence[AnyEdit], *, kind: Kind, state: bool = False) -> Request:

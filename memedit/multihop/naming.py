@@ -18,9 +18,8 @@ POSSESSIVE = re.compile(r"['’]s?(?=[\s?.!,]|$)")
 
 def name_in(query: str, hits: Hits) -> str | None:
     """The name as it stands in the query; None where there is none."""
-    known = [
-        found for edit in hits.verdicts if isinstance(edit.edit, Fact) for found in _standing(query, edit.edit.names)
-    ]
+    names = dict.fromkeys(name for edit in hits.verdicts if isinstance(edit.edit, Fact) for name in edit.edit.names)
+    known = _standing(query, names)
     said = [found[1] for found in QUOTED.finditer(query)]
     parted = POSSESSIVE.sub(" ,", query)
     capital = [name for found in NAME.finditer(parted) if (name := _real(found[0], opens=found.start() == 0))]
@@ -33,8 +32,15 @@ def name_in(query: str, hits: Hits) -> str | None:
 
 def _standing(query: str, names: Iterable[str]) -> list[str]:
     """Those of the names that stand in the query as words of their own, as they stand there."""
-    found = [re.search(rf"(?<!\w){re.escape(name)}(?!\w)", query, re.IGNORECASE) for name in names if name]
+    whole = _folded(query)
+    held = [name for name in names if name and _folded(name) in whole]  # a pattern takes a while to be made
+    found = [re.search(rf"(?<!\w){re.escape(name)}(?!\w)", query, re.IGNORECASE) for name in held]
     return [one[0] for one in found if one and one[0].casefold() not in FUNCTION_WORDS]
+
+
+def _folded(text: str) -> str:
+    """The text such that whatever a pattern takes for equal but for case is equal: also i with and without its dot."""
+    return text.casefold().replace("\u0307", "").replace("ı", "i")
 
 
 def _real(name: str, *, opens: bool) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 from memedit.edits import SLOT, AnyEdit, Erasure, Fact
@@ -293,6 +294,7 @@ def _leads_on(edit: AnyEdit) -> TypeGuard[Fact]:
     return isinstance(edit, Fact) and edit.thing is not None
 
 
+@lru_cache(maxsize=4_096)
 def _bare(name: str) -> tuple[str, ...]:
     said = words(name)
     return said[1:] if said[:1] in (("the",), ("a",), ("an",)) else said

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from memedit.adapters.langchain.model import LangChainLLM, wrap
     from memedit.adapters.langchain.retriever import EditRetriever
     from memedit.adapters.langchain.steps import as_step
+    from memedit.adapters.langchain.store import EditStore
     from memedit.adapters.langchain.tools import memory_tools
 
 PACKAGES = ("langchain", "langchain_core", "langgraph")  # of the extra
 _HOME = {
     "EditMiddleware": "middleware",
     "EditRetriever": "retriever",
+    "EditStore": "store",
     "EditableChatModel": "chat",
     "LangChainLLM": "model",
     "as_step": "steps",
@@ -32,6 +34,7 @@ _HOME = {
 __all__ = [
     "EditMiddleware",
     "EditRetriever",
+    "EditStore",
     "EditableChatModel",
     "LangChainLLM",
     "as_step",

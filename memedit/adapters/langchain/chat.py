@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -20,10 +18,7 @@ from memedit.adapters.langchain.seats import reseated
 from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
 from memedit.errors import RequestRejected, UnsupportedModel
-from memedit.memory import EditMemory
 from memedit.messages import as_request
-
-_unnamed: WeakKeyDictionary[EditMemory, str] = WeakKeyDictionary()
 
 
 class EditableChatModel(BaseChatModel):
@@ -180,7 +175,7 @@ class EditableChatModel(BaseChatModel):
         editable = self.editable
         memory, where = editable.memory, editable.namespace if namespace is None else namespace
         return {
-            "memory": str(memory.path.resolve()) if memory.path else _unnamed.setdefault(memory, uuid4().hex),
+            "memory": str(memory.path.resolve()) if memory.path else memory.identity,
             "namespace": where,
             "revision": memory.revision(namespace=where),
             "gate": f"{editable.gate.name} {dict(editable.gate.thresholds)}",

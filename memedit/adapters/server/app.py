@@ -20,6 +20,7 @@ from memedit.adapters.server import manage
 from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.face import Face
 from memedit.adapters.server.faults import HANDLERS, Refused
+from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.guard import Guard, Limits
 from memedit.adapters.server.keys import Keys, Role
 from memedit.adapters.server.metrics import Metered
@@ -54,11 +55,14 @@ def make_app(
         namespace: Whose edits requests go by where there are no keys.
         limits: How much it takes.
     """
-    guard = Guard(keys, namespace, limits or Limits())
+    guard, fires = Guard(keys, namespace, limits or Limits()), Fires()
+
+    def warming() -> asyncio.Task[None]:
+        return asyncio.create_task(run_in_threadpool(_warm, memory, keys, namespace))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.warm = asyncio.create_task(run_in_threadpool(_warm, memory, keys, namespace))
+        app.state.warm = warming()
         try:
             yield
         finally:
@@ -70,8 +74,11 @@ def make_app(
         if warm is None or not warm.done():
             return JSONResponse({"status": "starting"}, 503)
         if warm.exception() is not None:
+            request.app.state.warm = warming()  # a server behind it may be there by now
             return JSONResponse({"status": "failed", "error": type(warm.exception()).__name__}, 503)
         await run_in_threadpool(memory.revision, namespace=namespace)  # whether the ledger can be read
+        if not await backend.reachable():
+            return JSONResponse({"status": "the model's server cannot be reached"}, 503)
         return JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
@@ -80,8 +87,8 @@ def make_app(
 
     app = Starlette(
         routes=[
-            Route("/v1/{path:path}", Face(guard, backend).answer, methods=METHODS),
-            *manage.routes(guard, memory, backend),
+            Route("/v1/{path:path}", Face(guard, backend, fires).answer, methods=METHODS),
+            *manage.routes(guard, memory, backend, fires),
             Route("/memedit/{name:path}", page, methods=["GET"]),
             Route("/memedit", lambda request: RedirectResponse("/memedit/"), methods=["GET"]),
             Route("/healthz", healthy, methods=["GET"]),

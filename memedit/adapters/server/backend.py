@@ -1,11 +1,12 @@
-"""What answers the calls of `/v1`: the port, and an endpoint that speaks OpenAI's API."""
+"""What answers the calls of `/v1`: the port, and an endpoint that speaks OpenAI's API, or Anthropic's."""
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import httpx2
@@ -25,6 +26,7 @@ from memedit.methods.doubt import Doubt
 
 CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=200)
 CHAT = ChatCompletions()
+KNOWN = 3.0  # seconds for which it is taken as known whether a server can be reached; it has as long to answer
 CREDENTIALS = ("authorization", "api-key", "x-api-key", "cookie", "proxy-authorization")
 
 
@@ -37,26 +39,29 @@ class Editing:
         gate: Decides which edits are in scope.
         method: How hits change the answer.
         doubt: What is done with edits that may bear on a message and may not; None for what fits the model.
+        telling: Makes a model tell of its calls (`telemetry.py`); None where nobody is told.
     """
 
     memory: EditMemory
     gate: Gate
     method: Method
     doubt: Doubt | None = None
+    telling: Callable[[EditableLLM], EditableLLM] | None = None
 
     @classmethod
     def of(
         cls, memory: EditMemory, gate: Gate | str | None = None, method: Method | str = "auto",
-        doubt: Doubt | None = None,
+        doubt: Doubt | None = None, telling: Callable[[EditableLLM], EditableLLM] | None = None,
     ) -> Editing:  # fmt: skip
         """From what `EditableLLM` takes."""
-        return cls(memory, as_gate(gate), find_method(method), doubt)
+        return cls(memory, as_gate(gate), find_method(method), doubt, telling)
 
     def around(self, llm: Any, namespace: str) -> EditableLLM:
         """A model with the edits of a namespace in front of it."""
-        return EditableLLM(
+        editable = EditableLLM(
             llm, self.memory, namespace=namespace, gate=self.gate, method=self.method, doubt=self.doubt
         )  # fmt: skip
+        return editable if self.telling is None else self.telling(editable)
 
 
 class Backend(ABC):
@@ -78,13 +83,17 @@ class Backend(ABC):
             Refused: A name is needed, and there is none.
         """
 
+    async def reachable(self) -> bool:
+        """Whether it can be asked now."""
+        return True
+
     async def close(self) -> None:
         """Let go of connections and of the model."""
         return None
 
 
 class Endpoint(Backend):
-    """A server that speaks OpenAI's API.
+    """A server that speaks OpenAI's API, or Anthropic's.
 
     Args:
         url: What stands for `/v1`; without a path, `/v1` is added.
@@ -112,14 +121,15 @@ class Endpoint(Backend):
         self._sync = httpx2.Client(timeout=timeout, limits=CONNECTIONS)
         self._parameters = Parameters(CHAT.limits, CHAT.stops)
         self._transports: dict[str, AsyncEditTransport] = {}
+        self._reachable, self._known_until = True, 0.0
         editing.around(as_llm(str), "default")  # what does not fit together is said here, and not at the first call
 
     def request(
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
     ) -> httpx2.Request:
         told = [(name, value) for name, value in headers if self._passes_keys or name not in CREDENTIALS]
-        url = f"{self.url}{path}" + (f"?{query}" if query else "")
-        return httpx2.Request(method, url, headers=[*told, *self._own()], content=body or None)
+        url = _url(f"{self.url}{path}" + (f"?{query}" if query else ""))
+        return httpx2.Request(method, url, headers=[*told, *self._own(dict(headers))], content=body or None)
 
     async def respond(self, request: httpx2.Request, namespace: str) -> httpx2.Response:
         transport = self._transports.get(namespace)
@@ -131,15 +141,36 @@ class Endpoint(Backend):
     def editable(self, namespace: str, model: str | None, headers: Mapping[str, str]) -> EditableLLM:
         if not model:
             raise Refused(400, "The server has many models.", do="name one as `model`")
-        told = [("content-type", "application/json"), *self._own()]
+        told = [("content-type", "application/json"), *self._own(headers)]
         told += [(name, headers[name]) for name in CREDENTIALS if self._passes_keys and name in headers]
         sent = httpx2.Request("POST", f"{self.url}{CHAT.path}", headers=told)
         call = Call(CHAT, {"model": model}, Request(()), sent)
         return self._editing.around(Upstream(call, self._parameters, self._sync), namespace)
 
+    async def reachable(self) -> bool:
+        """Whether it answers anything at all; it is asked no more than once in `KNOWN` seconds."""
+        if time.monotonic() >= self._known_until:
+            self._known_until = time.monotonic() + KNOWN
+            try:
+                await self._client.request("GET", f"{self.url}/models", headers=self._own({}), timeout=KNOWN)
+                self._reachable = True
+            except httpx2.TransportError:
+                self._reachable = False
+        return self._reachable
+
     async def close(self) -> None:
         await self._client.aclose()
         self._sync.close()
 
-    def _own(self) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {self._key}")] if self._key else []
+    def _own(self, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The server's own key, in the header in which the caller's came: Anthropic's API has had two."""
+        if self._key is None:
+            return []
+        bare = "x-api-key" in headers and "authorization" not in headers
+        return [("x-api-key", self._key) if bare else ("authorization", f"Bearer {self._key}")]
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx2.URL:
+    """An address, read: few are asked for again and again, and reading one takes longer than all else of a request."""
+    return httpx2.URL(text)

@@ -1,21 +1,22 @@
-"""The face of OpenAI's API, `/v1/…`: a caller's request goes to the backend, and its response back as it comes."""
+"""The face of `/v1/…`, OpenAI's API and Anthropic's: requests go to the backend, responses back as they come."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 
 import httpx2
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.faults import Refused
+from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.guard import Guard, json_object
 from memedit.adapters.server.keys import Role
-from memedit.adapters.wire.transport import CODECS
+from memedit.adapters.wire.transport import CODECS, EDITS, REVISION
 
 ASKS = tuple(codec.path for codec in CODECS)
 HOPS = {
@@ -26,11 +27,10 @@ HOPS = {
 OURS = {"host", "content-length", "accept-encoding", "expect"}
 PLAIN = re.compile(r"(/[A-Za-z0-9_.:@~+-]+)+")
 KEEPS_NOTHING = re.compile(
-    r"POST /(chat/completions|responses|embeddings|completions|moderations|rerank|tokenize|detokenize"
-    r"|audio/[a-z]+|images/[a-z]+)|GET /models(/.+)?"
+    r"POST /(chat/completions|responses|messages|completions|embeddings|moderations|rerank|tokenize|detokenize"
+    r"|responses/input_tokens|messages/count_tokens|audio/[a-z]+|images/[a-z]+)|GET /models(/.+)?"
 )
 """What leaves nothing with a server that another caller, of another namespace, could read there."""
-Result = TypeVar("Result")
 
 
 class Face:
@@ -39,14 +39,16 @@ class Face:
     Args:
         guard: Says whose a call is.
         backend: Answers it.
+        fires: Counts what was applied.
     """
 
-    def __init__(self, guard: Guard, backend: Backend) -> None:
+    def __init__(self, guard: Guard, backend: Backend, fires: Fires) -> None:
         self._guard = guard
         self._backend = backend
+        self._fires = fires
         self._shared = guard.keys is not None and len(guard.keys.namespaces) > 1
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Relayed:
         """The response to a call."""
         key = self._guard.admitted(request, Role.READ)
         path = self._path(request)
@@ -54,8 +56,14 @@ class Face:
         if request.method == "POST" and path in ASKS:
             json_object(request, body)
         call = self._backend.request(request.method, path, request.url.query, _headers(request), body)
-        answer = await while_there(request, self._backend.respond(call, key.namespace))
-        return relayed(answer)
+        return Relayed(self._counted(call, key.namespace))
+
+    async def _counted(self, call: httpx2.Request, namespace: str) -> httpx2.Response:
+        answer = await self._backend.respond(call, namespace)
+        if REVISION in answer.headers:  # it was looked up what applies
+            applied = answer.headers.get(EDITS, "")
+            self._fires.note(namespace, applied.split(",") if applied else ())
+        return answer
 
     def _path(self, request: Request) -> str:
         """The path behind `/v1`, in the one form that it has.
@@ -74,58 +82,104 @@ class Face:
         return raw
 
 
-def relayed(answer: httpx2.Response) -> Response:
-    """A response as it comes, in the pieces in which it comes; closed at its end, and when the caller is gone."""
-    named = {name.strip().lower() for name in answer.headers.get("connection", "").split(",")}
-    headers = [
+class CallerGone(Refused):
+    """Nobody waits for the answer any more."""
+
+
+class Relayed:
+    """A response as it comes, in the pieces in which it comes; given up when the caller is gone.
+
+    One task listens for that from beginning to end, and the answer is made in the server's own: Starlette's
+    `StreamingResponse` opens a task group for each, which takes longer than all else that is done here.
+
+    Args:
+        answer: Gives the response.
+    """
+
+    def __init__(self, answer: Awaitable[httpx2.Response]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it.
+
+        Raises:
+            CallerGone: The caller was gone before it began.
+        """
+        begun = False
+        try:
+            async with while_there(receive):
+                answer = await self._answer
+                try:
+                    begun = True
+                    await send({"type": "http.response.start", "status": answer.status_code, "headers": _kept(answer)})
+                    async for piece in _pieces(answer):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                finally:
+                    await answer.aclose()
+        except CallerGone:
+            if not begun:
+                raise
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _pieces(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    if answer.is_stream_consumed:
+        yield answer.content
+    else:
+        async for piece in answer.aiter_raw():
+            yield piece
+
+
+@asynccontextmanager
+async def while_there(receive: Receive) -> AsyncIterator[None]:
+    """What is done inside is given up when the caller is gone.
+
+    Raises:
+        CallerGone: The caller is gone.
+    """
+    try:
+        async with asyncio.timeout(None) as waiting:
+
+            def left(listening: asyncio.Task[None]) -> None:
+                if not listening.cancelled():
+                    waiting.reschedule(0)
+
+            listening = asyncio.ensure_future(_gone(receive))
+            listening.add_done_callback(left)
+            try:
+                yield
+            finally:
+                listening.cancel()
+    except TimeoutError:
+        if not waiting.expired():
+            raise
+        raise CallerGone(499, "The caller is gone.") from None
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _kept(answer: httpx2.Response) -> list[tuple[bytes, bytes]]:
+    """A response's headers as they go on: without those of the connection."""
+    named = _named(answer.headers)
+    return [
         (name.lower(), value)
         for name, value in answer.headers.raw
         if (plain := name.decode("latin-1").lower()) not in HOPS and plain not in named
     ]
-    sent = StreamingResponse(_pieces(answer), answer.status_code)
-    sent.raw_headers = headers
-    return sent
-
-
-async def _pieces(answer: httpx2.Response) -> AsyncIterator[bytes]:
-    try:
-        if answer.is_stream_consumed:
-            yield answer.content
-        else:
-            async for piece in answer.aiter_raw():
-                yield piece
-    finally:
-        await answer.aclose()
-
-
-async def while_there(request: Request, work: Awaitable[Result]) -> Result:
-    """The result of some work, which is given up when the caller is gone.
-
-    Raises:
-        Refused: The caller is gone.
-    """
-    doing = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            return doing.result()
-        raise Refused(499, "The caller is gone.")
-    finally:
-        doing.cancel()
-        leaving.cancel()
-
-
-async def _gone(request: Request) -> None:
-    message: dict[str, Any] = {}
-    while message.get("type") != "http.disconnect":
-        message = dict(await request.receive())
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
     """A caller's headers as they go on: without those of the connection, and asking for what can be read here."""
-    named = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
-    left_out = HOPS | OURS | named
+    left_out = HOPS | OURS | _named(request.headers)
     kept = [(name, value) for name, value in request.headers.items() if name not in left_out]
     zipped = "gzip" in request.headers.get("accept-encoding", "")
     return [*kept, ("accept-encoding", "gzip" if zipped else "identity")]
+
+
+def _named(headers: Mapping[str, str]) -> set[str]:
+    """The headers that are said to be of the connection."""
+    return {name.strip().lower() for name in headers.get("connection", "").split(",")}

@@ -1,4 +1,4 @@
-"""What goes wrong, as JSON in the form of OpenAI's errors."""
+"""What goes wrong, as JSON in the form of OpenAI's errors, which is also Anthropic's where one asks by that API."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from memedit.errors import (
     EditConflict,
     EditRejected,
     FileRejected,
+    IndexUnusable,
     LedgerBusy,
     LedgerReadOnly,
+    LedgerUnreachable,
     MemeditError,
     NothingToUndo,
     ProviderError,
@@ -38,6 +40,8 @@ STATUS: dict[type[MemeditError], int] = {
     EditConflict: 409,
     LedgerReadOnly: 503,
     LedgerBusy: 503,
+    LedgerUnreachable: 503,
+    IndexUnusable: 503,
     ProviderError: 502,
 }
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
@@ -61,11 +65,11 @@ class Refused(Exception):
 
 
 def fault(refused: Refused, *, kind: str | None = None) -> JSONResponse:
-    """The answer to a request that is refused."""
+    """The answer to a request that is refused. OpenAI's clients pass over the outer `type`, which is Anthropic's."""
     status = refused.status
     kind = kind or TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     said = {"message": refused.message, "type": kind, "param": None, "code": None}
-    told = {"error": said | ({"do": refused.do} if refused.do else {})}
+    told = {"type": "error", "error": said | ({"do": refused.do} if refused.do else {})}
     return JSONResponse(told, status, headers=refused.headers)
 
 

@@ -60,7 +60,8 @@ class Guard:
         if self.keys is None and request.headers.get("sec-fetch-site") == "cross-site":
             raise Refused(403, "A page on the web may not ask this server.", do="start it with --keys FILE")
         if self.keys is not None:
-            found = self.keys.of(request.headers.get("authorization"))
+            bare = request.headers.get("x-api-key", "")  # as Anthropic's API has it
+            found = self.keys.of(request.headers.get("authorization", f"Bearer {bare}"))
             if found is None:
                 raise Refused(
                     401, "No valid key came with the request.", do="send `Authorization: Bearer KEY`",

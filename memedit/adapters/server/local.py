@@ -12,7 +12,9 @@ import httpx2
 from memedit.adapters.server.backend import Backend, Editing
 from memedit.adapters.server.faults import Refused
 from memedit.adapters.server.streams import streamed
+from memedit.adapters.wire.chat import ChatCompletions
 from memedit.adapters.wire.codec import Codec
+from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.transport import codec_for, read_call, response_to, told
 from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
@@ -21,6 +23,8 @@ from memedit.messages import Reply, Request
 from memedit.methods.base import Final
 from memedit.threads import aclosed_after
 
+SPOKEN = (ChatCompletions, Responses)
+"""The APIs that it has."""
 IDLE = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
 """Fields that change nothing of an answer, which clients send to everybody."""
 SAME = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False, "parallel_tool_calls": True}
@@ -54,7 +58,7 @@ class LocalModel(Backend):
             known = {"id": self._llm.name, "object": "model", "created": 0, "owned_by": "memedit"}
             return httpx2.Response(200, json={"object": "list", "data": [known]})
         codec = codec_for(request)
-        if codec is None:
+        if not isinstance(codec, SPOKEN):
             raise Refused(404, "A local model has /v1/models, /v1/chat/completions and /v1/responses.")
         call = read_call(codec, request, request.content)
         if call is None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which processes that count together name their folder to one another; Prometheus' client reads it."""
 LOG = logging.getLogger("memedit.server")
 ROUTES = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models", "/healthz", "/readyz", "/metrics")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -33,7 +36,9 @@ class Metered:
         self._seconds = Histogram(
             "memedit_first_byte_seconds", "Until an answer began.", ["route"], buckets=SECONDS, registry=self._registry
         )
-        self._open = Gauge("memedit_open_requests", "Requests under way.", registry=self._registry)
+        self._open = Gauge(
+            "memedit_open_requests", "Requests under way.", registry=self._registry, multiprocess_mode="livesum"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,8 +67,29 @@ class Metered:
             )
 
     def shown(self) -> Response:
-        """What was counted, in Prometheus' form."""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        """What was counted, by all workers where there are several, in Prometheus' form."""
+        registry = self._registry
+        if folder := os.environ.get(FOLDER):
+            registry = CollectorRegistry()
+            _forget_the_dead(Path(folder))
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """A worker that was killed has no open requests any more; what else it counted stays."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not _is_alive(pid):
+            multiprocess.mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: str) -> bool:
+    """Whether a process is there and not a zombie; where the system cannot tell, it is taken to be."""
+    try:
+        return "\nState:\tZ" not in Path("/proc", pid, "status").read_text()
+    except OSError:
+        return not Path("/proc/self").exists()
 
 
 def route_of(path: str) -> str:

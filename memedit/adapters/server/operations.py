@@ -11,6 +11,7 @@ from typing import Any
 from memedit.adapters.server import asked
 from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.faults import Refused
+from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.keys import Key, Role
 from memedit.editable import EditableLLM
 from memedit.edits import AnyEdit, Erasure
@@ -18,6 +19,7 @@ from memedit.memory import EditMemory
 from memedit.memory.files import dump_edits, parse_edits
 from memedit.messages import as_request
 from memedit.secrecy import tells
+from memedit.trace import as_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,14 @@ class Caller:
         key: Whose namespace it is, and what it may do.
         memory: The memory.
         backend: The model.
+        fires: What was applied how often.
         headers: Of the request, in small letters.
     """
 
     key: Key
     memory: EditMemory
     backend: Backend
+    fires: Fires
     headers: Mapping[str, str]
 
     @property
@@ -154,9 +158,18 @@ def compared(caller: Caller, given: asked.Asking) -> Any:
     request = as_request(given.input, {"max_tokens": given.max_tokens})
     (base,) = editable.ask_base([request])
     answer = editable.invoke(request)
-    trace = answer.trace.to_dict()
+    trace, calls = answer.trace.to_dict(), answer.trace.calls
+    sent = as_sent(calls[-1].request) if calls else None
     citations = [as_shown(edit) for edit in answer.citations]
-    return {"base": base.text, "edited": answer.text, "citations": citations, "trace": trace}
+    return {"base": base.text, "edited": answer.text, "citations": citations, "trace": trace, "request": sent}
+
+
+def fired(caller: Caller, given: asked.Nothing) -> Any:
+    """How often each edit was applied to calls of this server since it began, most often first."""
+    counts = caller.fires.applied(caller.where)
+    edits = caller.seen(caller.memory.recorded(counts, namespace=caller.where).values())
+    told = [{"id": edit.id, "kind": edit.kind, "text": edit.text, "count": counts[edit.id]} for edit in edits]
+    return {"calls": caller.fires.asked(caller.where), "edits": sorted(told, key=lambda one: -one["count"])}
 
 
 def verified(caller: Caller, given: asked.Verifying) -> Any:
@@ -195,6 +208,7 @@ OPERATIONS = (
     Operation("POST", "/undo", Role.EDIT, undone, asked.Reasoned),
     Operation("POST", "/revert", Role.ADMIN, reverted, asked.Reverting),
     Operation("POST", "/explain", Role.READ, explained, asked.Explaining),
+    Operation("GET", "/fires", Role.READ, fired, asked.Nothing),
     Operation("POST", "/compare", Role.EDIT, compared, asked.Asking),
     Operation("POST", "/import", Role.ADMIN, imported, asked.Importing),
     Operation("GET", "/export", Role.EDIT, exported, asked.Exporting),

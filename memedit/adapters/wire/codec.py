@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, ClassVar
 
 from memedit.errors import ProviderError, RequestRejected
+from memedit.llms import Kind
 from memedit.messages import Message, Reply, Request
 
 Body = Mapping[str, Any]
@@ -46,6 +47,10 @@ class Codec(ABC):
     """What it calls the texts at which an answer ends; None where it knows none."""
     shapes: ClassVar[Mapping[str, type]] = {}
     """What else of a body is read here, and what each is where it is given."""
+    kind: ClassVar[Kind] = "chat"
+    """Of the models that it asks."""
+    id_header: ClassVar[str] = "x-request-id"
+    """The header by which an answer is known."""
 
     def read(self, body: Body) -> Request:
         """The request of a body; every field beside the conversation becomes an option.
@@ -102,6 +107,10 @@ class Codec(ABC):
     @abstractmethod
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:
         """A whole answer as server-sent events."""
+
+    def error(self, message: str, kind: str) -> dict[str, Any]:
+        """The body of an error of this type."""
+        return {"error": {"message": message, "type": kind, "code": None}}
 
 
 def encoded(value: Any) -> bytes:

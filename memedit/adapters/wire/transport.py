@@ -13,7 +13,10 @@ import httpx2
 
 from memedit.adapters.wire.chat import ChatCompletions
 from memedit.adapters.wire.codec import Codec, Stamp, encoded
+from memedit.adapters.wire.completions import Completions
+from memedit.adapters.wire.messages import Messages
 from memedit.adapters.wire.parameters import Parameters
+from memedit.adapters.wire.passing import kept_back
 from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.upstream import AsyncUpstream, Call, NoAnswer, Received, Upstream
 from memedit.editable import EditableLLM
@@ -22,7 +25,8 @@ from memedit.errors import RequestRejected
 from memedit.llms import LLM
 from memedit.messages import Answer, Reply, Request
 
-CODECS: tuple[Codec, ...] = (ChatCompletions(), Responses())
+CODECS: tuple[Codec, ...] = (ChatCompletions(), Responses(), Messages(), Completions())
+"""The first whose path fits: that of completions ends those of chat completions, too."""
 Around = Callable[[LLM], EditableLLM]
 """Puts the memory around the server, as it is asked by one call."""
 
@@ -51,7 +55,7 @@ class EditTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         codec = codec_for(request)
         if codec is None or (call := read_call(codec, request, request.read())) is None:
-            return (codec and unread(self._around)) or handed_on(
+            return kept_back(request, codec, self._around(Nobody())) or handed_on(
                 self._client.send(request, stream=True, follow_redirects=False)
             )
         upstream = Upstream(call, self._parameters[codec.path], self._client)
@@ -79,7 +83,7 @@ class AsyncEditTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         codec = codec_for(request)
         if codec is None or (call := read_call(codec, request, await request.aread())) is None:
-            return (codec and unread(self._around)) or handed_on(
+            return kept_back(request, codec, self._around(Nobody())) or handed_on(
                 await self._client.send(request, stream=True, follow_redirects=False)
             )
         upstream = AsyncUpstream(call, self._parameters[codec.path], self._client)
@@ -133,18 +137,6 @@ def read_call(codec: Codec, request: httpx2.Request, content: bytes) -> Call | N
     return None
 
 
-def unread(around: Around) -> httpx2.Response | None:
-    """The refusal of a call whose conversation cannot be read, where something is erased: its answer could tell that.
-
-    None where nothing is: then what to say of it is the server's matter.
-    """
-    editable = around(Nobody())
-    if not editable.memory.of_kind("erasure", namespace=editable.namespace):
-        return None
-    message = "The conversation cannot be read, and an Erasure is in force. → send `messages` or `input` as plain JSON"
-    return httpx2.Response(400, json={"error": {"message": message, "type": "memedit_refused", "code": None}})
-
-
 class Nobody(LLM):
     """A model that is never asked."""
 
@@ -163,7 +155,7 @@ def response_to(call: Call, answer: Answer) -> httpx2.Response:
         whole, given = raw.answer, raw.response.headers.multi_items()
     else:
         whole = call.codec.answer(call.body, answer.reply, Stamp(uuid.uuid4().hex, int(time.time()), _usage(answer)))
-        given = [("x-request-id", f"req_{uuid.uuid4().hex}")]
+        given = [(call.codec.id_header, f"req_{uuid.uuid4().hex}")]
     headers = [(name, value) for name, value in given if name not in (*LENGTHS, "content-type")]
     streamed = bool(call.body.get("stream"))
     headers += [*_told(answer).items(), ("content-type", "text/event-stream" if streamed else "application/json")]

@@ -64,11 +64,12 @@ class NoAnswer(Exception):
 
 class _Upstream(LLM):
     name = "upstream"
-    kind = "chat"
 
     def __init__(self, call: Call, parameters: Parameters) -> None:
         self._call = call
         self._parameters = parameters
+        self.kind = call.codec.kind
+        self.name = self._model
 
     def _body(self, request: Request, *, streamed: bool) -> dict[str, Any]:
         options = self._parameters.fitted(self._model, request.options, request.own)

@@ -3,7 +3,8 @@
 
 Its negatives are what the finder proposes from the same memory: near-by edits that do not bear on the message; and,
 of a message out of scope, above all the edit that it was written around. Besides, it learns to read two statements, and
-to tell whether the later one takes the earlier one's place, says the same, or leaves it standing.
+to tell whether the later one takes the earlier one's place, says the same, or leaves it standing; and to read one, and
+to tell whether it says how every message is to be answered.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from memedit.gate.roles import LABELS
 from memedit.memory.statements import CONTRADICTS, LATER, OTHER
 
 NEAR = 8  # edits that the finder proposes
+EVERY = " < every message"
+"""What stands in a conversation's place where a statement is to be told that governs every answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ Nearby = tuple[Message, str, dict[str, str], list[str]]
 
 def train(
     groups: Sequence[Group], out: str | Path, *, finder: str | Path | None = None, pairs: Sequence[Pair] = (),
-    statements: Sequence[Pair] = (), base: str | Path | None = None, recipe: Recipe | None = None,
-    report: Report = print,
+    statements: Sequence[Pair] = (), instructions: Sequence[tuple[str, bool]] = (),
+    base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
 ) -> None:  # fmt: skip
     """Train the judge, and write it into a folder.
 
@@ -69,6 +72,7 @@ def train(
             out.
         pairs: Further ones, of benchmarks.
         statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
+        instructions: Statements, and whether each governs every answer.
         base: Folder or hub id of the encoder that it grows from, or `shipped`; the finder, or MiniLM, when left out.
         recipe: The settings.
         report: Told how it goes.
@@ -78,6 +82,7 @@ def train(
     rng = np.random.default_rng(recipe.seed)
     near = list(_near(groups, finder))
     always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
+    always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     model, tokenizer = encoder(base or finder, AutoModelForSequenceClassification, num_labels=len(LABELS), **names)
     learning = Learning(model, recipe.rate, recipe.minutes, report)

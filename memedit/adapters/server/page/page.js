@@ -4,6 +4,10 @@
 /** @typedef {{id: string, kind: string, text: string, author?: string, reason?: string, created_at: string}} Edit */
 /** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
 /** @typedef {{query: string, revision: number, verdicts: Verdict[]}} Lookup */
+/** @typedef {{question: string, answer: string, by: string, edit: ?string, probability: ?number}} Hop */
+/** @typedef {{form: string, messages: {role: string, content: any}[], options: object}} Sent */
+/** @typedef {{kind: string, prompt: string, expected: string[], before: string, after: string, passed: boolean}} Check */
+/** @typedef {{id: string, text: string, count: number}} Fired */
 /** @typedef {{event: string, edit: string}} Event */
 /** @typedef {{revision: number, change: string, at: string, author: ?string, reason: ?string, target: ?number, events: Event[]}} Change */
 
@@ -51,19 +55,21 @@ async function ask(method, path, given = {}) {
 }
 
 /**
- * Do something, and say what went wrong; what started it is off meanwhile.
+ * Do something, and say what went wrong; what started it is off meanwhile, but keeps the focus.
  * @param {() => Promise<void>} work @param {HTMLButtonElement} [by]
  */
 async function doing(work, by) {
+  if (by?.ariaBusy === "true") return;
   $("said").hidden = true;
-  if (by) by.disabled = true;
+  if (by) by.ariaBusy = "true";
   try {
     await work();
   } catch (error) {
     $("said").textContent = error instanceof Error ? error.message : String(error);
     $("said").hidden = false;
   } finally {
-    if (by) by.disabled = false;
+    if (by) by.ariaBusy = "false";
+    if (by && !by.isConnected) $("undo").focus(); // its edit is gone
   }
 }
 
@@ -76,17 +82,19 @@ async function open() {
   document.body.dataset.can = ROLES.indexOf(me.role) >= ROLES.indexOf("edit") ? "edit" : "read";
   $("inside").hidden = $("leave").hidden = false;
   $("sign").hidden = true;
-  await Promise.all([list(0), past()]);
+  await Promise.all([list(0), past(), fired()]);
 }
 
 /** @param {number} offset */
 async function list(offset) {
-  const found = await ask("GET", "/edits", { search: $("query").value.trim(), kind: $("kind").value, limit: PAGE, offset });
+  const search = $("query").value.trim();
+  const tag = search ? "" : $("tag").value.trim();
+  const found = await ask("GET", "/edits", { search, tag, kind: $("kind").value, limit: PAGE, offset });
   if (!offset) $("edits").replaceChildren();
   $("edits").append(...found.edits.map(card));
   const shown = $("edits").children.length;
-  $("count").textContent = $("query").value.trim() ? `the ${shown} nearest` : `${shown} of ${found.found}`;
-  $("more").hidden = Boolean($("query").value.trim()) || shown >= found.found;
+  $("count").textContent = search ? `the ${shown} nearest` : `${shown} of ${found.found}`;
+  $("more").hidden = Boolean(search) || shown >= found.found;
 }
 
 /** @param {Edit} edit */
@@ -106,6 +114,11 @@ function card(edit) {
     item.append(make("pre", { text: JSON.stringify(await ask("GET", `/edits/${encodeURIComponent(edit.id)}`), null, 2) }));
   });
   if (document.body.dataset.can === "edit") {
+    button("Verify", async () => {
+      const proved = await ask("POST", `/edits/${encodeURIComponent(edit.id)}/verify`, { model: $("model").value });
+      item.querySelector(".checks")?.remove();
+      item.append(checks(proved.checks));
+    });
     button("Retract", async () => {
       await ask("DELETE", `/edits/${encodeURIComponent(edit.id)}`);
       await open();
@@ -113,6 +126,27 @@ function card(edit) {
   }
   item.append(row);
   return item;
+}
+
+/** What the model said with and without an edit. @param {Check[]} all */
+function checks(all) {
+  const rows = all.map(({ kind, prompt, before, after, passed }) => make(
+    "tr", {}, make("td", { class: passed ? "passed" : "gone", text: `${passed ? "✓ passed" : "✗ failed"}, ${kind}` }),
+    ...[prompt, before, after].map((text) => make("td", { text })),
+  ));
+  const names = ["Check", "Asked", "Without edits", "With edits"].map((text) => make("th", { text, scope: "col" }));
+  return make("table", { class: "checks" }, make("tr", {}, ...names), ...rows);
+}
+
+async function fired() {
+  const { calls, edits } = await ask("GET", "/fires");
+  const most = edits[0]?.count ?? 1;
+  $("calls").textContent = `${calls} calls of this server since it began${edits.length ? "" : ", none with an edit applied"}`;
+  $("fires").replaceChildren(...edits.map((/** @type {Fired} */ { text, count }) => make(
+    "li", {}, make("p", { class: "text", text }),
+    make("progress", { max: most, value: count, ariaLabel: `applied ${count} times` }),
+    make("p", { class: "fine", text: `applied ${count} ${count === 1 ? "time" : "times"}` }),
+  )));
 }
 
 async function past() {
@@ -128,18 +162,41 @@ async function past() {
   }));
 }
 
-/** @param {Lookup[]} lookups */
-function look(lookups) {
-  $("looked").replaceChildren(...lookups.flatMap(({ query, revision, verdicts }) => [
-    make("p", { class: "fine", text: `looked up “${query}” at revision ${revision}, candidates: ${verdicts.length}` }),
-    ...verdicts.slice(0, 10).map(({ text, probability, passed, reasons }) => make(
-      "div", { class: "verdict" },
-      make("div", { class: passed ? "passed" : "", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),
-      make("p", { class: "text", text }),
-      make("meter", { min: 0, max: 1, value: probability, ariaLabel: "probability" }),
-      make("p", { class: "fine", text: reasons.join("; ") }),
-    )),
-  ]));
+/** @param {{lookups: Lookup[], hops: Hop[], notes: string[]}} trace @param {?Sent} sent */
+function look({ lookups, hops, notes }, sent) {
+  const told = lookups.flatMap(({ query, revision, verdicts }) => [
+    make("p", { class: "fine", text: `“${query}” at revision ${revision}, candidates: ${verdicts.length}` }),
+    ...verdicts.slice(0, 10).map(verdict),
+  ]);
+  const way = hops.map(({ question, answer, by, probability }) => {
+    const how = [`by ${by}`, probability === null ? "" : probability.toFixed(2)].filter(Boolean).join(", ");
+    return make("li", { class: "text", text: `${question} — ${answer} (${how})` });
+  });
+  $("looked").replaceChildren(
+    make("h3", { text: "Looked up" }), ...told, ...notes.map((text) => make("p", { class: "fine", text })),
+    ...(way.length ? [make("h3", { text: "Hops" }), make("ol", {}, ...way)] : []),
+    make("h3", { text: "Request" }),
+    ...(sent ? asSent(sent) : [make("p", { class: "fine", text: "The model is not asked." })]),
+  );
+}
+
+/** The request as it is sent: each message as it reads, and the options. @param {Sent} sent */
+function asSent({ messages, options }) {
+  const shown = (/** @type {any} */ value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+  return [...messages.map(({ role, content, ...rest }) => [role, content ?? rest]), ["options", options]].flatMap(
+    ([name, value]) => [make("p", { class: "fine", text: name }), make("pre", { text: shown(value), tabIndex: 0 })],
+  );
+}
+
+/** @param {Verdict} verdict */
+function verdict({ text, probability, passed, reasons }) {
+  return make(
+    "div", { class: passed ? "verdict passed-one" : "verdict" },
+    make("div", { class: passed ? "passed" : "odds", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),
+    make("p", { class: "text", text }),
+    make("meter", { min: 0, max: 1, value: probability, ariaLabel: "probability" }),
+    make("p", { class: "fine", text: reasons.join("; ") }),
+  );
 }
 
 /** @param {string} id @param {string} event @param {() => Promise<void>} work */
@@ -162,6 +219,7 @@ on("leave", "click", async () => {
 });
 on("search", "submit", () => list(0));
 on("kind", "change", () => list(0));
+on("tag", "change", () => list(0));
 on("more", "click", () => list($("edits").children.length));
 on("add", "submit", async () => {
   await ask("POST", "/edits", { edit: $("statement").value, reason: $("reason").value });
@@ -177,12 +235,13 @@ on("play", "submit", async () => {
   $("base").textContent = found.base;
   $("edited").textContent = found.edited;
   $("answers").hidden = false;
-  look(found.trace.lookups);
+  look(found.trace, found.request);
 });
 on("explain", "click", async () => {
   if (!$("play").reportValidity()) return;
   $("answers").hidden = true;
-  look((await ask("POST", "/explain", { input: $("message").value })).lookups);
+  const found = await ask("POST", "/explain", { input: $("message").value });
+  look(found, found.request);
 });
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");

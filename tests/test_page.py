@@ -1,0 +1,303 @@
+"""The page in a real browser: by mouse and by keyboard alone, in light and dark, and edit text that stays text."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("prometheus_client")
+pytest.importorskip("playwright.sync_api")
+
+import httpx2
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from test_server import body
+from test_server_keys import KEYS, as_, token
+from test_server_stream import listening
+from wire_server import WireServer, running
+
+from memedit import EditMemory
+from memedit.adapters.server.app import make_app
+from memedit.adapters.server.backend import Editing, Endpoint
+from memedit.gate import Gate
+from memedit.testing import HashEmbedder, NamedGate
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MARKUP = '<img src=x onerror="document.title=1"> is the logo of Acme.'
+CHIEF = {"subject": "Acme", "relation": "chief executive officer", "object": "Ann Lee",
+         "prompt": "The chief executive officer of {} is", "tags": ["staff"]}  # fmt: skip
+SPOUSE = {"subject": "Ann Lee", "relation": "spouse", "object": "Bob Ray", "prompt": "The spouse of {} is"}
+NORLAND = {"subject": "Norland", "relation": "capital", "object": "Oslo", "prompt": "The capital of {} is",
+           "statement": "The capital of Norland is Oslo"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium: the one of the system, or playwright's own."""
+    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    with sync_playwright() as driver:
+        try:
+            made = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except Error as error:
+            pytest.skip(f"no Chromium can be started: {str(error).splitlines()[0]}")
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[WireServer]:
+    yield from running()
+
+
+@pytest.fixture
+def memory() -> EditMemory:
+    made = EditMemory(embedder=HashEmbedder())
+    for edit in (CHIEF, SPOUSE, NORLAND):
+        made.add(edit, namespace="a")
+    made.add({"kind": "feedback", "situation": "asked for a city", "clarification": "name the country"}, namespace="a")
+    return made
+
+
+@pytest.fixture
+def gate() -> Gate | None:
+    """What decides; a test that wants the default one says so."""
+    return NamedGate()
+
+
+@pytest.fixture
+def url(upstream: WireServer, memory: EditMemory, gate: Gate | None) -> Iterator[str]:
+    backend = Endpoint(upstream.url, Editing.of(memory, gate), key="sk-up", passes_keys=False)
+    with listening(make_app(backend, memory, keys=KEYS)) as (_, address):
+        yield address
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, opened with an admin's key; nothing may be logged as an error, and nothing fetched from elsewhere."""
+    context = browser.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 1000})
+    made = context.new_page()
+    wrong: list[str] = []
+    made.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    made.on("pageerror", lambda error: wrong.append(str(error)))
+    made.on("request", lambda sent: None if sent.url.startswith((url, "data:")) else wrong.append(sent.url))
+    made.goto(f"{url}/memedit/")
+    enter(made, "adam")
+    yield made
+    if folder := os.environ.get("MEMEDIT_SCREENSHOTS"):  # to be looked at
+        name = re.sub(r"\W+", "-", request.node.name).strip("-")
+        made.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    context.close()
+    assert wrong == []
+
+
+def enter(page: Page, name: str) -> None:
+    page.get_by_label("Key").fill(token(name))
+    page.get_by_label("Key").press("Enter")
+    expect(page.locator("#who")).to_contain_text(name)
+
+
+def cards(page: Page) -> Any:
+    return page.locator("#edits > li")
+
+
+def card(page: Page, text: str) -> Any:
+    return cards(page).filter(has_text=text)
+
+
+def test_edits_are_listed_searched_and_filtered(page: Page) -> None:
+    expect(cards(page)).to_have_count(4)
+    expect(page.locator("#count")).to_have_text("4 of 4")
+    page.get_by_label("Kind").select_option("feedback")
+    expect(cards(page)).to_have_count(1)
+    page.get_by_label("Kind").select_option("")
+    page.get_by_label("Tag").fill("staff")
+    page.get_by_label("Tag").press("Enter")
+    expect(cards(page)).to_have_count(1)
+    expect(cards(page)).to_contain_text("Ann Lee")
+    page.get_by_label("Search").fill("capital of Norland")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#count")).to_have_text("the 4 nearest")
+    expect(cards(page).first).to_contain_text("Oslo")
+    card(page, "Oslo").get_by_role("button", name="Details").click()
+    expect(card(page, "Oslo").locator("pre")).to_contain_text('"revision": 3')
+
+
+def test_an_edit_is_added_retracted_and_brought_back(page: Page, memory: EditMemory) -> None:
+    page.get_by_label("New edit").fill("The tower of Norland is closed.")
+    page.get_by_label("Reason").fill("ticket 7")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(card(page, "tower")).to_contain_text("adam")
+    expect(page.locator("#history > li").first).to_contain_text("ticket 7")
+    card(page, "tower").get_by_role("button", name="Retract").click()
+    expect(card(page, "tower")).to_have_count(0)
+    page.get_by_role("button", name="Undo last change").click()
+    expect(card(page, "tower")).to_have_count(1)
+    expect(page.locator("#history > li").first).to_contain_text("undo")
+    assert [change.kind for change in memory.history(namespace="a")][-3:] == ["add", "retract", "undo"]
+
+
+def test_the_playground_shows_both_answers_and_why(page: Page, upstream: WireServer) -> None:
+    page.get_by_label("Message").fill("What is the capital of Norland?")
+    page.get_by_label("Model").fill("m")
+    page.get_by_role("button", name="Ask both").click()
+    expect(page.locator("#base")).to_have_text("nobody knows")
+    expect(page.locator("#edited")).to_have_text("Oslo")
+    looked = page.locator("#looked")
+    expect(looked).to_contain_text("“What is the capital of Norland?” at revision 4")
+    passed = looked.locator(".verdict").first
+    expect(passed).to_contain_text("✓ 1.00")
+    expect(passed).to_contain_text("Oslo")
+    assert passed.locator("meter").evaluate("one => one.value") == 1
+    expect(looked.locator("pre").first).to_contain_text("- The capital of Norland is Oslo\n")
+    assert "The capital of Norland is Oslo" in upstream.bodies[-1]["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("gate", [None])
+def test_the_playground_tells_reasons(page: Page) -> None:
+    page.get_by_label("Message").fill("What is the capital of Norland?")
+    page.get_by_role("button", name="Only look up").click()
+    expect(page.locator("#looked .verdict").first).to_contain_text("subject “norland” is named")
+
+
+def test_the_playground_shows_the_hops_without_asking(page: Page, upstream: WireServer) -> None:
+    page.get_by_label("Message").fill("Who is the spouse of the chief executive officer of Acme?")
+    page.get_by_role("button", name="Only look up").click()
+    looked = page.locator("#looked")
+    expect(looked.locator("ol > li")).to_have_count(2)
+    expect(looked.locator("ol > li").last).to_have_text("the spouse of Ann Lee — Bob Ray (by edit, 1.00)")
+    expect(page.locator("#answers")).to_be_hidden()
+    assert not upstream.seen
+
+
+def test_an_edit_is_verified(page: Page) -> None:
+    page.get_by_label("Model").fill("m")
+    card(page, "Oslo").get_by_role("button", name="Verify").click()
+    rows = card(page, "Oslo").locator(".checks tr")
+    expect(rows.first).to_contain_text("Without edits")
+    expect(rows.nth(1)).to_contain_text("✓ passed, in scope")
+    expect(rows.nth(1)).to_contain_text("nobody knows")
+
+
+def test_what_fires_is_counted(page: Page, url: str) -> None:
+    for question in ["What is the capital of Norland?"] * 3 + ["Who leads Acme?", "What is seven times six?"]:
+        asked = httpx2.post(f"{url}/v1/chat/completions", json=body("chat", question), headers=as_("ann"))
+        assert asked.status_code == 200
+    page.reload()
+    expect(page.locator("#calls")).to_have_text("5 calls of this server since it began")
+    expect(page.locator("#fires > li").first).to_contain_text("Oslo")
+    expect(page.locator("#fires > li").first).to_contain_text("applied 3 times")
+    expect(page.locator("#fires > li").nth(1)).to_contain_text("applied 1 time")
+
+
+def test_everything_is_done_by_the_keyboard(page: Page) -> None:
+    page.locator("body").press("/")
+    expect(page.get_by_label("Search")).to_be_focused()
+    page.keyboard.type("Norland")
+    page.keyboard.press("Enter")
+    expect(page.locator("#count")).to_have_text("the 4 nearest")
+    reach(page, "New edit", back=True)
+    page.keyboard.type("The bridge of Norland is open.")
+    reach(page, "Add")
+    page.keyboard.press("Enter")
+    expect(page.locator("#history > li").first).to_contain_text("bridge")
+    reach(page, "Undo last change")
+    page.keyboard.press("Space")
+    expect(page.locator("#history > li").first).to_contain_text("undo")
+    reach(page, "Retract: The capital of Norland is Oslo")
+    page.keyboard.press("Enter")
+    expect(card(page, "Oslo")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo last change")).to_be_focused()
+    reach(page, "Message")
+    page.keyboard.type("Who leads Acme?")
+    reach(page, "Only look up")
+    page.keyboard.press("Enter")
+    expect(page.locator("#looked")).to_contain_text("“Who leads Acme?”")
+    shown = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert shown == "solid"  # where the focus is can be seen
+
+
+def reach(page: Page, name: str, *, back: bool = False) -> None:
+    """Go on by the tabulator until what has this name has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        label = page.evaluate(
+            "(({ariaLabel: own, labels, firstChild: child}) =>"
+            " own ?? (labels?.[0]?.firstChild ?? child)?.textContent.trim())(document.activeElement)"
+        )
+        if label == name:
+            return
+    raise AssertionError(f"{name} is not reached")
+
+
+def test_edit_text_is_text(page: Page) -> None:
+    page.get_by_label("New edit").fill(MARKUP)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(card(page, "onerror")).to_have_count(1)
+    expect(cards(page).first.locator(".text")).to_have_text(MARKUP)
+    expect(page.locator("#history > li").first).to_contain_text(MARKUP)
+    page.get_by_label("Message").fill(f"What is {MARKUP}?")
+    page.get_by_role("button", name="Only look up").click()
+    expect(page.locator("#looked")).to_contain_text("onerror")
+    assert page.locator("main img").count() == 0
+    assert page.title() == "memedit"
+
+
+def test_a_reader_sees_what_a_reader_may(page: Page) -> None:
+    page.get_by_role("button", name="Leave").click()
+    enter(page, "ann")
+    expect(cards(page)).to_have_count(4)
+    for name in ("Add", "Undo last change", "Ask both", "Retract", "Verify"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="Only look up")).to_be_visible()
+
+
+def test_it_fits_on_a_telephone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_label("Message").fill("What is the capital of Norland?")
+    page.get_by_role("button", name="Only look up").click()
+    expect(page.locator("#looked .verdict").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_colours_are_those_that_are_wished_for(page: Page) -> None:
+    """Text stands out from its paper by 4.5 to 1 (WCAG 2.2, 1.4.3), in light and in dark."""
+    page.get_by_label("Message").fill("Who leads Acme?")
+    page.get_by_role("button", name="Only look up").click()
+    expect(page.locator("#looked .verdict").first).to_be_visible()
+    found = page.evaluate(CONTRASTS)
+    assert found["least"] >= 4.5, found
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert (found["paper"] < 0.2) == dark
+
+
+CONTRASTS = """() => {
+  const bright = (said) => {
+    const parts = said.match(/[\\d.]+/g).slice(0, 3).map((one) => one / 255)
+      .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const said = getComputedStyle(one).backgroundColor;
+      if (!said.startsWith("rgba(0, 0, 0, 0")) return bright(said);
+    }
+    return 1;
+  };
+  let least = 21, where = "";
+  for (const one of document.querySelectorAll("main *, header *")) {
+    const says = [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!says || !one.checkVisibility()) continue;
+    const [a, b] = [bright(getComputedStyle(one).color), behind(one)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < least) [least, where] = [ratio, one.outerHTML.slice(0, 80)];
+  }
+  return { least, where, paper: bright(getComputedStyle(document.body).backgroundColor) };
+}"""
