@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from memedit.aio import Closing
+from memedit.baking import Bakes
 from memedit.classify import classify
 from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
@@ -43,7 +44,7 @@ Drives = Callable[
 """Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
 
 
-class EditableLLM(Closing):
+class EditableLLM(Closing, Bakes):
     """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
 
     `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
@@ -92,6 +93,7 @@ class EditableLLM(Closing):
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
         self._drives: Drives = Driver
         self._driver = Driver(self.models, self.recall, self.support)
+        self._bakery = None
         given = (memory, llm, *(models or {}).values())
         held: list[EditMemory | LLM] = [self.memory, *self.models.values()]
         self._opened = tuple(one for one in held if not any(one is other for other in given))
@@ -130,6 +132,7 @@ class EditableLLM(Closing):
     def around(self, llm: LLM) -> Self:
         """The same memory, gate, method and further models around another model."""
         other = self.driven(self._drives)
+        other._bakery = None  # its weights are its own
         other.llm, other.models = llm, {**self.models, "base": llm}
         other._driver = other._drives(other.models, other.recall, other.support)
         return other
@@ -327,12 +330,16 @@ class EditableLLM(Closing):
         return list(self.memory.add_many(edits, namespace=self._in(namespace), **how))
 
     def retract(self, /, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
-        """Take edits out of force. See `EditMemory.retract`."""
-        return self.memory.retract(ids, namespace=self._in(namespace), **who)
+        """Take edits out of force, and out of the weights where they were baked. See `EditMemory.retract`."""
+        change = self.memory.retract(ids, namespace=self._in(namespace), **who)
+        self._in_step(change.namespace)
+        return change
 
     def undo(self, /, *, namespace: str | None = None, **who: Any) -> Change:
         """Take back the namespace's last change set. See `EditMemory.undo`."""
-        return self.memory.undo(namespace=self._in(namespace), **who)
+        change = self.memory.undo(namespace=self._in(namespace), **who)
+        self._in_step(change.namespace)
+        return change
 
     def history(self, edit_id: str | None = None, *, namespace: str | None = None) -> list[Change]:
         """The namespace's change sets, oldest first."""
@@ -397,7 +404,10 @@ class EditableLLM(Closing):
 
     def recall(self, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
         """What the memory holds for each query, with the gate's verdicts: one `Hits` a query."""
-        return looked_up(self.memory, self.gate, self._in(namespace), asked)
+        where = self._in(namespace)
+        known = self._in_step(where)
+        found = looked_up(self.memory, self.gate, where, asked)
+        return [hits.without(known) for hits in found] if known else found
 
     def support(self, namespace: str, query: str, k: int) -> list[Demonstration]:
         """The `k` Demonstrations nearest to a text, nearest first; they are examples, and no gate is asked."""

@@ -133,6 +133,10 @@ class CapabilityMissing(MemeditError):
     """The wrapped model cannot do what the method needs (`text`, `logprobs`, `weights`)."""
 
 
+class EditDiverged(MemeditError):
+    """An edit could not be written into the weights: the search or the solution broke down. They are unchanged."""
+
+
 class ProviderError(MemeditError):
     """The wrapped model failed; the original exception is the `__cause__`."""
 

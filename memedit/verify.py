@@ -6,19 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
-from memedit.naming import split_statement
+from memedit.edits import AnyEdit, Behaviour, Erasure, Fact, Probe
+from memedit.probes import accepted_answers, probes_of
 from memedit.secrecy import reveals
 from memedit.text import says
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
     from memedit.messages import Answer
-
-STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
-"""Made-up subjects: the same question about them is out of scope of any edit."""
-ABOUT, OPINION = "What is known about {}?", "What do you think of {}?"
-UNRELATED = ("Write one sentence about the sea.", "What is two plus two?", "Name a colour of the rainbow.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,50 +79,6 @@ def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **opti
     return [Verification(edit, tuple(checks[edit.id])) for edit in edits]
 
 
-def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
-    """A Fact's own probes, or ones made of what an edit says; none for kinds that tell no text in their scope."""
-    if isinstance(edit, Fact) and edit.probes:
-        return edit.probes
-    if isinstance(edit, Behaviour) and edit.standing:
-        return tuple(Probe(prompt=text) for text in UNRELATED)
-    inside, template = _asking(edit)
-    if not inside and not isinstance(edit, Fact):
-        return ()
-    outside = [template.replace(SLOT, stranger) for stranger in STRANGERS] if template else []
-    return (
-        *(Probe(prompt=text) for text in dict.fromkeys(inside)),
-        *(Probe(prompt=text, must="stay") for text in (*outside, *UNRELATED)),
-    )
-
-
-def accepted_answers(edit: AnyEdit) -> tuple[str, ...]:
-    """What counts as saying what the edit says."""
-    if not isinstance(edit, Fact):
-        return ()
-    if edit.object:
-        return (edit.object, *edit.object_aliases)
-    parts = split_statement(edit.statement)
-    return (parts[1], *edit.object_aliases) if parts else edit.object_aliases
-
-
-def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
-    """Texts in scope of an edit, and one with a slot for what it is about."""
-    match edit:
-        case Fact():
-            cloze, template = _cloze(edit)
-            return [text for text in (cloze, edit.question) if text and accepted_answers(edit)], template
-        case Erasure(asked=Fact() as asked):
-            cloze, template = _cloze(asked) if edit.prompt or edit.relation else (None, None)
-            return [text for text in (cloze, edit.question) if text], template
-        case Erasure() | Description(names=(_, *_)):
-            return [ABOUT.replace(SLOT, edit.names[0])], ABOUT
-        case Behaviour(topic=str() as topic):
-            return [OPINION.replace(SLOT, topic)], OPINION
-        case Feedback():
-            return [edit.situation], None
-    return [], None
-
-
 def _only_governed(answer: Answer) -> bool:
     """Whether nothing but standing instructions was used."""
     return answer.edited and all(isinstance(one, Behaviour) and one.standing for one in answer.citations)
@@ -140,15 +91,3 @@ def _follows(edit: AnyEdit, probe: Probe, answer: Answer) -> bool:
     if isinstance(edit, Erasure):
         return not reveals(answer.text, edit.secrets)
     return any(cited.id == edit.id for cited in answer.citations)
-
-
-def _cloze(edit: Fact) -> tuple[str | None, str | None]:
-    """(cloze, the same with a slot for the subject), as far as the Fact gives them."""
-    if edit.prompt:
-        return edit.cloze, edit.prompt
-    parts = split_statement(edit.statement)
-    if parts is None:
-        return None, None
-    subject = next((name for name in edit.names if name in parts[0]), None)
-    template = parts[0].replace(subject, SLOT, 1) if subject else None
-    return parts[0], template

@@ -15,6 +15,7 @@ SAYS = {
     "04_multihop_eval.py": "a wording of three right",
     "03_patches_sentiment.py": "undone",
     "02_feedback.py": "understood as: the synonym",
+    "09_bake.py": "in the weights: []",
 }  # what the others say: Carol Diaz
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

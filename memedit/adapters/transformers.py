@@ -194,6 +194,14 @@ class LocalLLM(LLM):
         """Forget what is kept between calls, because the weights changed."""
         self._prefix.clear()
 
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer as a folder that transformers opens."""
+        if getattr(self.model, "hf_quantizer", None) is not None:  # a GGUF file, which was dequantised when it was read
+            self.model.hf_quantizer = None
+            self.model.config.quantization_config = None
+        self.model.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
+
     def count_tokens(self, text: str) -> int:
         return len(self._plain(text))
 

@@ -123,7 +123,7 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
     else:
         course.before = course.best = _loss_of(llm, held_rows, recipe)
-        _keep(llm, folder)
+        llm.save(folder)
     while course.step < recipe.steps and course.waited < recipe.patience:
         _learn(llm, optimiser, _batch(rows, course.step, recipe), course.step, recipe)
         course.step += 1
@@ -134,7 +134,7 @@ def train(
             course.waited = 0 if loss < course.best else course.waited + 1
             if loss < course.best:
                 course.best = loss
-                _keep(llm, folder)
+                llm.save(folder)
             saved = {"model": llm.model.state_dict(), "optimiser": optimiser.state_dict()}
             _save(folder, saved | {"course": asdict(course), "made of": made_of})
     card = {
@@ -280,15 +280,6 @@ def _begin(folder: Path, made_of: str, *, resume: bool) -> tuple[_Course, dict[s
             f"{folder} holds a run of other data, settings or another model.", do="give these, or a new folder"
         )
     return _Course(**state["course"]), state
-
-
-def _keep(llm: local.LocalLLM, folder: Path) -> None:
-    """The best weights so far, as the folder of a model."""
-    if getattr(llm.model, "hf_quantizer", None) is not None:  # a GGUF file, which was dequantised when it was read
-        llm.model.hf_quantizer = None
-        llm.model.config.quantization_config = None
-    llm.model.save_pretrained(str(folder))
-    llm.tokenizer.save_pretrained(str(folder))
 
 
 def _save(folder: Path, state: dict[str, Any]) -> None:

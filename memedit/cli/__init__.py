@@ -36,6 +36,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "explain": ("ask:explain", "Show what would be looked up and sent, and why."),
         "verify": ("ask:verify", "Prove an edit: ask with and without the memory."),
     },
+    "Bake": {
+        "bake": ("bake:bake", "Write edits into the weights of a local model."),
+        "unbake": ("bake:unbake", "Take edits out of the weights again."),
+        "baked": ("bake:baked", "List the edits in the weights."),
+    },
     "Serve": {
         "serve": ("serve:serve", "Serve OpenAI's API with the memory in front of a model."),
         "mcp": ("mcp:mcp", "Serve the memory to assistants that speak MCP."),

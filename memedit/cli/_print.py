@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -87,6 +87,16 @@ def progress(items: Iterable[Item], *, total: int, message: str) -> Iterator[Ite
     from rich.progress import track
 
     yield from track(items, message, total, console=_console(sys.stderr), transient=True)
+
+
+@contextmanager
+def watching() -> Iterator[Callable[[str, int, int], None]]:
+    """Given what is done, how much of it, and of how much, says so on stderr, when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, of: None
+        return
+    with _console(sys.stderr).status("") as status:
+        yield lambda what, done, of: status.update(f"{what} {done}/{of}…")
 
 
 def short(edit_id: str) -> str:

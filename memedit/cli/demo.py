@@ -113,8 +113,8 @@ def _shares(shown: Sequence[Shown]) -> dict[str, Share]:
 
 
 def _friendly(llm: Any) -> list[Shown]:
+    from memedit.probes import accepted_answers
     from memedit.text import says
-    from memedit.verify import accepted_answers
 
     by_text = {edit.text: edit for edit in llm.memory.edits(kind="fact")}
     prompts = [question for _, question in FRIENDLY] + list(UNRELATED)

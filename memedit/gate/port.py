@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -133,6 +133,10 @@ class Hits:
         rest = [verdict for verdict in self.verdicts if verdict.edit.kind != kind]
         taken = [verdict for verdict in other.verdicts if verdict.edit.kind == kind]
         return replace(self, verdicts=tuple(sorted((*rest, *taken), key=lambda verdict: -verdict.probability)))
+
+    def without(self, ids: Collection[str]) -> Hits:
+        """The same without the verdicts on these edits."""
+        return replace(self, verdicts=tuple(one for one in self.verdicts if one.edit.id not in ids))
 
     def __iter__(self) -> Iterator[AnyEdit]:
         return iter(self.edits)

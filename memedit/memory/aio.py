@@ -13,6 +13,7 @@ class AsyncMemory(AsyncView):
     add_many = Iterated(EditMemory.add_many)
     apply = Awaited(EditMemory.apply)
     retract = Awaited(EditMemory.retract)
+    record = Awaited(EditMemory.record)
     undo = Awaited(EditMemory.undo)
     revert = Awaited(EditMemory.revert)
     get = Awaited(EditMemory.get)

@@ -28,6 +28,21 @@ def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
         return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
 
 
+def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:
+    """Record what happened to edits in force without coming or going; the change set as it is recorded.
+
+    Raises:
+        UnknownEdit: One of them is not in force; nothing is recorded.
+    """
+    ids = [event.edit_id for event in events]
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        active = writer.active_among(head.namespace_id, ids)
+        if missing := [edit_id for edit_id in ids if edit_id not in active]:
+            raise unknown(missing, change.namespace)
+        return _recorded(writer, head, change, events)
+
+
 def undo(ledger: Ledger, change: Change) -> Change:
     """Take back the namespace's last change set; the change set as it is recorded.
 
@@ -60,11 +75,14 @@ def _back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
     before = writer.active_among(head.namespace_id, list(touched), until=then)
     events = [removed(edit_id) for edit_id, active in touched.items() if active and edit_id not in before]
     events += [restored(edit_id) for edit_id, active in touched.items() if not active and edit_id in before]
-    return _recorded(writer, head, change, events)
+    return _recorded(writer, head, change, events, marked=writer.marked_since(head.namespace_id, then))
 
 
-def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event]) -> Change:
-    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing."""
-    if events or change.kind == "undo":
+def _recorded(writer: Writer, head: Head, change: Change, events: Sequence[Event], *, marked: bool = False) -> Change:
+    """The change set as it is recorded. One that changes nothing is not, so that `undo` never seems to do nothing.
+
+    marked: Whether it also goes back behind what was done with edits that stayed in force.
+    """
+    if events or marked or change.kind == "undo":
         head = writer.append(writer.begin_change(head, change), events)
     return replace(change, revision=head.revision, events=tuple(events))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply"]
+ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Event:
     """One thing that happened to one edit.
 
     Args:
-        kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert). Open: a
-            later kind needs a name and what it does.
+        kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert), `baked`
+            (data: into which weights, by which change) and `unbaked`. Open: a later kind needs a name and what it does.
         active: What it does to the edit: True puts it in force, False takes it out, None neither.
     """
 
@@ -44,6 +44,16 @@ def removed(edit_id: str) -> Event:
 
 def restored(edit_id: str) -> Event:
     return Event("restored", edit_id, True)
+
+
+def baked(edit_id: str, **data: Any) -> Event:
+    """Written into the weights of a model; the edit stays in force, and what is written holds while it does."""
+    return Event("baked", edit_id, None, data)
+
+
+def unbaked(edit_id: str, **data: Any) -> Event:
+    """Taken out of the weights of a model again."""
+    return Event("unbaked", edit_id, None, data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,13 @@ class Reader:
         """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
         return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq, until=until)}
 
+    def marked_since(self, namespace_id: int, seq: int) -> bool:
+        """Whether events after `seq` did something with edits but put them in force or take them out."""
+        query = select(events.c.seq).where(
+            events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.active.is_(None)
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
     def _states(self, namespace_id: int, *, since: int = 0, until: int | None = None) -> Iterable[tuple[str, int]]:
         span = and_(
             events.c.namespace_id == namespace_id,

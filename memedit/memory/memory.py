@@ -19,7 +19,7 @@ from memedit.memory.adding import Adding, settled
 from memedit.memory.checks import checked_namespace, checked_note, unknown
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.encoders import Encoders
-from memedit.memory.events import Change, ChangeKind
+from memedit.memory.events import Change, ChangeKind, Event
 from memedit.memory.files import read_edits, write_edits
 from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
@@ -231,6 +231,17 @@ class EditMemory(Closing):
         """
         change = self._change("retract", namespace, author, reason)
         return changing.retract(self._ledger, change, [ids] if isinstance(ids, str) else ids)
+
+    def record(
+        self, kind: Literal["bake", "unbake"], events: Sequence[Event], *, namespace: str = DEFAULT,
+        author: str | None = None, reason: str | None = None,
+    ) -> Change:  # fmt: skip
+        """Record what was done with edits in force that stay in force, as one change set, which `undo` takes back.
+
+        Raises:
+            UnknownEdit: One of them is not in force; nothing is recorded.
+        """
+        return changing.record(self._ledger, self._change(kind, namespace, author, reason), events)
 
     def undo(self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None) -> Change:
         """Take back the namespace's last change set; once more, the one before it.

@@ -1,0 +1,338 @@
+"""Baking: edits written out of a memory into the weights of its model, proved, and taken out again.
+
+The ledger says which edits are in the weights, the weights are derived from it: the base tensors, and over them the
+change of every group of edits that were baked together. Where an edit of a group is unbaked, retracted or undone, the
+rest of the group is solved again from the values that were found for it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import torch
+
+from memedit.edits import AnyEdit, Fact
+from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit
+from memedit.llms import LLM, Capability
+from memedit.memory import Change, EditMemory
+from memedit.memory.events import baked, unbaked
+from memedit.messages import as_request
+from memedit.parametric.delta import Delta, overlay_of
+from memedit.parametric.groups import Group, Shelf, common, groups_of
+from memedit.parametric.layout import Layout, model_hash
+from memedit.parametric.locate import Located
+from memedit.parametric.method import Local, Settings, Stream, Told
+from memedit.parametric.methods import find_writer
+from memedit.parametric.outcomes import Baking, Outcome
+from memedit.parametric.proving import Demand, Proof, Prover
+from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
+from memedit.parametric.running_text import RunningText
+from memedit.probes import accepted_answers
+from memedit.text import says
+
+ROUNDS = 3
+"""How often a group is solved, each time without what failed, before it is given up."""
+CARD = "baked.json"
+TOLD = 32  # tokens of an answer, when the model is asked by itself
+
+
+class LocalModel(Protocol):
+    """What baking needs of an LLM: a transformers model in this process (`adapters.transformers.LocalLLM`)."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    quantised: bool
+    lock: threading.Lock
+
+    def forget_prefix(self) -> None:
+        """Forget what is kept between calls, because the weights changed."""
+
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer to a folder."""
+
+
+class Bakery:
+    """The weights of a local model, kept in step with the ledger of a memory.
+
+    Args:
+        llm: A local model, unedited, or edited by another Bakery.
+        memory: Whose edits.
+        layout: Of a family that is not known.
+        text: Running text for statistics and perplexity; what comes with memedit when left out.
+        cache: Folder of the statistics.
+
+    Raises:
+        CapabilityMissing: It is no local model, or its weights are quantised.
+        UnsupportedModel: Where its family keeps its facts is not known, or it cannot be edited.
+    """
+
+    def __init__(
+        self, llm: LLM, memory: EditMemory, *, layout: Layout | None = None, text: Sequence[str] | None = None,
+        cache: str | Path | None = None,
+    ) -> None:  # fmt: skip
+        if getattr(llm, "quantised", False):
+            raise CapabilityMissing(
+                f"The weights of `{llm.name}` are quantised: what is written would be lost when they are rounded.",
+                do="load it without quantisation",
+            )
+        llm.require(Capability.WEIGHTS, by="Baking")
+        self._local: LocalModel = llm  # type: ignore[assignment]  # it has the capability
+        self._llm, self._memory = llm, memory
+        check_fast(self._local.tokenizer)
+        self.overlay = overlay_of(self._local.model, layout)
+        self._text = RunningText.of(text)
+        with self._local.lock, self.overlay.lifted():
+            self.weights = model_hash(self._local.model)
+        self._parts = Local.of(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
+        self._shelf = Shelf(memory.path)
+        self._laid: dict[str, list[Group]] = {}
+        self._seen: dict[str, int] = {}
+
+    # ---- verbs ----------------------------------------------------------------------------------------------------
+
+    def bake(
+        self, ids: Sequence[str] | None = None, *, namespace: str, method: str | Located = "memit_seq",
+        strength: float = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
+        told: Told | None = None,
+    ) -> Baking:  # fmt: skip
+        """Write edits into the weights, prove each, keep those that do, and leave the rest in memory.
+
+        Args:
+            ids: Of edits in force; None for all Facts that are not baked yet.
+            namespace: Whose edits.
+            method: A name of `METHODS`, or one with other settings.
+            strength: What the change is multiplied by.
+            demand: What each has to show.
+            author, reason: Recorded with the change.
+            told: Is told how far it is.
+
+        Raises:
+            UnknownEdit: One of `ids` is not in force; nothing is changed.
+            EditDiverged: The method broke down; nothing is changed.
+        """
+        writer, demand = find_writer(method), demand or Demand()
+        self.in_step(namespace)
+        held = {edit_id for group in self._laid[namespace] for edit_id in group.ids}
+        edits = self._chosen(ids, namespace, held)
+        pairs, outcomes = _split(edits)
+        with self._local.lock:
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            delta, proofs, faults, after = self._written(writer, pairs, prover, demand, strength, told)
+        self._local.forget_prefix()
+        passed = [edit for edit, _ in pairs if edit.id not in faults]
+        silent = self._says(delta, passed) if delta is not None else frozenset()
+        outcomes |= {
+            edit.id: Outcome(edit, proofs[edit.id], faults.get(edit.id), edit.id in silent) for edit, _ in pairs
+        }
+        if delta is not None:
+            kept = [outcomes[edit.id] for edit in passed]
+            self._keep(delta, writer, kept, strength, namespace, author, reason)
+        self.in_step(namespace)
+        return Baking(
+            writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, after),
+            self.overlay.relative_norms(), self._memory.revision(namespace=namespace),
+        )  # fmt: skip
+
+    def unbake(
+        self, ids: Sequence[str] | None = None, *, namespace: str, author: str | None = None, reason: str | None = None
+    ) -> Change:
+        """Take edits out of the weights; memory answers them again.
+
+        Args:
+            ids: Of baked edits; None for all.
+            namespace: Whose edits.
+            author, reason: Recorded with the change.
+
+        Raises:
+            UnknownEdit: One of them is not baked; nothing is changed.
+        """
+        self.in_step(namespace)
+        held = [edit_id for group in self._laid[namespace] for edit_id in group.ids]
+        wanted = held if ids is None else list(dict.fromkeys(ids))
+        if missing := [edit_id for edit_id in wanted if edit_id not in held]:
+            raise UnknownEdit(
+                f"`{missing[0]:.40}` is not in the weights of `{self._llm.name}`.", do="see `baked()` for what is"
+            )
+        events = [unbaked(edit_id, weights=self.weights) for edit_id in wanted]
+        change = self._memory.record("unbake", events, namespace=namespace, author=author, reason=reason)
+        self.in_step(namespace)
+        return change
+
+    def baked(self, namespace: str) -> list[Group]:
+        """What of a namespace is in the weights, in the order in which it was baked."""
+        self.in_step(namespace)
+        return list(self._laid[namespace])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as it is now to a new folder, which transformers opens without memedit.
+
+        Raises:
+            FileRejected: There is something in the folder already.
+        """
+        target = Path(folder).expanduser()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FileRejected(f"{target} is there already.", do="give a new or empty folder")
+        card = {
+            "base": self._llm.name, "weights": self.weights, "memedit": version("memedit"),
+            "edits": {name: [edit_id for one in groups for edit_id in one.ids] for name, groups in self._laid.items()},
+        }  # fmt: skip
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent, prefix=".baking-") as held:
+            draft = Path(held) / "model"
+            with self._local.lock:
+                self._local.save(draft)
+            (draft / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+            draft.replace(target)
+        return target
+
+    def in_step(self, namespace: str) -> frozenset[str]:
+        """Bring the weights in step with the ledger; gives the edits that memory need not answer.
+
+        Where nothing was committed since the last look, it costs one look at the ledger.
+        """
+        revision = self._memory.revision(namespace=namespace)
+        if self._seen.get(namespace) != revision:
+            groups = groups_of(self._memory.history(namespace=namespace), self.weights)
+            if groups or self._laid.get(namespace):
+                active = {edit.id for edit in self._memory.edits(namespace=namespace)}
+                groups = [
+                    Group(one.delta, tuple(i for i in one.ids if i in active), one.silent & active, one.data)
+                    for one in groups
+                ]
+            self._lay(namespace, [one for one in groups if one.ids])
+            self._seen[namespace] = revision
+        return frozenset().union(*(group.silent for group in self._laid[namespace]))
+
+    # ---- how it is done -------------------------------------------------------------------------------------------
+
+    def _chosen(self, ids: Sequence[str] | None, namespace: str, held: set[str]) -> list[AnyEdit]:
+        if ids is None:
+            return [edit for edit in self._memory.edits(namespace=namespace, kind="fact") if edit.id not in held]
+        found = [self._memory.get(edit_id, namespace=namespace) for edit_id in dict.fromkeys(ids)]
+        return [edit for edit in found if edit.id not in held]
+
+    def _written(
+        self, writer: Located, pairs: Sequence[tuple[AnyEdit, Rewrite]], prover: Prover, demand: Demand,
+        strength: float, told: Told | None,
+    ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
+        """The change of what passed, every proof, why the others did not, and the perplexity with it."""
+        local, stream = replace(self._parts, told=told or self._parts.told), self._stream()
+        left = [rewrite for _, rewrite in pairs]
+        proofs: dict[str, Proof] = {}
+        faults: dict[str, str] = {}
+        values: dict[str, torch.Tensor] = {}
+        for _ in range(ROUNDS):
+            if not left:
+                break
+            delta = writer.write(local, left, stream, values=values) * strength
+            values = _values(delta)
+            with self.overlay.over("proving", delta):
+                proofs |= prover.proofs([one.id for one in left])
+                after = prover.perplexity()
+            failed = {one.id: fault for one in left if (fault := proofs[one.id].fault(demand))}
+            if not failed and after <= demand.perplexity * prover.before:
+                return delta, proofs, faults, after
+            if not failed:
+                told_so = f"perplexity rose from {prover.before:.1f} to {after:.1f}"
+                failed = {one.id: told_so for one in left}
+            faults |= failed
+            left = [one for one in left if one.id not in failed]
+        return None, proofs, faults | {one.id: f"others failed {ROUNDS} times beside it" for one in left}, prover.before
+
+    def _keep(
+        self, delta: Delta, writer: Located, outcomes: Sequence[Outcome], strength: float, namespace: str,
+        author: str | None, reason: str | None,
+    ) -> None:  # fmt: skip
+        """The change on the shelf first, then the ledger's word for it: a file without one counts for nothing."""
+        made = dict(delta.made) | {"weights": self.weights, "settings": writer.how.to_dict(), "strength": strength}
+        name = self._shelf.put(Delta(delta.parts, made, delta.kept))
+        events = [
+            baked(
+                one.edit.id, weights=self.weights, delta=name, method=writer.name, strength=strength, silent=one.silent,
+                proof=asdict(one.proof) if one.proof else None,
+            )
+            for one in outcomes
+        ]  # fmt: skip
+        self._memory.record("bake", events, namespace=namespace, author=author, reason=reason)
+
+    def _lay(self, namespace: str, groups: Sequence[Group]) -> None:
+        """Lay the changes of groups over the weights; from the first that differs on, they are laid anew."""
+        ledger = self._memory.path or f"memory {id(self._memory)}"
+        under = f"{ledger} {namespace} "
+        # What lies there is read from the overlay: another Bakery of the same model and memory may have laid it.
+        laid = [name for name in self.overlay.names if name.startswith(under)]
+        wanted = [under + " ".join((one.delta, *one.ids)) for one in groups]
+        same = common(laid, wanted)
+        if same < max(len(laid), len(wanted)):
+            with self._local.lock:
+                for name in laid[same:]:
+                    self.overlay.take(name)
+                for name, one in zip(wanted[same:], groups[same:], strict=True):
+                    self.overlay.put(name, self._change_of(one, namespace))
+            self._local.forget_prefix()
+        self._laid[namespace] = list(groups)
+
+    def _change_of(self, group: Group, namespace: str) -> Delta:
+        """The change of a group as it was baked; of a group that lost an edit, solved again for the rest."""
+        delta = self._shelf.get(group.delta)
+        if set(group.ids) == set(delta.made["rewrites"]):
+            return delta
+        edits = self._memory.recorded(group.ids, namespace=namespace)
+        writer = replace(find_writer(delta.made["method"]), how=Settings.from_dict(delta.made["settings"]))
+        rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
+        whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
+        made = dict(whole.made) | {"norm": delta.made["norm"]}
+        return Delta(whole.parts, made, whole.kept) * float(delta.made["strength"])
+
+    def _stream(self) -> Stream:
+        """What lies over the weights now, as methods for many edits in a row heed it."""
+        stream = Stream()
+        for delta in self.overlay.deltas:
+            stream = stream.behind(delta)
+        return stream
+
+    def _says(self, delta: Delta, edits: Sequence[AnyEdit]) -> frozenset[str]:
+        """Those that the model with a change says by itself, asked as a user asks."""
+        asked = [as_request(_question(edit), {"max_tokens": TOLD}) for edit in edits]
+        with self._local.lock:
+            self.overlay.put("asking", delta)
+        self._local.forget_prefix()
+        try:
+            replies = self._llm.generate(asked) if asked else []
+        finally:
+            with self._local.lock:
+                self.overlay.take("asking")
+            self._local.forget_prefix()
+        return frozenset(
+            edit.id for edit, reply in zip(edits, replies, strict=True) if says(reply.text, accepted_answers(edit))
+        )
+
+
+def _question(edit: AnyEdit) -> str:
+    """What a user asks to hear what an edit says."""
+    return (edit.question if isinstance(edit, Fact) else None) or as_rewrite(edit).text
+
+
+def _split(edits: Sequence[AnyEdit]) -> tuple[list[tuple[AnyEdit, Rewrite]], dict[str, Outcome]]:
+    """What can be written, and what is left in memory because it does not say what shall follow what."""
+    pairs: list[tuple[AnyEdit, Rewrite]] = []
+    outcomes: dict[str, Outcome] = {}
+    for edit in edits:
+        try:
+            pairs.append((edit, as_rewrite(edit)))
+        except EditRejected as error:
+            outcomes[edit.id] = Outcome(edit, None, error.what)
+    return pairs, outcomes
+
+
+def _values(delta: Delta) -> dict[str, torch.Tensor]:
+    """The values that were found for what a change wrote, by the edit's id."""
+    return {edit_id: delta.kept["values"][:, place] for place, edit_id in enumerate(delta.made["rewrites"])}

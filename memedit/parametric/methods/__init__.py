@@ -1,0 +1,27 @@
+"""The methods that write edits into weights, by name: one file a method."""
+
+from __future__ import annotations
+
+from memedit.errors import UnknownMethod
+from memedit.parametric.locate import Located
+from memedit.parametric.methods.alphaedit import ALPHAEDIT
+from memedit.parametric.methods.emmet import EMMET
+from memedit.parametric.methods.memit import MEMIT
+from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
+from memedit.parametric.methods.pmet import PMET
+from memedit.parametric.methods.rome import ROME
+
+METHODS = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
+
+
+def find_writer(method: str | Located) -> Located:
+    """The method of this name, or the one that is given.
+
+    Raises:
+        UnknownMethod: There is none of this name.
+    """
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS:
+        raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(METHODS)}")
+    return METHODS[method]
