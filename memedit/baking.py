@@ -21,6 +21,9 @@ class Bakes:
     memory: EditMemory
     _bakery: Bakery | None
 
+    def _must_be_open(self) -> None:
+        raise NotImplementedError
+
     def _in(self, namespace: str | None) -> str:
         raise NotImplementedError
 
@@ -39,6 +42,7 @@ class Bakes:
         """
         from memedit.parametric.bakery import Bakery
 
+        self._must_be_open()
         if self._bakery is None or how:
             self._bakery = Bakery(self.llm, self.memory, **how)
         return self._bakery

@@ -274,6 +274,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "add": (SYDNEY,), "add_many": ([SYDNEY],), "apply": ([SYDNEY],), "retract": ("0123",), "get": ("0123",),
     "recorded": (["0123"],), "search": ("Where?",), "recall": ("Where?",), "of_kind": ("fact",),
     "prepare": (["Where?", "Who?"],), "as_of": (None,), "export": ("edits.jsonl",), "import_": ("edits.jsonl",),
+    "record": ("bake", []),
 }  # fmt: skip
 ASKED: dict[str, tuple[Any, ...]] = {
     "score": (["Where?"], [["here"]]), "classify": ("good", ["yes", "no"]), "classify_many": (["good"], ["yes", "no"]),
