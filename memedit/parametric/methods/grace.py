@@ -2,9 +2,9 @@
 
 Where what the matrix is given lies within the radius of the nearest key, it gives that key's value. A key that meets
 one with the same label widens it; one with another label parts the space between them. Here a target of several tokens
-has a key for each, and the first radius is a share of the distance to the same prompt about strangers and to texts about
-something else, not the published 1.0, which fits no other model or layer. Holds behind an edit's own words, and hardly
-behind others.
+has a key for each, and the first radius is a share of the distance to texts out of scope (the same prompt about
+strangers, and others), not the published 1.0, which fits no other model or layer. Holds behind an edit's own words, and
+hardly behind others.
 """
 
 from __future__ import annotations
