@@ -7,7 +7,7 @@ else edits are written in turns of so many (all at once without --turn) and scor
 put beside a layer, takes one edit after the other. Scores are likelihoods, a token: ES and PS, the new object beats the
 true one behind the edit's prompt and its two paraphrases; NS, the true one beats the new one behind the first five
 neighbours; EM, the new object is the model's first choice, token by token; apart, a neighbour's likelihood stayed, bit
-by bit. Perplexity is of WikiText-2 paragraphs of which no statistics were taken. Edits are the first N official records.
+by bit. Perplexity is of WikiText-2 paragraphs of which no statistics were taken. Edits are the first N records.
 """
 
 from __future__ import annotations
