@@ -11,11 +11,13 @@ from families import INNER, WIDTH, tiny_of
 from tiny import make_tiny
 
 from memedit.errors import CapabilityMissing, FileRejected, UnknownMethod, UnsupportedModel
+from memedit.parametric.beside import Beside
 from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.locate import Local
 from memedit.parametric.methods import ATTACHED, find_attached
 from memedit.parametric.methods.grace import answer, make_room
+from memedit.parametric.methods.memoir import columns
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.parametric.slots import Pass, SlotBank, attached, laid
 from memedit.parametric.teaching import Lesson
@@ -31,6 +33,12 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
+
+
+def method_of(name: str) -> Beside:
+    """As it is set for a model as small as this one, which knows tokens by little but their bytes."""
+    own = {"memoir": {"layer": 1, "share": 0.3, "overlap": 0.9, "steps": 200, "rate": 3.0, "clip": 10.0}}
+    return find_attached(name).with_(**own.get(name, {}))
 
 
 def local_of(family: str, tokenizer: Any) -> Local:
@@ -64,7 +72,7 @@ def test_an_attached_method_says_its_edits_and_nothing_else_changes(
     local = local_of("llama", tokenizer)
     state = {name: tensor.clone() for name, tensor in local.anatomy.model.state_dict().items()}
     before = {text: logits(local, text) for text in [*OTHERS, *(one.text for one in REWRITES)]}
-    writer = find_attached(method)
+    writer = method_of(method)
     with laid(local.overlay, writer.empty(local)):
         assert all(torch.equal(before[text], logits(local, text)) for text in before)
     bank = writer.write(local, REWRITES)
@@ -86,7 +94,7 @@ def test_an_attached_method_says_its_edits_and_nothing_else_changes(
 @pytest.mark.parametrize("method", ATTACHED)
 def test_it_makes_no_difference_how_a_text_is_read(method: str, tokenizer: Any) -> None:
     local = local_of("llama", tokenizer)
-    bank, model = find_attached(method).write(local, REWRITES), local.anatomy.model
+    bank, model = method_of(method).write(local, REWRITES), local.anatomy.model
     text = f"{REWRITES[0].text} {REWRITES[0].target} and"
     ids, wide = ids_of(tokenizer, text), ids_of(tokenizer, OTHERS[0])
     assert wide.shape[1] > ids.shape[1]
@@ -162,16 +170,16 @@ def test_keys_that_meet_share_the_space_between_them() -> None:
     assert answer(parted, torch.full((1, 1, 2), 9.0), gave, Pass()) is gave
 
 
-def test_a_mean_so_far_leaves_padding_out_and_goes_on() -> None:
-    now, values = Pass(), torch.tensor([[9.0, 2.0, 4.0], [1.0, 3.0, 8.0]])[..., None]
-    mask = torch.tensor([[0, 1, 1], [1, 1, 1]])
-    now.begin(None, (torch.zeros(2, 3),), {"attention_mask": mask})
-    assert now.mean_so_far("x", values)[..., 0].tolist() == [[0.0, 2.0, 3.0], [1.0, 2.0, 4.0]]
-    now.begin(None, (torch.zeros(2, 1),), {"attention_mask": torch.ones(2, 4), "past_key_values": Held(3)})
-    assert now.mean_so_far("x", torch.tensor([[[6.0]], [[0.0]]]))[..., 0].tolist() == [[4.0], [3.0]]
+def test_the_largest_so_far_goes_on_from_pass_to_pass() -> None:
+    now = Pass()
+    now.begin(None, (torch.zeros(2, 3),), {})
+    values = torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 0.0]])[..., None]
+    assert now.largest_so_far("x", values)[..., 0].tolist() == [[1.0, 3.0, 3.0], [5.0, 5.0, 5.0]]
+    now.begin(None, (torch.zeros(2, 1),), {"past_key_values": Held(3)})
+    assert now.largest_so_far("x", torch.tensor([[[4.0]], [[0.0]]]))[..., 0].tolist() == [[4.0], [5.0]]
     now.begin(None, (torch.zeros(2, 1),), {"past_key_values": Held(9)})
     with pytest.raises(CapabilityMissing, match="beginning was read before"):
-        now.mean_so_far("x", torch.zeros(2, 1, 1))
+        now.largest_so_far("x", torch.zeros(2, 1, 1))
 
 
 class Held:
@@ -202,3 +210,25 @@ def test_what_gives_back_the_very_tensor_changes_nothing(tokenizer: Any) -> None
     before = logits(local, OTHERS[0])
     with attached(local.anatomy, 1, lambda given, gave, now: gave):
         assert torch.equal(before, logits(local, OTHERS[0]))
+
+
+def test_memoirs_columns_are_those_that_sets_give(tokenizer: Any) -> None:
+    local = local_of("llama", tokenizer)
+    writer = ATTACHED["memoir"].with_(share=0.1)
+    slots = writer.empty(local).slots
+    used = int(slots["used"])
+    given = torch.randn(5, INNER, generator=torch.Generator().manual_seed(3))
+    masks = columns(slots, given)
+    for row, mask in zip(given, masks, strict=True):
+        ranked = sorted(range(INNER), key=lambda at, row=row: -abs(float(row[at] - slots["background"][at])))
+        wanted = {int(slots["permutation"][at]) for at in ranked[:used]}
+        assert set(mask.nonzero()[:, 0].tolist()) == wanted
+    bank = writer.write(local, REWRITES[:1])
+    more = writer.write(local, REWRITES[1:], bank)
+    first, second = more.slots["masks"]
+    assert int(first.sum()) == int(second.sum()) == used
+    assert not bank.slots["matrix"][:, ~first].any()
+    assert not more.slots["matrix"][:, ~(first | second)].any()
+    assert torch.equal(more.slots["matrix"][:, first & ~second], bank.slots["matrix"][:, first & ~second])
+    with pytest.raises(CapabilityMissing, match="share"):
+        bank.without(["one"])

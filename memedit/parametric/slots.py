@@ -69,14 +69,11 @@ class Pass:
             )
         return self.kept.get(name, torch.zeros_like(like))
 
-    def mean_so_far(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        """For each token the mean of a value over it and those before it, (rows, tokens, width), in float32."""
-        seen = self.seen.to(values.device)[..., None].float()
-        summed, count = (values.float() * seen).cumsum(1), seen.cumsum(1)
-        summed = summed + self.carried(f"{name}.sum", summed[:, -1:])
-        count = count + self.carried(f"{name}.count", count[:, -1:])
-        self.kept |= {f"{name}.sum": summed[:, -1:].detach(), f"{name}.count": count[:, -1:]}
-        return summed / count.clamp(min=1)
+    def largest_so_far(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """For each token the largest of a value over it and those before it, (rows, tokens, width)."""
+        largest = torch.maximum(values.cummax(1).values, self.carried(name, values[:, :1]))
+        self.kept[name] = largest[:, -1:].detach()
+        return largest
 
 
 Answering = Callable[[Slots, torch.Tensor, torch.Tensor, Pass], torch.Tensor]

@@ -12,6 +12,7 @@ from memedit.parametric.methods.grace import GRACE
 from memedit.parametric.methods.lora import LORA
 from memedit.parametric.methods.memit import MEMIT
 from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
+from memedit.parametric.methods.memoir import MEMOIR
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
 from memedit.parametric.trained import Trained
@@ -22,7 +23,7 @@ METHODS: dict[str, Located] = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ,
 TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
 """That train one."""
 
-ATTACHED = {one.name: one for one in (GRACE,)}
+ATTACHED = {one.name: one for one in (GRACE, MEMOIR)}
 """That leave the weights as they are."""
 
 

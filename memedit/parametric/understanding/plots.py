@@ -37,9 +37,8 @@ def plot_lens(logs: Values, tokens: Sequence[str], wanted: int) -> Figure:
 
 
 def _heat(values: Values, rows: Sequence[str], title: str) -> Figure:
-    """
-    Raises:
-        MissingExtra: Matplotlib is not installed.
+    """Raises:
+    MissingExtra: Matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
