@@ -58,7 +58,7 @@ class Lesson:
 
     def losses(self, anatomy: Anatomy) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each row's wanted tokens the mean negative log-likelihood, and whether all are the first choice."""
-        columns, at = self.places.unique(return_inverse=True)
+        columns, at = torch.unique(self.places, return_inverse=True)
         run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
         told = run.logits.float()[torch.arange(len(at), device=at.device)[:, None], at].log_softmax(-1)
         real = self.wanted >= 0

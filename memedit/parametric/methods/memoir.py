@@ -98,12 +98,15 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
     def loss() -> torch.Tensor:
         return lesson.losses(anatomy)[0].mean()
 
-    now = dict(slots) | {"matrix": matrix}
-    with attached(anatomy, layer, lambda given, gave, seen: answer(now, given, gave, seen)):
+    def now() -> dict[str, torch.Tensor]:
+        """What the prefixes or the prompt share with earlier edits fires those too; their columns are not to move."""
+        return dict(slots) | {"matrix": torch.where(mask, matrix, slots["matrix"])}
+
+    with attached(anatomy, layer, lambda given, gave, seen: answer(now(), given, gave, seen)):
         descend(
             [matrix], torch.optim.SGD([matrix], lr=how.rate), loss, steps=how.steps, enough=how.enough, clip=how.clip
         )
-    return dict(slots) | {"matrix": matrix.detach()}
+    return dict(slots) | {"matrix": matrix.detach()}  # where the mask is not, no gradient came
 
 
 def inputs(local: Local, layer: int, row: Sequence[int]) -> torch.Tensor:

@@ -46,9 +46,9 @@ def neuron_scores(
     for module, states in zip(modules, kept, strict=True):
         full = states.reshape(ids.shape[1], -1)[-1]
         summed = torch.zeros_like(full, dtype=torch.float64)
-        for chunk in shares.split(ROWS):
+        for chunk in torch.split(shares, ROWS):
             raised = (chunk[:, None] * full).requires_grad_(True)
-            with frozen(anatomy.model), _given(module, ids.shape[1], lambda _, raised=raised: raised):
+            with frozen(anatomy.model), _given(module, ids.shape[1], raised):
                 logits = anatomy.model(input_ids=ids.expand(len(chunk), -1), use_cache=False).logits[:, -1]
             chance = logits.float().softmax(-1)[:, token].sum()
             summed += torch.autograd.grad(chance, raised)[0].double().sum(0)
@@ -104,12 +104,12 @@ def _scaling(neurons: Sequence[int], factor: float) -> Callable[[Any, tuple[Any,
 
 
 @contextmanager
-def _given(module: Any, tokens: int, states: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """While it lasts, the module is given other states at the last token of each row."""
+def _given(module: Any, tokens: int, states: torch.Tensor) -> Iterator[None]:
+    """While it lasts, the module is given these states, (rows, in), at the last token of each row."""
 
     def hook(_module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
         shaped = given[0].reshape(-1, tokens, given[0].shape[-1])
-        last = states(shaped[:, -1])[:, None].to(shaped.dtype)
+        last = states[:, None].to(shaped.dtype)
         return (torch.cat([shaped[:, :-1], last], dim=1).reshape(given[0].shape), *given[1:])
 
     handle = module.register_forward_pre_hook(hook)
