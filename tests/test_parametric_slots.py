@@ -14,7 +14,7 @@ from memedit.errors import CapabilityMissing, FileRejected, UnknownMethod, Unsup
 from memedit.parametric.beside import Beside
 from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import Local
+from memedit.parametric.method import Local
 from memedit.parametric.methods import ATTACHED, find_attached
 from memedit.parametric.methods.grace import answer, make_room
 from memedit.parametric.methods.memoir import columns

@@ -15,7 +15,7 @@ from memedit.adapters.transformers import load
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import Local, Stream
+from memedit.parametric.method import Local, Stream
 from memedit.parametric.methods import TRAINED
 from memedit.parametric.proving import Demand
 from memedit.parametric.rewrites import Rewrite

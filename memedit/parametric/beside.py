@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import torch
 
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import Local, frozen
+from memedit.parametric.locate import frozen
+from memedit.parametric.method import Local
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Rule, SlotBank, Slots
 

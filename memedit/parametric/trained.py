@@ -11,7 +11,8 @@ import torch
 
 from memedit.parametric.delta import Delta, Factors
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import Local, Stream, frozen
+from memedit.parametric.locate import frozen
+from memedit.parametric.method import Local, Stream
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.teaching import Lesson, descend

@@ -16,7 +16,7 @@ import torch
 
 from memedit.parametric.beside import Beside, joined
 from memedit.parametric.hooks import ending_at, recording
-from memedit.parametric.locate import Local
+from memedit.parametric.method import Local
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.parametric.slots import Pass, Rule, Slots, attached
