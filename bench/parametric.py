@@ -2,11 +2,12 @@
 
 python bench/parametric.py DATA METHOD [--edits N] [--turn N] [--model SPEC]    DATA: the folder MEMEDIT_DATA names
 
-With --turn 1 and a method that remembers nothing, every edit is written by itself, scored, and taken out again; else
-edits are written in turns of so many (all at once without --turn) and scored after the last. Scores are likelihoods, a
-token: ES and PS, the new object beats the true one behind the edit's prompt and its two paraphrases; NS, the true one
-beats the new one behind the first five neighbours; EM, the new object is the model's first choice, token by token.
-Perplexity is of WikiText-2 paragraphs of which no statistics were taken. Edits are the first N official records.
+With --turn 1 and a closed form that remembers nothing, every edit is written by itself, scored, and taken out again;
+else edits are written in turns of so many (all at once without --turn) and scored after the last. What is trained, or
+put beside a layer, takes one edit after the other. Scores are likelihoods, a token: ES and PS, the new object beats the
+true one behind the edit's prompt and its two paraphrases; NS, the true one beats the new one behind the first five
+neighbours; EM, the new object is the model's first choice, token by token; apart, a neighbour's likelihood stayed, bit
+by bit. Perplexity is of WikiText-2 paragraphs of which no statistics were taken. Edits are the first N records.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from memedit.eval.benchmarks.base import read
 from memedit.eval.benchmarks.counterfact import COUNTERFACT
 from memedit.eval.cases import Case, Kind, Probe
 from memedit.eval.stats import Share
-from memedit.llms import as_llm
+from memedit.llms import Likelihood, as_llm
+from memedit.parametric.beside import Beside
 from memedit.parametric.delta import overlay_of
 from memedit.parametric.locate import Located
 from memedit.parametric.measuring import likelihoods, perplexity
 from memedit.parametric.method import Local, Stream
-from memedit.parametric.methods import find_writer
+from memedit.parametric.methods import ATTACHED, Writer, find_writer
 from memedit.parametric.rewrites import as_rewrite
+from memedit.parametric.slots import laid
 
 NEIGHBOURS, READ, HELD = 5, 1000, 24
 LONG = 200  # characters of a paragraph
@@ -44,14 +47,16 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     asked = parser.parse_args()
     local, held = open_local(asked.model, asked.data)
-    writer = find_writer(asked.method)
+    writer = ATTACHED.get(asked.method) or find_writer(asked.method)
     cases = read(COUNTERFACT, [asked.data / "counterfact" / "counterfact_sample500.jsonl"]).cases[: asked.edits]
-    local.stats.of(writer.how.chosen(local.anatomy))  # made once, and not what an edit costs
+    if isinstance(writer, Located):
+        local.stats.of(writer.how.chosen(local.anatomy))  # made once, and not what an edit costs
     before = score(local, cases)
     usual = perplexity(local.anatomy, local.tokenizer, held)
     print(f"{len(cases)} edits; unedited {said(before)}, perplexity {usual:.2f}", flush=True)
-    alone = asked.turn == 1 and not writer.how.remembers
-    (one_by_one if alone else in_turns)(local, writer, cases, held, asked.turn or len(cases))
+    alone = asked.turn == 1 and isinstance(writer, Located) and not writer.how.remembers
+    how = one_by_one if alone else beside if isinstance(writer, Beside) else in_turns
+    how(local, writer, cases, held, asked.turn or len(cases))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"peak memory {peak:.2f} GiB, the model and what reads it among it")
 
@@ -84,7 +89,7 @@ def one_by_one(local: Local, writer: Located, cases: Sequence[Case], held: Seque
         )  # fmt: skip
 
 
-def in_turns(local: Local, writer: Located, cases: Sequence[Case], held: Sequence[str], turn: int) -> None:
+def in_turns(local: Local, writer: Writer, cases: Sequence[Case], held: Sequence[str], turn: int) -> None:
     stream, seconds = Stream(), 0.0
     for place, part in enumerate(turns(cases, turn)):
         begun = time.process_time()
@@ -96,6 +101,23 @@ def in_turns(local: Local, writer: Located, cases: Sequence[Case], held: Sequenc
     now = perplexity(local.anatomy, local.tokenizer, held)
     print(f"{said(score(local, cases))}, perplexity {now:.2f}, norm {norm:.3f}", flush=True)
     print(f"{seconds / len(cases):.1f} s of one core an edit")
+
+
+def beside(local: Local, writer: Beside, cases: Sequence[Case], held: Sequence[str], _: int) -> None:
+    untouched, begun = neighbours(local, cases), time.process_time()
+    bank = writer.write(local, [as_rewrite(case.edits[0]) for case in cases])
+    seconds = time.process_time() - begun
+    with laid(local.overlay, bank):
+        votes, now = score(local, cases), perplexity(local.anatomy, local.tokenizer, held)
+        votes["apart"] = [one == other for one, other in zip(untouched, neighbours(local, cases), strict=True)]
+    print(f"{said(votes)}, perplexity {now:.2f}, {bank.size() / 2**20:.2f} MiB", flush=True)
+    print(f"{seconds / len(cases):.1f} s of one core an edit")
+
+
+def neighbours(local: Local, cases: Sequence[Case]) -> list[Likelihood]:
+    """How likely the true object is behind each neighbour."""
+    probes = [probe for case in cases for name, probe in _asked(case) if name == "NS"]
+    return likelihoods(local.anatomy, local.tokenizer, [(probe.prompt, probe.answers[0]) for probe in probes])
 
 
 def turns(cases: Sequence[Case], size: int) -> Iterator[Sequence[Case]]:

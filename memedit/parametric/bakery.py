@@ -27,9 +27,8 @@ from memedit.messages import as_request
 from memedit.parametric.delta import Delta, overlay_of
 from memedit.parametric.groups import Group, Shelf, common, groups_of
 from memedit.parametric.layout import Layout, model_hash
-from memedit.parametric.locate import Located
-from memedit.parametric.method import Local, Settings, Stream, Told
-from memedit.parametric.methods import find_writer
+from memedit.parametric.method import Local, Stream, Told
+from memedit.parametric.methods import Writer, find_writer
 from memedit.parametric.outcomes import Baking, Outcome
 from memedit.parametric.proving import Demand, Proof, Prover
 from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
@@ -99,7 +98,7 @@ class Bakery:
     # ---- verbs ----------------------------------------------------------------------------------------------------
 
     def bake(
-        self, ids: Sequence[str] | None = None, *, namespace: str, method: str | Located = "memit_seq",
+        self, ids: Sequence[str] | None = None, *, namespace: str, method: str | Writer = "memit_seq",
         strength: float = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
         told: Told | None = None,
     ) -> Baking:  # fmt: skip
@@ -108,7 +107,7 @@ class Bakery:
         Args:
             ids: Of edits in force; None for all Facts that are not baked yet.
             namespace: Whose edits.
-            method: A name of `METHODS`, or one with other settings.
+            method: A name of `METHODS` or `TRAINED`, or one with other settings.
             strength: What the change is multiplied by.
             demand: What each has to show.
             author, reason: Recorded with the change.
@@ -220,7 +219,7 @@ class Bakery:
         return [edit for edit in found if edit.id not in held]
 
     def _written(
-        self, writer: Located, pairs: Sequence[tuple[AnyEdit, Rewrite]], prover: Prover, demand: Demand,
+        self, writer: Writer, pairs: Sequence[tuple[AnyEdit, Rewrite]], prover: Prover, demand: Demand,
         strength: float, told: Told | None,
     ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
         """The change of what passed, every proof, why the others did not, and the perplexity with it."""
@@ -248,7 +247,7 @@ class Bakery:
         return None, proofs, faults | {one.id: f"others failed {ROUNDS} times beside it" for one in left}, prover.before
 
     def _keep(
-        self, delta: Delta, writer: Located, outcomes: Sequence[Outcome], strength: float, namespace: str,
+        self, delta: Delta, writer: Writer, outcomes: Sequence[Outcome], strength: float, namespace: str,
         author: str | None, reason: str | None,
     ) -> None:  # fmt: skip
         """The change on the shelf first, then the ledger's word for it: a file without one counts for nothing."""
@@ -286,7 +285,7 @@ class Bakery:
         if set(group.ids) == set(delta.made["rewrites"]):
             return delta
         edits = self._memory.recorded(group.ids, namespace=namespace)
-        writer = replace(find_writer(delta.made["method"]), how=Settings.from_dict(delta.made["settings"]))
+        writer = find_writer(delta.made["method"]).as_set(delta.made["settings"])
         rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
         whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
         made = dict(whole.made) | {"norm": delta.made["norm"]}

@@ -50,6 +50,10 @@ class Located:
         """The method with other settings."""
         return replace(self, how=replace(self.how, **changes))
 
+    def as_set(self, settings: Mapping[str, Any]) -> Located:
+        """The method with the settings that a change was made with."""
+        return replace(self, how=Settings.from_dict(settings))
+
     def write(
         self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
         values: Mapping[str, torch.Tensor] | None = None,

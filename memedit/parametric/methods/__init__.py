@@ -1,27 +1,54 @@
-"""The methods that write edits into weights, by name: one file a method."""
+"""The methods that write edits into weights, or put them beside, by name: one file a method."""
 
 from __future__ import annotations
 
 from memedit.errors import UnknownMethod
+from memedit.parametric.beside import Beside
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.alphaedit import ALPHAEDIT
 from memedit.parametric.methods.emmet import EMMET
+from memedit.parametric.methods.fine_tuning import FT_L, FT_M
+from memedit.parametric.methods.grace import GRACE
+from memedit.parametric.methods.lora import LORA
 from memedit.parametric.methods.memit import MEMIT
 from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
+from memedit.parametric.methods.memoir import MEMOIR
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
+from memedit.parametric.trained import Trained
 
-METHODS = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
+Writer = Located | Trained
+METHODS: dict[str, Located] = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
+"""That solve for a change of weights."""
+TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
+"""That train one."""
+
+ATTACHED = {one.name: one for one in (GRACE, MEMOIR)}
+"""That leave the weights as they are."""
 
 
-def find_writer(method: str | Located) -> Located:
-    """The method of this name, or the one that is given.
+def find_writer(method: str | Writer) -> Writer:
+    """The method of this name that changes weights, or the one that is given.
 
     Raises:
         UnknownMethod: There is none of this name.
     """
     if not isinstance(method, str):
         return method
-    if method not in METHODS:
-        raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(METHODS)}")
-    return METHODS[method]
+    known: dict[str, Writer] = {**METHODS, **TRAINED}
+    if method not in known:
+        raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(known)}")
+    return known[method]
+
+
+def find_attached(method: str | Beside) -> Beside:
+    """The attached method of this name, or the one that is given.
+
+    Raises:
+        UnknownMethod: There is none of this name.
+    """
+    if not isinstance(method, str):
+        return method
+    if method not in ATTACHED:
+        raise UnknownMethod(f"No method `{method:.80}` is attached.", do=f"use one of {', '.join(ATTACHED)}")
+    return ATTACHED[method]

@@ -1,0 +1,101 @@
+"""Teaching a model by gradients: rows of prompts and targets, their loss, and the descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from memedit.errors import EditDiverged
+from memedit.parametric.contexts import BARE
+from memedit.parametric.layout import Anatomy
+from memedit.parametric.reading import right_padded
+from memedit.parametric.rewrites import Rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Texts, and which token shall follow where.
+
+    Args:
+        ids: Right-padded, (rows, longest).
+        mask: Of what is no padding, (rows, longest).
+        places: Behind which tokens the wanted ones follow, (rows, most).
+        wanted: The wanted tokens, -1 where there are fewer, (rows, most).
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    places: torch.Tensor
+    wanted: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, anatomy: Anatomy, tokenizer: Any, rewrites: Sequence[Rewrite], prefixes: Sequence[str] = (BARE,), *,
+        blind: bool = False,
+    ) -> Lesson:  # fmt: skip
+        """Every rewrite behind every prefix.
+
+        Args:
+            anatomy: Of the model.
+            tokenizer: Of the model.
+            rewrites: What shall follow.
+            prefixes: Texts before it.
+            blind: Whether the target is not among what is read: all of its tokens are wanted behind the prompt.
+        """
+        read = [one.read(tokenizer, prefix) for one in rewrites for prefix in prefixes]
+        rows = [one.ids[: one.target] if blind else one.ids[:-1] for one in read]
+        ids, mask = right_padded(anatomy, rows, tokenizer)
+        most = max(len(one.ids) - one.target for one in read)
+        places, wanted = torch.zeros(len(rows), most, dtype=torch.long), torch.full((len(rows), most), -1)
+        for row, one in enumerate(read):
+            count = len(one.ids) - one.target
+            places[row, :count] = one.target - 1 + (0 if blind else torch.arange(count))
+            wanted[row, :count] = torch.tensor(one.ids[one.target :])
+        return cls(ids, mask, places.to(ids.device), wanted.to(ids.device))
+
+    def losses(self, anatomy: Anatomy) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each row's wanted tokens the mean negative log-likelihood, and whether all are the first choice."""
+        columns, at = torch.unique(self.places, return_inverse=True)
+        run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
+        told = run.logits.float()[torch.arange(len(at), device=at.device)[:, None], at].log_softmax(-1)
+        real = self.wanted >= 0
+        nll = -told.gather(-1, self.wanted.clamp(min=0)[..., None])[..., 0] * real
+        return nll.sum(1) / real.sum(1), ((told.argmax(-1) == self.wanted) | ~real).all(1)
+
+
+def descend(
+    parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor], *,
+    steps: int, enough: float, clip: float | None = None, after: Callable[[], None] | None = None,
+) -> float:  # fmt: skip
+    """Lower a loss until it is low enough, or for so many steps; gives the loss at the end.
+
+    Args:
+        parameters: What moves.
+        optimizer: Of the parameters.
+        loss: The loss now.
+        steps: At most.
+        enough: The descent ends below this loss.
+        clip: Largest norm of the gradient.
+        after: Called behind every step: what holds the parameters within bounds.
+
+    Raises:
+        EditDiverged: The loss is no number any more.
+    """
+    for step in range(steps + 1):
+        now = loss()
+        if not bool(now.isfinite()):
+            raise EditDiverged("A descent diverged.", do="lower the learning rate, or leave the edit in memory")
+        if step == steps or float(now.detach()) < enough:
+            break
+        optimizer.zero_grad()
+        now.backward()  # type: ignore[no-untyped-call]
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, clip)
+        optimizer.step()
+        if after:
+            with torch.no_grad():
+                after()
+    return float(now.detach())

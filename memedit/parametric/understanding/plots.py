@@ -1,0 +1,54 @@
+"""Plots of what happens inside a model. Each gives a figure of matplotlib, which comes with the extra `eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memedit.errors import MissingExtra
+from memedit.parametric.understanding.tracing import Traced
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Values = np.ndarray[Any, np.dtype[Any]]
+ROW, COLUMN = 0.25, 0.16  # inches of a token, and of a layer
+
+
+def plot_trace(traced: Traced) -> Figure:
+    """Effects of states, a row a token and a column a layer."""
+    title = f"given back of what was lost: {traced.clean:.2f} clean, {traced.spoiled:.2f} spoiled"
+    return _heat(traced.effects.T, traced.tokens, title)
+
+
+def plot_neurons(scores: Values, *, most: int = 20) -> Figure:
+    """The largest scores of neurons in each layer, a row a rank and a column a layer."""
+    largest = -np.sort(-scores, axis=1)[:, :most]
+    return _heat(
+        largest.T, [f"{place + 1}." for place in range(largest.shape[1])], "scores of the layer's first neurons"
+    )
+
+
+def plot_lens(logs: Values, tokens: Sequence[str], wanted: int) -> Figure:
+    """The log-probability of one token behind each layer, a row a token that was read and a column a layer."""
+    return _heat(logs[:, :, wanted].T, tokens, "log-probability, read behind each layer")
+
+
+def _heat(values: Values, rows: Sequence[str], title: str) -> Figure:
+    """Raises:
+    MissingExtra: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise MissingExtra("eval", package="matplotlib") from missing
+    figure = Figure(figsize=(2.4 + COLUMN * values.shape[1], 1.2 + ROW * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(values, aspect="auto", cmap="Blues")
+    axes.set_yticks(range(len(rows)), [repr(row)[1:-1] for row in rows])
+    axes.set_xlabel("layer")
+    axes.set_title(title, fontsize="medium", loc="left")
+    figure.colorbar(image)
+    return figure
