@@ -24,11 +24,11 @@ def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Re
     decided = iter(gate.decide_many([one for one in found if one.candidates]))
     erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
     told = memory.of_kind("behaviour", namespace=namespace, nameless=True)
-    standing = tuple(one for one in told if isinstance(one, Behaviour))
+    standing = sorted((one for one in told if isinstance(one, Behaviour)), key=lambda one: one.created_at)
     least = gate.thresholds.get("direct", math.inf)
     verdicts = [_latest(memory, one, next(decided), least) if one.candidates else () for one in found]
     return [
-        Hits(one.query, said, one.revision, one.index, erasures, standing)
+        Hits(one.query, said, one.revision, one.index, erasures, tuple(standing))
         for one, said in zip(found, verdicts, strict=True)
     ]
 
