@@ -16,8 +16,8 @@ from memedit.encoder.graph import CARD, FORMAT, INPUTS, TOKENIZER, WORDS
 from memedit.errors import MissingExtra, RunRejected
 
 try:
-    import onnx  # noqa: F401  (both are what torch.onnx and the quantiser ask for)
-    import onnxscript  # noqa: F401
+    import onnx
+    import onnxscript  # noqa: F401  (torch.onnx asks for it)
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
 except ModuleNotFoundError as missing:
@@ -63,6 +63,17 @@ def write_graph(model: Pooled | Labelled, path: Path) -> None:
         )  # fmt: skip
     quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
     whole.unlink()
+    onnx.save(_bare(onnx.load(path)), path)
+
+
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without what its export noted of where it was made: lines of code, and the paths of their files."""
+    graph = model.graph
+    for held in (graph.node, graph.initializer, graph.value_info, graph.input, graph.output, (graph, model)):
+        for one in held:
+            del one.metadata_props[:]
+            one.doc_string = ""
+    return model
 
 
 def write_words(model: Any, tokenizer: Any, folder: Path) -> None:
