@@ -83,16 +83,7 @@ class Delta:
         Raises:
             FileRejected: It is missing, damaged, or something else.
         """
-        try:
-            with safe_open(Path(file), framework="pt") as opened:
-                told = opened.metadata() or {}
-                if told.get("form") != FORM:
-                    raise FileRejected(f"{file} holds no change of weights.", do="give a file that `bake` made")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise FileRejected(
-                f"{file} cannot be read: {error}.", do="restore it from a backup, or bake again"
-            ) from error
+        told, tensors = read_tensors(file, FORM, holds="change of weights", made_by="`bake`")
         layers = [int(name.removeprefix("left.")) for name in tensors if name.startswith("left.")]
         parts = {layer: (tensors[f"left.{layer}"], tensors[f"right.{layer}"]) for layer in layers}
         kept = {name.removeprefix("kept."): tensor for name, tensor in tensors.items() if name.startswith("kept.")}
@@ -218,3 +209,28 @@ def _smaller(left: torch.Tensor, right: torch.Tensor) -> Factors:
         return left, right
     whole = (left.double() @ right.double()).to(left.dtype)
     return whole, torch.eye(right.shape[1], dtype=right.dtype)
+
+
+def read_tensors(
+    file: str | Path, form: str, *, holds: str, made_by: str
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """What a file of tensors tells of itself, and its tensors.
+
+    Args:
+        file: The file.
+        form: What it has to say that it is.
+        holds, made_by: The same in words, for the error.
+
+    Raises:
+        FileRejected: It is missing, damaged, or something else.
+    """
+    try:
+        with safe_open(Path(file), framework="pt") as opened:
+            told = opened.metadata() or {}
+            if told.get("form") != form:
+                raise FileRejected(f"{file} holds no {holds}.", do=f"give a file that {made_by} made")
+            return told, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise FileRejected(
+            f"{file} cannot be read: {error}.", do="restore it from a backup, or make it again"
+        ) from error

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from memedit.errors import CapabilityMissing, FileRejected, UnsupportedModel
-from memedit.parametric.delta import Delta, Overlay
+from memedit.errors import CapabilityMissing, UnsupportedModel
+from memedit.parametric.delta import Delta, Overlay, read_tensors
 from memedit.parametric.hooks import hidden, with_hidden
 from memedit.parametric.layout import Anatomy
 
@@ -169,16 +168,7 @@ class SlotBank:
         """
         from memedit.parametric.methods import find_attached  # methods are made of this module
 
-        try:
-            with safe_open(Path(file), framework="pt") as opened:
-                metadata = opened.metadata() or {}
-                if metadata.get("form") != FORM:
-                    raise FileRejected(f"{file} holds no slots.", do="give a file that an attached method made")
-                slots = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise FileRejected(
-                f"{file} cannot be read: {error}.", do="restore it from a backup, or write it again"
-            ) from error
+        metadata, slots = read_tensors(file, FORM, holds="slots", made_by="an attached method")
         told = json.loads(metadata["told"])
         return cls(find_attached(told["method"]).rule, told["layer"], slots, told["made"])
 
