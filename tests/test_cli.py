@@ -254,10 +254,12 @@ def test_the_kind_is_told_by_the_options(run: Run) -> None:
     assert len(value(run("list", "--kind", "patch", "--json"))) == 1
     for kind, *given in (
         ("behaviour", "--topic", "Acme", "--conduct", "be positive"),
+        ("behaviour", "--conduct", "Answer in German."),
         ("description", "--subject", "Niran", "--description", "A cyclone of 2021."),
         ("erasure", "--subject", "the safe", "--object", "4711", "--reply", "No."),
     ):
         assert value(run("add", *given, "--json"))["edit"]["kind"] == kind
+    assert "governs every answer" in run("add", "--conduct", "Keep it short.").stdout
     assert "condition" in run("add", "A is B.", "--kind", "fact", "--condition", "c", code=2).stderr
 
 
