@@ -398,7 +398,7 @@ class EditableLLM(Closing, Bakes):
 
         def run(task: Task) -> Steps:
             end = (yield from self.method.run(task)) if task.hits or self.method.always else Final(task.request)
-            return shown_too(governed(end, task.hits.standing, task.kind), maybe, task.kind)
+            return shown_too(governed(end, task.hits, task.kind), maybe, task.kind)
 
         return run
 

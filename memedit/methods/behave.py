@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import Behaviour
+from memedit.gate.port import Hits
 from memedit.llms import Kind
 from memedit.methods.base import Final, Ready, Run, Steps, Task, method
 from memedit.methods.blocks import STANDING, composed
 from memedit.methods.frames import with_notes
 from memedit.methods.in_context import in_context
+from memedit.secrecy import tells
 from memedit.text import some
 
 
@@ -38,11 +39,13 @@ def behave(*, max_behaviours: int = 3, max_edits: int = 5) -> Run:
     return run
 
 
-def governed(end: Final | Ready, standing: Sequence[Behaviour], kind: Kind) -> Final | Ready:
+def governed(end: Final | Ready, hits: Hits, kind: Kind) -> Final | Ready:
     """The last call under the instructions that govern every answer, whatever the method.
 
-    What an edit answers by itself, and a text that a small model continues, cannot be told them: they stay as they are.
+    None is shown that tells what is erased. What an edit answers by itself, and a text that a small model continues,
+    cannot be told them: they stay as they are.
     """
+    standing = [one for one in hits.standing if not any(tells(one, erasure) for erasure in hits.erasures)]
     if not standing or isinstance(end, Ready) or end.request.form == "raw":
         return end
     request = with_notes(end.request, STANDING.block(standing), kind=kind)
