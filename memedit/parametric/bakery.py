@@ -251,7 +251,7 @@ class Bakery:
         author: str | None, reason: str | None,
     ) -> None:  # fmt: skip
         """The change on the shelf first, then the ledger's word for it: a file without one counts for nothing."""
-        made = dict(delta.made) | {"weights": self.weights, "settings": writer.how.to_dict(), "strength": strength}
+        made = dict(delta.made) | {"weights": self.weights, "settings": asdict(writer.how), "strength": strength}
         name = self._shelf.put(Delta(delta.parts, made, delta.kept))
         events = [
             baked(

@@ -15,11 +15,14 @@ from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
 from memedit.parametric.methods.memoir import MEMOIR
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
+from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
 from memedit.parametric.trained import Trained
 
-Writer = Located | Trained
+Writer = Located | UltraEdit | Trained
 METHODS: dict[str, Located] = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
-"""That solve for a change of weights."""
+"""That solve for a change of weights, at the subject's last token."""
+FREE = {one.name: one for one in (ULTRAEDIT,)}
+"""That solve for one without a subject."""
 TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
 """That train one."""
 
@@ -35,7 +38,7 @@ def find_writer(method: str | Writer) -> Writer:
     """
     if not isinstance(method, str):
         return method
-    known: dict[str, Writer] = {**METHODS, **TRAINED}
+    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED}
     if method not in known:
         raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(known)}")
     return known[method]

@@ -154,4 +154,4 @@ def taught(local: Local, layer: int, slots: Slots, lesson: Lesson, fresh: int, h
     return dict(slots) | {"values": torch.cat([fixed, moving.detach()])}
 
 
-GRACE = Beside("grace", "Hartvigsen et al. 2023", Rule("grace", answer, PARTS), start, add, Grace())
+GRACE = Beside("grace", "Hartvigsen et al. 2023", Grace(), Rule("grace", answer, PARTS), start, add)

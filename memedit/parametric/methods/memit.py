@@ -75,5 +75,5 @@ def held(deltas: torch.Tensor, inner: torch.Tensor, norm: float) -> torch.Tensor
 
 
 MEMIT = Located(
-    "memit", "Meng et al. 2023", targets, solve, current, Settings(search=Search(steps=20, clamp=0.75)), share
+    "memit", "Meng et al. 2023", Settings(search=Search(steps=20, clamp=0.75)), targets, solve, current, share
 )

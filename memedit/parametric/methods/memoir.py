@@ -118,4 +118,4 @@ def inputs(local: Local, layer: int, row: Sequence[int]) -> torch.Tensor:
     return read[0].reshape(len(row), -1).float()
 
 
-MEMOIR = Beside("memoir", "Wang et al. 2025", Rule("memoir", answer), start, add, Memoir())
+MEMOIR = Beside("memoir", "Wang et al. 2025", Memoir(), Rule("memoir", answer), start, add)

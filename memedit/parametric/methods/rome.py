@@ -47,6 +47,6 @@ def current(local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], ho
 
 
 ROME = Located(
-    "rome", "Meng et al. 2022; Gupta et al. 2024", targets, solve, current,
-    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 6, at_once=1),
+    "rome", "Meng et al. 2022; Gupta et al. 2024",
+    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 6, at_once=1), targets, solve, current,
 )  # fmt: skip
