@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,18 +28,33 @@ TEXT = click.option(
 )  # fmt: skip
 
 
+class Strength(click.ParamType):  # type: ignore[type-arg]
+    """A number, or `auto`."""
+
+    name = "number|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
 @click.command(cls=Command)
 @click.argument("ids", nargs=-1)
 @click.option("--method", default="memit_seq", show_default=True, metavar="NAME", help="How they are written.")
-@click.option("--strength", default=1.0, show_default=True, help="What the change is multiplied by.")
+@click.option(
+    "--strength",
+    type=Strength(),
+    default=1.0,
+    show_default=True,
+    help="What the change is multiplied by; auto tries tenths, and takes that with which most edits hold.",
+)
 @OUT
 @TEXT
 @AUTHOR
 @REASON
 @click.pass_obj
 def bake(
-    session: Session, ids: tuple[str, ...], method: str, strength: float, out: Path | None, text_file: Path | None,
-    author: str | None, reason: str | None,
+    session: Session, ids: tuple[str, ...], method: str, strength: float | Literal["auto"], out: Path | None,
+    text_file: Path | None, author: str | None, reason: str | None,
 ) -> None:  # fmt: skip
     """Write edits into the weights of --model, prove each, and leave in memory what does not hold.
 
@@ -139,8 +154,9 @@ def _show(done: Baking) -> None:
             say(("· memory ", "yellow"), cited(one.edit), (f"  {one.left}", "dim"))
     before, after = done.perplexity
     counts = f"{some(len(done.baked), 'edit')} baked, {len(done.left)} left in memory"
+    picked = f" at strength {done.strength:g}" if done.curve else ""
     say(
-        f"{counts}; perplexity {before:.1f} → {after:.1f}; now revision {done.revision}",
+        f"{counts}{picked}; perplexity {before:.1f} → {after:.1f}; now revision {done.revision}",
         ("; `memedit undo` takes it back" if done.baked else "", "dim"),
     )
 

@@ -16,28 +16,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import torch
-
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit
 from memedit.llms import LLM, Capability
-from memedit.memory import Change, EditMemory
+from memedit.memory import Change as ChangeSet
+from memedit.memory import EditMemory
 from memedit.memory.events import baked, unbaked
 from memedit.messages import as_request
+from memedit.parametric.beside import Beside
+from memedit.parametric.curve import ALPHAS, Curve, curve
 from memedit.parametric.delta import Delta, overlay_of
 from memedit.parametric.groups import Group, Shelf, common, groups_of
 from memedit.parametric.layout import Layout, model_hash
 from memedit.parametric.method import Local, Stream, Told
 from memedit.parametric.methods import Writer, find_writer
 from memedit.parametric.outcomes import Baking, Outcome
-from memedit.parametric.proving import Demand, Proof, Prover
+from memedit.parametric.proving import Demand, Prover
 from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
 from memedit.parametric.running_text import RunningText
+from memedit.parametric.slots import Change, SlotBank
+from memedit.parametric.writing import Strength, values_of, write
 from memedit.probes import accepted_answers
 from memedit.text import says
 
-ROUNDS = 3
-"""How often a group is solved, each time without what failed, before it is given up."""
 CARD = "baked.json"
 TOLD = 32  # tokens of an answer, when the model is asked by itself
 
@@ -99,7 +100,7 @@ class Bakery:
 
     def bake(
         self, ids: Sequence[str] | None = None, *, namespace: str, method: str | Writer = "memit_seq",
-        strength: float = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
+        strength: Strength = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
         told: Told | None = None,
     ) -> Baking:  # fmt: skip
         """Write edits into the weights, prove each, keep those that do, and leave the rest in memory.
@@ -107,8 +108,8 @@ class Bakery:
         Args:
             ids: Of edits in force; None for all Facts that are not baked yet.
             namespace: Whose edits.
-            method: A name of `METHODS` or `TRAINED`, or one with other settings.
-            strength: What the change is multiplied by.
+            method: A name that `find_writer` knows, or one with other settings.
+            strength: What the change is multiplied by; `auto` tries tenths, and picks by `Curve.best`.
             demand: What each has to show.
             author, reason: Recorded with the change.
             told: Is told how far it is.
@@ -116,6 +117,7 @@ class Bakery:
         Raises:
             UnknownEdit: One of `ids` is not in force; nothing is changed.
             EditDiverged: The method broke down; nothing is changed.
+            CapabilityMissing: A strength is given for what lies beside the weights.
         """
         writer, demand = find_writer(method), demand or Demand()
         self.in_step(namespace)
@@ -124,25 +126,56 @@ class Bakery:
         pairs, outcomes = _split(edits)
         with self._local.lock:
             prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
-            delta, proofs, faults, after = self._written(writer, pairs, prover, demand, strength, told)
+            local = replace(self._parts, told=told or self._parts.told)
+            done = write(local, writer, pairs, prover, demand, strength, self._stream())
         self._local.forget_prefix()
-        passed = [edit for edit, _ in pairs if edit.id not in faults]
-        silent = self._says(delta, passed) if delta is not None else frozenset()
+        passed = [edit for edit, _ in pairs if edit.id not in done.faults]
+        silent = self._says(done.change, passed) if done.change is not None else frozenset()
         outcomes |= {
-            edit.id: Outcome(edit, proofs[edit.id], faults.get(edit.id), edit.id in silent) for edit, _ in pairs
+            edit.id: Outcome(edit, done.proofs[edit.id], done.faults.get(edit.id), edit.id in silent)
+            for edit, _ in pairs
         }
-        if delta is not None:
+        if done.change is not None:
             kept = [outcomes[edit.id] for edit in passed]
-            self._keep(delta, writer, kept, strength, namespace, author, reason)
+            self._keep(done.change, writer, kept, done.strength, namespace, author, reason)
         self.in_step(namespace)
         return Baking(
-            writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, after),
-            self.overlay.relative_norms(), self._memory.revision(namespace=namespace),
+            writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, done.perplexity),
+            self.overlay.relative_norms(), self._memory.revision(namespace=namespace), done.strength, done.curve,
         )  # fmt: skip
+
+    def curve(
+        self, delta: Delta, alphas: Sequence[float] = ALPHAS, *, namespace: str, ids: Sequence[str] | None = None
+    ) -> Curve:
+        """What is gained and lost along θ₀ + αΔ, θ₀ being the unedited weights.
+
+        Args:
+            delta: A change, of `change`, or added up of several.
+            alphas: What it is multiplied by, one after the other.
+            namespace: Whose edits.
+            ids: Of the edits that are asked for; those that the change names when left out.
+
+        Raises:
+            UnknownEdit: They are not in the namespace, or the change names none.
+        """
+        asked = list(delta.made.get("rewrites", ())) if ids is None else list(ids)
+        known = self._memory.recorded(asked, namespace=namespace)
+        if not asked or len(known) < len(set(asked)):
+            raise UnknownEdit("The change does not name edits of this memory.", do="give ids= of edits that it holds")
+        pairs = [(known[edit_id], as_rewrite(known[edit_id])) for edit_id in asked]
+        with self._local.lock, self.overlay.lifted():
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            found = curve(self.overlay, delta, prover, asked, alphas)
+        self._local.forget_prefix()
+        return found
+
+    def change(self, group: Group) -> Change:
+        """The change of a group, as it was written."""
+        return self._shelf.get(group.delta)
 
     def unbake(
         self, ids: Sequence[str] | None = None, *, namespace: str, author: str | None = None, reason: str | None = None
-    ) -> Change:
+    ) -> ChangeSet:
         """Take edits out of the weights; memory answers them again.
 
         Args:
@@ -175,8 +208,14 @@ class Bakery:
 
         Raises:
             FileRejected: There is something in the folder already.
+            CapabilityMissing: Slots lie beside the weights.
         """
         target = Path(folder).expanduser()
+        if self.overlay.beside:
+            raise CapabilityMissing(
+                "Slots lie beside the weights, which a folder of transformers cannot hold.",
+                do="unbake what an attached method wrote, or bake it by one that writes weights",
+            )
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise FileRejected(f"{target} is there already.", do="give a new or empty folder")
         card = {
@@ -218,41 +257,14 @@ class Bakery:
         found = [self._memory.get(edit_id, namespace=namespace) for edit_id in dict.fromkeys(ids)]
         return [edit for edit in found if edit.id not in held]
 
-    def _written(
-        self, writer: Writer, pairs: Sequence[tuple[AnyEdit, Rewrite]], prover: Prover, demand: Demand,
-        strength: float, told: Told | None,
-    ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
-        """The change of what passed, every proof, why the others did not, and the perplexity with it."""
-        local, stream = replace(self._parts, told=told or self._parts.told), self._stream()
-        left = [rewrite for _, rewrite in pairs]
-        proofs: dict[str, Proof] = {}
-        faults: dict[str, str] = {}
-        values: dict[str, torch.Tensor] = {}
-        for _ in range(ROUNDS):
-            if not left:
-                break
-            delta = writer.write(local, left, stream, values=values) * strength
-            values = _values(delta)
-            with self.overlay.over("proving", delta):
-                proofs |= prover.proofs([one.id for one in left])
-                after = prover.perplexity()
-            failed = {one.id: fault for one in left if (fault := proofs[one.id].fault(demand))}
-            if not failed and after <= demand.perplexity * prover.before:
-                return delta, proofs, faults, after
-            if not failed:
-                told_so = f"perplexity rose from {prover.before:.1f} to {after:.1f}"
-                failed = {one.id: told_so for one in left}
-            faults |= failed
-            left = [one for one in left if one.id not in failed]
-        return None, proofs, faults | {one.id: f"others failed {ROUNDS} times beside it" for one in left}, prover.before
-
     def _keep(
-        self, delta: Delta, writer: Writer, outcomes: Sequence[Outcome], strength: float, namespace: str,
+        self, change: Change, writer: Writer, outcomes: Sequence[Outcome], strength: float, namespace: str,
         author: str | None, reason: str | None,
     ) -> None:  # fmt: skip
         """The change on the shelf first, then the ledger's word for it: a file without one counts for nothing."""
-        made = dict(delta.made) | {"weights": self.weights, "settings": asdict(writer.how), "strength": strength}
-        name = self._shelf.put(Delta(delta.parts, made, delta.kept))
+        made = dict(change.made) | {"weights": self.weights, "settings": asdict(writer.how), "strength": strength}
+        made |= {"method": writer.name}
+        name = self._shelf.put(replace(change, made=made))
         events = [
             baked(
                 one.edit.id, weights=self.weights, delta=name, method=writer.name, strength=strength, silent=one.silent,
@@ -279,17 +291,22 @@ class Bakery:
             self._local.forget_prefix()
         self._laid[namespace] = list(groups)
 
-    def _change_of(self, group: Group, namespace: str) -> Delta:
-        """The change of a group as it was baked; of a group that lost an edit, solved again for the rest."""
-        delta = self._shelf.get(group.delta)
-        if set(group.ids) == set(delta.made["rewrites"]):
-            return delta
+    def _change_of(self, group: Group, namespace: str) -> Change:
+        """The change of a group as it was baked; of a group that lost an edit, written again for the rest."""
+        change = self._shelf.get(group.delta)
+        gone = set(change.made["rewrites"]) - set(group.ids)
+        if not gone:
+            return change
+        if isinstance(change, SlotBank) and change.rule.parts:
+            return change.without(sorted(gone))
         edits = self._memory.recorded(group.ids, namespace=namespace)
-        writer = find_writer(delta.made["method"]).as_set(delta.made["settings"])
+        writer = find_writer(change.made["method"]).as_set(change.made["settings"])
         rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
-        whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
-        made = dict(whole.made) | {"norm": delta.made["norm"]}
-        return Delta(whole.parts, made, whole.kept) * float(delta.made["strength"])
+        if isinstance(writer, Beside):
+            return writer.write(self._parts, rewrites)
+        whole = writer.write(self._parts, rewrites, self._stream(), values=values_of(change))
+        made = dict(whole.made) | {"norm": change.made["norm"]}
+        return Delta(whole.parts, made, whole.kept) * float(change.made["strength"])
 
     def _stream(self) -> Stream:
         """What lies over the weights now, as methods for many edits in a row heed it."""
@@ -298,11 +315,11 @@ class Bakery:
             stream = stream.behind(delta)
         return stream
 
-    def _says(self, delta: Delta, edits: Sequence[AnyEdit]) -> frozenset[str]:
+    def _says(self, change: Change, edits: Sequence[AnyEdit]) -> frozenset[str]:
         """Those that the model with a change says by itself, asked as a user asks."""
         asked = [as_request(_question(edit), {"max_tokens": TOLD}) for edit in edits]
         with self._local.lock:
-            self.overlay.put("asking", delta)
+            self.overlay.put("asking", change)
         self._local.forget_prefix()
         try:
             replies = self._llm.generate(asked) if asked else []
@@ -330,8 +347,3 @@ def _split(edits: Sequence[AnyEdit]) -> tuple[list[tuple[AnyEdit, Rewrite]], dic
         except EditRejected as error:
             outcomes[edit.id] = Outcome(edit, None, error.what)
     return pairs, outcomes
-
-
-def _values(delta: Delta) -> dict[str, torch.Tensor]:
-    """The values that were found for what a change wrote, by the edit's id."""
-    return {edit_id: delta.kept["values"][:, place] for place, edit_id in enumerate(delta.made["rewrites"])}

@@ -11,6 +11,8 @@ from typing import Any
 
 from memedit.memory import Change
 from memedit.parametric.delta import Delta
+from memedit.parametric.slots import Change as Wrote
+from memedit.parametric.slots import load_change
 
 FOLDER = "baked"
 
@@ -77,13 +79,13 @@ class Shelf:
 
     def __init__(self, memory: Path | None) -> None:
         self._folder = None if memory is None else memory / FOLDER
-        self._held: dict[str, Delta] = {}
+        self._held: dict[str, Wrote] = {}
 
-    def put(self, delta: Delta) -> str:
+    def put(self, delta: Wrote) -> str:
         """Keep a change, whole or not at all; its name says what it holds."""
         digest = hashlib.sha256(repr(sorted(delta.made.items())).encode())
-        for layer, factors in sorted(delta.parts.items()):
-            digest.update(str(layer).encode() + b"".join(one.contiguous().numpy().tobytes() for one in factors))
+        for name, tensors in sorted(_tensors(delta).items()):
+            digest.update(name.encode() + b"".join(one.contiguous().cpu().numpy().tobytes() for one in tensors))
         name = digest.hexdigest()[:16]
         self._held[name] = delta
         if self._folder is not None:
@@ -93,19 +95,25 @@ class Shelf:
             draft.replace(self.file(name))
         return name
 
-    def get(self, name: str) -> Delta:
+    def get(self, name: str) -> Wrote:
         """A change that was kept.
 
         Raises:
             FileRejected: It is missing or damaged.
         """
         if name not in self._held:
-            self._held[name] = Delta.load(self.file(name))
+            self._held[name] = load_change(self.file(name))
         return self._held[name]
 
     def file(self, name: str) -> Path:
         """Where it lies, in a memory that has a folder."""
         return (self._folder or Path(FOLDER)) / f"{name}.safetensors"
+
+
+def _tensors(change: Wrote) -> dict[str, Sequence[Any]]:
+    if isinstance(change, Delta):
+        return {str(layer): factors for layer, factors in change.parts.items()}
+    return {name: [tensor] for name, tensor in change.slots.items()}
 
 
 def common(first: Sequence[Any], second: Sequence[Any]) -> int:

@@ -18,7 +18,7 @@ from memedit.parametric.methods.rome import ROME
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
 from memedit.parametric.trained import Trained
 
-Writer = Located | UltraEdit | Trained
+Writer = Located | UltraEdit | Trained | Beside
 METHODS: dict[str, Located] = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
 """That solve for a change of weights, at the subject's last token."""
 FREE = {one.name: one for one in (ULTRAEDIT,)}
@@ -31,14 +31,14 @@ ATTACHED = {one.name: one for one in (GRACE, MEMOIR)}
 
 
 def find_writer(method: str | Writer) -> Writer:
-    """The method of this name that changes weights, or the one that is given.
+    """The method of this name that changes weights or puts slots beside them, or the one that is given.
 
     Raises:
         UnknownMethod: There is none of this name.
     """
     if not isinstance(method, str):
         return method
-    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED}
+    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED, **ATTACHED}
     if method not in known:
         raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(known)}")
     return known[method]
