@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake"]
+ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Event:
 
     Args:
         kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert), `baked`
-            (data: into which weights, by which change) and `unbaked`. Open: a later kind needs a name and what it does.
+            (data: into which weights, by which change), `unbaked`, and `answered` (data: `by`). Open: a later kind
+            needs a name and what it does.
         active: What it does to the edit: True puts it in force, False takes it out, None neither.
     """
 
@@ -54,6 +55,11 @@ def baked(edit_id: str, **data: Any) -> Event:
 def unbaked(edit_id: str, **data: Any) -> Event:
     """Taken out of the weights of a model again."""
     return Event("unbaked", edit_id, None, data)
+
+
+def answered(edit_id: str, *, by: str) -> Event:
+    """Answered by a method of its own from here on, because the usual one did not make it hold."""
+    return Event("answered", edit_id, None, {"by": by})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from memedit.memory import Change
+from memedit.memory.folding import folded
 from memedit.parametric.delta import Delta
 from memedit.parametric.slots import Change as Wrote
 from memedit.parametric.slots import load_change
@@ -41,16 +42,8 @@ def groups_of(changes: Iterable[Change], weights: str) -> list[Group]:
         changes: Of a namespace, oldest first.
         weights: Hash of the unedited weights.
     """
-    states: dict[int, dict[str, Group]] = {0: {}}
-    now: dict[str, Group] = {}
-    for change in changes:
-        if change.kind in ("undo", "revert"):
-            target = change.target or 0
-            now = states[target - 1 if change.kind == "undo" else target]
-        else:
-            now = _after(now, change, weights)
-        states[change.revision] = now
-    return [group for group in now.values() if group.ids]
+    found: dict[str, Group] = folded(changes, {}, lambda now, change: _after(now, change, weights))
+    return [group for group in found.values() if group.ids]
 
 
 def _after(now: Mapping[str, Group], change: Change, weights: str) -> dict[str, Group]:
