@@ -5,26 +5,31 @@ from __future__ import annotations
 from memedit.errors import UnknownMethod
 from memedit.parametric.beside import Beside
 from memedit.parametric.locate import Located
+from memedit.parametric.meta import Meta
 from memedit.parametric.methods.alphaedit import ALPHAEDIT
 from memedit.parametric.methods.emmet import EMMET
 from memedit.parametric.methods.fine_tuning import FT_L, FT_M
 from memedit.parametric.methods.grace import GRACE
+from memedit.parametric.methods.ke import KE
 from memedit.parametric.methods.lora import LORA
 from memedit.parametric.methods.memit import MEMIT
 from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
 from memedit.parametric.methods.memoir import MEMOIR
+from memedit.parametric.methods.mend import MEND
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
 from memedit.parametric.trained import Trained
 
-Writer = Located | UltraEdit | Trained | Beside
+Writer = Located | UltraEdit | Trained | Meta | Beside
 METHODS: dict[str, Located] = {one.name: one for one in (ROME, MEMIT, MEMIT_SEQ, EMMET, PMET, ALPHAEDIT, ENCORE, NAS)}
 """That solve for a change of weights, at the subject's last token."""
 FREE = {one.name: one for one in (ULTRAEDIT,)}
 """That solve for one without a subject."""
 TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
 """That train one."""
+META = {one.name: one for one in (MEND, KE)}
+"""Whose editor is trained first: `mend:FOLDER`."""
 
 ATTACHED = {one.name: one for one in (GRACE, MEMOIR)}
 """That leave the weights as they are."""
@@ -38,7 +43,10 @@ def find_writer(method: str | Writer) -> Writer:
     """
     if not isinstance(method, str):
         return method
-    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED, **ATTACHED}
+    name, _, folder = method.partition(":")
+    if folder and name in META:
+        return META[name].with_(folder=folder)
+    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED, **META, **ATTACHED}
     if method not in known:
         raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(known)}")
     return known[method]
