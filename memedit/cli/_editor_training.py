@@ -29,7 +29,7 @@ DATA_HELP = (
 @click.option("--seed", default=0, show_default=True, help="Of the split and the order.")
 @click.option("--resume", is_flag=True, help="Go on with a run in --out that was stopped.")
 @click.pass_obj
-def train(session: Session, method: str, data: tuple[str, ...], out: Path, resume: bool, **recipe: Any) -> None:
+def train(session: Session, /, method: str, data: tuple[str, ...], out: Path, resume: bool, **recipe: Any) -> None:
     """Train an editor for --model on edits, their paraphrases, and texts that are to stay.
 
     A tenth of the relations is held out; the editor that does best on these is kept. --model stays as it is.
@@ -38,9 +38,8 @@ def train(session: Session, method: str, data: tuple[str, ...], out: Path, resum
         memedit parametric train mend --data counterfact=counterfact.json --out my-editor --minutes 60
         memedit parametric train mend --data counterfact=counterfact.json --out my-editor --resume
     """
-    from memedit.errors import CapabilityMissing
     from memedit.eval.lessons import read_examples
-    from memedit.llms import Capability
+    from memedit.parametric.bakery import require_weights
     from memedit.parametric.delta import overlay_of
     from memedit.parametric.meta_training import Recipe
     from memedit.parametric.meta_training import train as taught
@@ -49,10 +48,7 @@ def train(session: Session, method: str, data: tuple[str, ...], out: Path, resum
 
     with busy("reading…"):
         examples = read_examples(data)
-    llm: Any = session.llm()
-    llm.require(Capability.WEIGHTS, by=f"Training `{method}`")
-    if llm.quantised:
-        raise CapabilityMissing(f"The weights of `{llm.name}` are quantised.", do="load it without quantisation")
+    llm = require_weights(session.llm())
     local = Local.of(overlay_of(llm.model), llm.tokenizer, ())
     with watching() as told:
         card = taught(local, META[method], examples, out, recipe=Recipe(**recipe), resume=resume, told=told)

@@ -1,7 +1,7 @@
 """What is learnt from edits.
 
-By a counterfactual model (SERAC): texts in scope, and the answers that follow. By an editor of weights (MEND, KE): texts
-in scope and out of it.
+By a counterfactual model (SERAC): texts in scope, and the answers that follow. By an editor of weights (MEND, KE):
+texts in scope and out of it.
 """
 
 from __future__ import annotations

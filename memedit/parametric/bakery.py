@@ -78,15 +78,8 @@ class Bakery:
         self, llm: LLM, memory: EditMemory, *, layout: Layout | None = None, text: Sequence[str] | None = None,
         cache: str | Path | None = None,
     ) -> None:  # fmt: skip
-        if getattr(llm, "quantised", False):
-            raise CapabilityMissing(
-                f"The weights of `{llm.name}` are quantised: what is written would be lost when they are rounded.",
-                do="load it without quantisation",
-            )
-        llm.require(Capability.WEIGHTS, by="Baking")
-        self._local: LocalModel = llm  # type: ignore[assignment]  # it has the capability
+        self._local = require_weights(llm)
         self._llm, self._memory = llm, memory
-        check_fast(self._local.tokenizer)
         self.overlay = overlay_of(self._local.model, layout)
         self._text = RunningText.of(text)
         with self._local.lock, self.overlay.lifted():
@@ -330,6 +323,24 @@ class Bakery:
         return frozenset(
             edit.id for edit, reply in zip(edits, replies, strict=True) if says(reply.text, accepted_answers(edit))
         )
+
+
+def require_weights(llm: LLM) -> LocalModel:
+    """A model whose weights can be written.
+
+    Raises:
+        CapabilityMissing: It is no local model, or its weights are quantised.
+        UnsupportedModel: Its tokenizer does not tell offsets.
+    """
+    if getattr(llm, "quantised", False):
+        raise CapabilityMissing(
+            f"The weights of `{llm.name}` are quantised: what is written would be lost when they are rounded.",
+            do="load it without quantisation",
+        )
+    llm.require(Capability.WEIGHTS, by="Writing weights")
+    local: LocalModel = llm  # type: ignore[assignment]  # it has the capability
+    check_fast(local.tokenizer)
+    return local
 
 
 def _question(edit: AnyEdit) -> str:

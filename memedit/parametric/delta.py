@@ -202,6 +202,13 @@ class Overlay:
         self._over = {name: one for name, one in self._over.items() if name in self._attached}
         self._base.clear()
 
+    def norms(self) -> dict[int, float]:
+        """‖W‖ / ‖W₀‖ by layer that is written."""
+        return {
+            layer: float(self.anatomy.weight(layer).double().norm() / base.double().norm())
+            for layer, base in sorted(self._base.items())
+        }
+
     def relative_norms(self) -> dict[int, float]:
         """‖W − W₀‖ / ‖W₀‖ by layer: the earliest sign of a model that breaks."""
         found = {}

@@ -92,7 +92,8 @@ class MendEditor(Editor):
         count, mean, apart = self._usual(layer)
         spread = (apart / count.clamp(min=1)).sqrt()
         usual = torch.where(spread > EVEN * spread.max(), spread, torch.inf)
-        return ((rows.double() - mean) / usual).to(rows.dtype)
+        scores: torch.Tensor = ((rows.double() - mean) / usual).to(rows.dtype)
+        return scores
 
 
 class _Block(torch.nn.Module):
