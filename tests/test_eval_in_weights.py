@@ -95,6 +95,7 @@ def test_a_stream_shows_what_becomes_of_the_model(folder: str, tmp_path: Path) -
         "after 1 edit", "after 2 edits", "after 3 edits",
     ]  # fmt: skip
     assert all("after 2 edits" in file.read_text() for file in write_report([run], tmp_path / "page"))
+    assert "Edits kept by ft_m" in (tmp_path / "page" / "report.html").read_text()
     again = go(
         load(folder), tmp_path / "out", "ft_m", "lora", data=(data(tmp_path, 3),), turn=1, generate=False, resume=True
     )

@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from test_parametric_bake import EASY, FACTS, HOW, TEXT, bake, opened, same, weights
 from tiny import make_tiny
 
 from memedit import EditableLLM
+from memedit.cli import main
 from memedit.errors import CapabilityMissing, UnknownEdit
-from memedit.parametric.curve import ALPHAS, Curve
+from memedit.parametric import bakery as bakery_module
+from memedit.parametric import methods
+from memedit.parametric.curve import ALPHAS, Curve, curve
 from memedit.parametric.delta import Delta
 from memedit.parametric.measuring import likelihoods
 from memedit.parametric.methods import ATTACHED
-from memedit.parametric.proving import Demand
+from memedit.parametric.methods.lora import LORA
+from memedit.parametric.proving import Demand, Prover
 from memedit.parametric.rewrites import as_rewrite
 from memedit.parametric.trained import Training
 from memedit.parametric.understanding.plots import plot_curve
@@ -92,10 +97,8 @@ def test_auto_bakes_with_what_the_curve_says(editable: EditableLLM) -> None:
 
 
 def trained() -> Any:
-    from memedit.parametric.methods import TRAINED
-
     how = Training(layers=(0, 1), steps=200, rate=0.03, rank=8, at_once=None)
-    return replace(TRAINED["lora"], how=how)
+    return replace(LORA, how=how)
 
 
 def test_slots_are_baked_and_taken_out_and_no_folder_holds_them(
@@ -135,9 +138,6 @@ def test_perplexity_that_rises_too_far_counts_as_nothing_held(editable: Editable
     bakery = editable.bakery()
     delta = bakery.change(editable.baked()[0])
     assert isinstance(delta, Delta)
-    from memedit.parametric.curve import curve
-    from memedit.parametric.proving import Prover
-
     editable.unbake()
     pairs = [(fact, as_rewrite(fact)) for fact in FACTS]
     prover = Prover(bakery.overlay.anatomy, editable.llm.tokenizer, pairs, TEXT)
@@ -146,3 +146,18 @@ def test_perplexity_that_rises_too_far_counts_as_nothing_held(editable: Editable
         demand = Demand(efficacy=True, paraphrase=0.0, locality=0.0, perplexity=most)
         found = curve(bakery.overlay, delta, prover, ids, [1.0], demand=demand)
         assert found.held.tolist() == [held]
+
+
+def test_the_command_line_takes_auto(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bakery_module, "Demand", lambda: TAUGHT)
+    monkeypatch.setitem(methods.TRAINED, "lora", trained())
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXT))
+    opened(folder, tmp_path / "cache", tmp_path / "memory", add=True)
+    words = ["bake", "one", "--method", "lora", "--memory", str(tmp_path / "memory"), "--model", f"hf:{folder}"]
+    result = CliRunner().invoke(main, [*words, "--text", str(text), "--strength", "auto"])
+    assert result.exit_code == 0, result.output
+    assert "1 edit baked, 0 left in memory at strength 0." in result.output
+    result = CliRunner().invoke(main, [*words, "--strength", "much"])
+    assert result.exit_code == 2
+    assert "not a valid float" in result.output
