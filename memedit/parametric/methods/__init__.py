@@ -10,12 +10,15 @@ from memedit.parametric.methods.emmet import EMMET
 from memedit.parametric.methods.fine_tuning import FT_L, FT_M
 from memedit.parametric.methods.grace import GRACE
 from memedit.parametric.methods.lora import LORA
+from memedit.parametric.methods.melo import MELO
 from memedit.parametric.methods.memit import MEMIT
 from memedit.parametric.methods.memit_seq import ENCORE, MEMIT_SEQ, NAS
 from memedit.parametric.methods.memoir import MEMOIR
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
+from memedit.parametric.methods.transformer_patcher import PATCHER
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
+from memedit.parametric.methods.wise import WISE
 from memedit.parametric.trained import Trained
 
 Writer = Located | UltraEdit | Trained
@@ -26,7 +29,7 @@ FREE = {one.name: one for one in (ULTRAEDIT,)}
 TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
 """That train one."""
 
-ATTACHED = {one.name: one for one in (GRACE, MEMOIR)}
+ATTACHED = {one.name: one for one in (GRACE, MEMOIR, WISE, MELO, PATCHER)}
 """That leave the weights as they are."""
 
 
