@@ -31,13 +31,17 @@ from memedit.parametric.method import Local, Stream, Told
 from memedit.parametric.methods import Writer, find_writer
 from memedit.parametric.outcomes import Baking, Outcome
 from memedit.parametric.proving import Demand, Proof, Prover
+from memedit.parametric.published import SweptBook
 from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
 from memedit.parametric.running_text import RunningText
+from memedit.parametric.sweeping import Sweep, sweep
 from memedit.probes import accepted_answers
 from memedit.text import says
 
 ROUNDS = 3
 """How often a group is solved, each time without what failed, before it is given up."""
+TRIED = 8
+"""Edits that settings are tried on, where none are named."""
 CARD = "baked.json"
 TOLD = 32  # tokens of an answer, when the model is asked by itself
 
@@ -91,6 +95,7 @@ class Bakery:
         with self._local.lock, self.overlay.lifted():
             self.weights = model_hash(self._local.model)
         self._parts = Local.of(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
+        self.swept = SweptBook(self._parts.stats.root, self.weights)
         self._shelf = Shelf(memory.path)
         self._laid: dict[str, list[Group]] = {}
         self._seen: dict[str, int] = {}
@@ -107,7 +112,7 @@ class Bakery:
         Args:
             ids: Of edits in force; None for all Facts that are not baked yet.
             namespace: Whose edits.
-            method: A name of `METHODS` or `TRAINED`, or one with other settings.
+            method: A name, as `find_writer` knows it, or a method with other settings.
             strength: What the change is multiplied by.
             demand: What each has to show.
             author, reason: Recorded with the change.
@@ -117,7 +122,7 @@ class Bakery:
             UnknownEdit: One of `ids` is not in force; nothing is changed.
             EditDiverged: The method broke down; nothing is changed.
         """
-        writer, demand = find_writer(method), demand or Demand()
+        writer, demand = find_writer(method, self.swept), demand or Demand()
         self.in_step(namespace)
         held = {edit_id for group in self._laid[namespace] for edit_id in group.ids}
         edits = self._chosen(ids, namespace, held)
@@ -139,6 +144,38 @@ class Bakery:
             writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, after),
             self.overlay.relative_norms(), self._memory.revision(namespace=namespace),
         )  # fmt: skip
+
+    def sweep(
+        self, ids: Sequence[str] | None = None, *, namespace: str, method: str = "memit_seq", told: Told | None = None
+    ) -> Sweep:  # fmt: skip
+        """Try settings of a method on a few edits, without the others in the weights; the best are kept for this model.
+
+        They are then asked for as `METHOD@swept`. Nothing else is changed.
+
+        Args:
+            ids: Of edits in force; None for the first `TRIED` Facts.
+            namespace: Whose edits.
+            method: A name.
+            told: Is told how far it is.
+
+        Raises:
+            UnknownEdit: One of `ids` is not in force.
+            EditRejected: None of them can be written.
+        """
+        writer = find_writer(method, self.swept)
+        edits = self._chosen(ids, namespace, set()) if ids else self._memory.edits(namespace=namespace, kind="fact")
+        pairs, left = _split(edits if ids else edits[:TRIED])
+        if not pairs:
+            raise EditRejected(
+                f"No edit to try settings on: {next((one.left for one in left.values()), 'there is none')}.",
+                do="add Facts with subject=, prompt= and object=",
+            )
+        with self._local.lock, self.overlay.lifted():
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            local = replace(self._parts, told=told or self._parts.told)
+            found = sweep(local, writer, [rewrite for _, rewrite in pairs], prover)
+        self.swept.put(writer.name, found.to_dict() | {"weights": self.weights, "memedit": version("memedit")})
+        return found
 
     def unbake(
         self, ids: Sequence[str] | None = None, *, namespace: str, author: str | None = None, reason: str | None = None

@@ -19,6 +19,7 @@ from memedit.parametric.methods.rome import ROME
 from memedit.parametric.methods.transformer_patcher import PATCHER
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
 from memedit.parametric.methods.wise import WISE
+from memedit.parametric.published import SWEPT, SweptBook, published_for
 from memedit.parametric.trained import Trained
 
 Writer = Located | UltraEdit | Trained
@@ -33,18 +34,31 @@ ATTACHED = {one.name: one for one in (GRACE, MEMOIR, WISE, MELO, PATCHER)}
 """That leave the weights as they are."""
 
 
-def find_writer(method: str | Writer) -> Writer:
+def find_writer(method: str | Writer, swept: SweptBook | None = None) -> Writer:
     """The method of this name that changes weights, or the one that is given.
 
+    Args:
+        method: A name; `NAME@MODEL` with the settings that were published for a model, `NAME@swept` with those that a
+            sweep found for this one.
+        swept: What sweeps found.
+
     Raises:
-        UnknownMethod: There is none of this name.
+        UnknownMethod: There is none of this name, or there are no such settings.
+        FileRejected: What a sweep found is damaged.
     """
     if not isinstance(method, str):
         return method
     known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED}
-    if method not in known:
-        raise UnknownMethod(f"No method `{method:.80}` writes weights.", do=f"use one of {', '.join(known)}")
-    return known[method]
+    name, at, model = method.partition("@")
+    if name not in known:
+        raise UnknownMethod(f"No method `{name:.80}` writes weights.", do=f"use one of {', '.join(known)}")
+    if not at:
+        return known[name]
+    if model != SWEPT:
+        return known[name].as_set(published_for(name, model))
+    if swept is None:
+        raise UnknownMethod(f"`{method}` is of a model's weights.", do="give it to `bake`, which has a model")
+    return known[name].as_set(swept.get(name))
 
 
 def find_attached(method: str | Beside) -> Beside:
