@@ -39,8 +39,8 @@ def train(session: Session, /, method: str, data: tuple[str, ...], out: Path, re
         memedit parametric train mend --data counterfact=counterfact.json --out my-editor --resume
     """
     from memedit.eval.lessons import read_examples
-    from memedit.parametric.bakery import require_weights
     from memedit.parametric.delta import overlay_of
+    from memedit.parametric.local_model import require_weights
     from memedit.parametric.meta_training import Recipe
     from memedit.parametric.meta_training import train as taught
     from memedit.parametric.method import Local

@@ -39,14 +39,17 @@ class Strength(click.ParamType):  # type: ignore[type-arg]
 
 @click.command(cls=Command)
 @click.argument("ids", nargs=-1)
-@click.option("--method", default="memit_seq", show_default=True, metavar="NAME", help="How they are written.")
 @click.option(
-    "--strength",
-    type=Strength(),
-    default=1.0,
+    "--method",
+    default="memit_seq",
     show_default=True,
-    help="What the change is multiplied by; auto tries tenths, and takes that with which most edits hold.",
+    metavar="NAME",
+    help="How they are written; see `memedit parametric`.",
 )
+@click.option(
+    "--strength", type=Strength(), default=1.0, show_default=True,
+    help="What the change is multiplied by; auto tries tenths, and takes that with which most edits hold.",
+)  # fmt: skip
 @OUT
 @TEXT
 @AUTHOR
@@ -65,7 +68,7 @@ def bake(
         memedit bake --out my-model
         memedit bake pm ceo --method rome
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         edits = editable.memory.edits(namespace=session.namespace)
         wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
         with watching() as told:
@@ -97,7 +100,7 @@ def unbake(
     Example:
         memedit unbake pm --out my-model-2
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         held = {edit_id for group in editable.baked() for edit_id in group.ids}
         edits = [edit for edit in editable.memory.edits(namespace=session.namespace) if edit.id in held]
         wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
@@ -121,7 +124,7 @@ def baked(session: Session, text_file: Path | None) -> None:
     Example:
         memedit baked
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         groups = editable.baked()
         ids = [edit_id for group in groups for edit_id in group.ids]
         texts = editable.memory.recorded(ids, namespace=session.namespace)
@@ -162,7 +165,7 @@ def _show(done: Baking) -> None:
 
 
 @contextmanager
-def _opened(session: Session, text_file: Path | None) -> Iterator[EditableLLM]:
+def opened(session: Session, text_file: Path | None) -> Iterator[EditableLLM]:
     """The model with its memory, and the running text that was given."""
     with session.memory() as memory:
         editable = session.editable(memory)

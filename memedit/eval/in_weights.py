@@ -28,7 +28,7 @@ from memedit.methods.base import Recall
 from memedit.trace import Scored
 
 if TYPE_CHECKING:
-    from memedit.parametric.bakery import LocalModel
+    from memedit.parametric.local_model import LocalModel
     from memedit.parametric.methods import Writer
     from memedit.parametric.rewrites import Rewrite
     from memedit.parametric.slots import Change
@@ -87,8 +87,8 @@ class InWeights(EditableLLM):
         self, llm: LLM, memory: EditMemory, name: str, *, turn: int | None = None,
         log: Callable[[Look], None] = lambda look: None,
     ) -> None:  # fmt: skip
-        from memedit.parametric.bakery import require_weights
         from memedit.parametric.delta import overlay_of
+        from memedit.parametric.local_model import require_weights
         from memedit.parametric.method import Local
         from memedit.parametric.methods import find_writer
         from memedit.parametric.running_text import RunningText

@@ -8,17 +8,15 @@ rest of the group is solved again from the values that were found for it.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
 
 from memedit.edits import AnyEdit, Fact
-from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit
-from memedit.llms import LLM, Capability
+from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit, UnknownMethod
+from memedit.llms import LLM
 from memedit.memory import Change as ChangeSet
 from memedit.memory import EditMemory
 from memedit.memory.events import baked, unbaked
@@ -28,35 +26,25 @@ from memedit.parametric.curve import ALPHAS, Curve, curve
 from memedit.parametric.delta import Delta, overlay_of
 from memedit.parametric.groups import Group, Shelf, common, groups_of
 from memedit.parametric.layout import Layout, model_hash
+from memedit.parametric.local_model import require_weights
+from memedit.parametric.meta import Meta
 from memedit.parametric.method import Local, Stream, Told
 from memedit.parametric.methods import Writer, find_writer
 from memedit.parametric.outcomes import Baking, Outcome
 from memedit.parametric.proving import Demand, Prover
-from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
+from memedit.parametric.published import SweptBook
+from memedit.parametric.rewrites import Rewrite, as_rewrite
 from memedit.parametric.running_text import RunningText
 from memedit.parametric.slots import Change, SlotBank
+from memedit.parametric.sweeping import Sweep, sweep
 from memedit.parametric.writing import Strength, values_of, write
 from memedit.probes import accepted_answers
 from memedit.text import says
 
+TRIED = 8
+"""Edits that settings are tried on, where none are named."""
 CARD = "baked.json"
 TOLD = 32  # tokens of an answer, when the model is asked by itself
-
-
-class LocalModel(Protocol):
-    """What baking needs of an LLM: a transformers model in this process (`adapters.transformers.LocalLLM`)."""
-
-    name: str
-    model: Any
-    tokenizer: Any
-    quantised: bool
-    lock: threading.Lock
-
-    def forget_prefix(self) -> None:
-        """Forget what is kept between calls, because the weights changed."""
-
-    def save(self, folder: Path) -> None:
-        """Write model and tokenizer to a folder."""
 
 
 class Bakery:
@@ -85,6 +73,7 @@ class Bakery:
         with self._local.lock, self.overlay.lifted():
             self.weights = model_hash(self._local.model)
         self._parts = Local.of(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
+        self.swept = SweptBook(self._parts.stats.root, self.weights)
         self._shelf = Shelf(memory.path)
         self._laid: dict[str, list[Group]] = {}
         self._seen: dict[str, int] = {}
@@ -112,7 +101,7 @@ class Bakery:
             EditDiverged: The method broke down; nothing is changed.
             CapabilityMissing: A strength is given for what lies beside the weights.
         """
-        writer, demand = find_writer(method), demand or Demand()
+        writer, demand = find_writer(method, self.swept), demand or Demand()
         self.in_step(namespace)
         held = {edit_id for group in self._laid[namespace] for edit_id in group.ids}
         edits = self._chosen(ids, namespace, held)
@@ -165,6 +154,41 @@ class Bakery:
     def change(self, group: Group) -> Change:
         """The change of a group, as it was written."""
         return self._shelf.get(group.delta)
+
+    def sweep(
+        self, ids: Sequence[str] | None = None, *, namespace: str, method: str = "memit_seq", told: Told | None = None
+    ) -> Sweep:  # fmt: skip
+        """Try settings of a method on a few edits, without the others in the weights; the best are kept for this model.
+
+        They are then asked for as `METHOD@swept`. Nothing else is changed.
+
+        Args:
+            ids: Of edits in force; None for the first `TRIED` Facts.
+            namespace: Whose edits.
+            method: A name.
+            told: Is told how far it is.
+
+        Raises:
+            UnknownEdit: One of `ids` is not in force.
+            EditRejected: None of them can be written.
+            UnknownMethod: It has no settings to sweep: its slots or its editor were learnt with theirs.
+        """
+        writer = find_writer(method, self.swept)
+        if isinstance(writer, Beside | Meta):
+            raise UnknownMethod(f"`{writer.name}` has no settings to sweep.", do="name one that writes weights itself")
+        edits = self._chosen(ids, namespace, set()) if ids else self._memory.edits(namespace=namespace, kind="fact")
+        pairs, left = _split(edits if ids else edits[:TRIED])
+        if not pairs:
+            raise EditRejected(
+                f"No edit to try settings on: {next((one.left for one in left.values()), 'there is none')}.",
+                do="add Facts with subject=, prompt= and object=",
+            )
+        with self._local.lock, self.overlay.lifted():
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            local = replace(self._parts, told=told or self._parts.told)
+            found = sweep(local, writer, [rewrite for _, rewrite in pairs], prover)
+        self.swept.put(writer.name, found.to_dict() | {"weights": self.weights, "memedit": version("memedit")})
+        return found
 
     def unbake(
         self, ids: Sequence[str] | None = None, *, namespace: str, author: str | None = None, reason: str | None = None
@@ -323,24 +347,6 @@ class Bakery:
         return frozenset(
             edit.id for edit, reply in zip(edits, replies, strict=True) if says(reply.text, accepted_answers(edit))
         )
-
-
-def require_weights(llm: LLM) -> LocalModel:
-    """A model whose weights can be written.
-
-    Raises:
-        CapabilityMissing: It is no local model, or its weights are quantised.
-        UnsupportedModel: Its tokenizer does not tell offsets.
-    """
-    if getattr(llm, "quantised", False):
-        raise CapabilityMissing(
-            f"The weights of `{llm.name}` are quantised: what is written would be lost when they are rounded.",
-            do="load it without quantisation",
-        )
-    llm.require(Capability.WEIGHTS, by="Writing weights")
-    local: LocalModel = llm  # type: ignore[assignment]  # it has the capability
-    check_fast(local.tokenizer)
-    return local
 
 
 def _question(edit: AnyEdit) -> str:

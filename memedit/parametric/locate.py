@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -36,6 +36,7 @@ class Located(Method):
         solve: The second.
         current: What stands where a value is wanted.
         spread: What part of the residual a layer takes, of so many that are left; None for a method of one layer.
+        weighs: What of `Weight` it heeds; None for an equality.
     """
 
     how: Settings
@@ -43,6 +44,7 @@ class Located(Method):
     solve: Solve
     current: Current
     spread: Callable[[int], float] | None = None
+    weighs: Literal["share", "fixed"] | None = "share"
 
     def write(
         self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
@@ -115,7 +117,7 @@ class Located(Method):
         self, layer: int, keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, earlier: torch.Tensor | None
     ) -> Factors:
         try:
-            left, right = self.solve(keys, residuals, stats, earlier)
+            left, right = self.solve(keys, residuals, stats, earlier, self.how.weight)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise EditDiverged(f"`{self.name}` found no change of layer {layer}: {error}", do=LEAVE) from error
         if not bool(left.isfinite().all() and right.isfinite().all()):

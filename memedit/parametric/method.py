@@ -16,6 +16,7 @@ from memedit.parametric.layout import Anatomy
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
+from memedit.parametric.solving import USUAL, Weight
 from memedit.parametric.stats import StatsBook
 
 Told = Callable[[str, int, int], None]
@@ -135,6 +136,7 @@ class Settings:
         layers: That are written, first to last; None for `depths` of the model's.
         depths: (first, last, step) as shares of the depth, and in layers.
         search: Of values.
+        weight: What weighs against what is written.
         bare: Weight of the bare prompt in a key; the other prefixes share the rest evenly.
         each: Prefixes of each start, besides the bare one.
         at_once: Rewrites that are solved together; None for all.
@@ -146,6 +148,7 @@ class Settings:
     layers: tuple[int, ...] | None = None
     depths: tuple[float, float, int] = (0.2, 0.34, 2)
     search: Search = field(default_factory=Search)
+    weight: Weight = USUAL
     bare: float = 0.5
     each: int = 1
     at_once: int | None = None

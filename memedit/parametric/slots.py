@@ -74,6 +74,15 @@ class Pass:
         self.kept[name] = largest[:, -1:].detach()
         return largest
 
+    def last_so_far(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """For each token the last value that is not 0, of it and those before it, padding apart, (rows, tokens)."""
+        told = values * self.seen.to(values)
+        places = torch.arange(1, told.shape[1] + 1, device=told.device) * (told != 0)
+        last = places.cummax(1).values
+        latest = torch.where(last > 0, told.gather(1, (last - 1).clamp(min=0)), self.carried(name, told[:, :1]))
+        self.kept[name] = latest[:, -1:].detach()
+        return latest
+
 
 Answering = Callable[[Slots, torch.Tensor, torch.Tensor, Pass], torch.Tensor]
 """What a layer gives instead: of the slots, what the matrix is given, (rows, tokens, in), and gave, (…, out), and the
