@@ -57,8 +57,9 @@ class EditMemory(Closing):
         languages: A second finder, that reads many languages: of statements and whole conversations, in a space of its
             own. The one of the extra `languages` when left out, where that is installed and the embedder is one that
             comes with memedit; None for none.
-        judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
-            when left out, where it fits the embedder; None for none, where likeness alone counts.
+        judge: Reads statements that are added against earlier ones (`contradictions`), and whether a text governs every
+            answer (`governing`). The one that comes with memedit when left out, where it fits the embedder; None for
+            none, where likeness alone counts, and a text is a Fact.
         index: `auto`, `exact`, `two-pass`, `chroma`; a store of large namespaces with its address, such as
             `pgvector:postgresql://…` (alone where it is the ledger's), `chroma:http://…` or `qdrant:http://…`; an
             `IndexStore`, an `IndexChoice`, or a function (namespace, kind) → Index.
@@ -155,8 +156,11 @@ class EditMemory(Closing):
         does a statement that surely takes the place of an older, short one, in whatever words. Otherwise nothing is
         removed, and the receipt lists `possible_conflicts`.
 
+        A plain text that says how every message is to be answered (“Never use emojis with me.”) becomes a Behaviour
+        that governs every answer; any other is a Fact. `Fact("…")` is one whatever it says.
+
         Args:
-            edit: An edit, or a plain statement.
+            edit: An edit, or a plain text.
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
 
@@ -466,5 +470,5 @@ class EditMemory(Closing):
         return Change(checked_namespace(namespace), 0, kind, self.clock(), author, reason)
 
     def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
-        parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, lambda: self.judge
+        parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, self._encoders
         return Adding(*parts, change, on_conflict, retracting)
