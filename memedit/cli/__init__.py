@@ -61,6 +61,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),
+        "purge": ("purge:purge", "Take edits out of the memory for good."),
         "reindex": ("care:reindex", "Build the index again from the ledger."),
         "namespaces": ("care:namespaces", "List the namespaces."),
         "methods": ("care:methods", "List the methods that can answer."),

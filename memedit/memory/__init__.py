@@ -3,7 +3,8 @@
 from memedit.memory.conflicts import Receipt
 from memedit.memory.events import Change, Event
 from memedit.memory.memory import EditMemory
+from memedit.memory.purging import Purge
 from memedit.memory.recall import Candidate, Recalled
 from memedit.memory.snapshot import Snapshot
 
-__all__ = ["Candidate", "Change", "EditMemory", "Event", "Receipt", "Recalled", "Snapshot"]
+__all__ = ["Candidate", "Change", "EditMemory", "Event", "Purge", "Receipt", "Recalled", "Snapshot"]

@@ -76,10 +76,10 @@ class Adding:
     def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> Made:
         texts = {text_hash(edit.key_text): edit.key_text for edit in edits}
         texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
-        made = [(self._vectors, self._vectors.made(texts))]
+        made = [(self._vectors, self._vectors.lacking(texts))]
         found = {edit.content_hash: edit.text for edit in edits if edit.kind in ACROSS}
         if found and (languages := self._languages()):
-            made.append((languages, languages.made(found)))
+            made.append((languages, languages.lacking(found)))
         return made
 
     def _commit(self, chunk: Chunk) -> list[Receipt]:
@@ -120,7 +120,7 @@ class Adding:
         def near(view: View) -> tuple[Near, int]:
             if not (view.counts["slotless"] or any(row.slotless for row in rows)):
                 return {}, view.head.namespace_id
-            known = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
+            known = vectors | self._vectors.of(others, lambda reader, lacking: {key: keys[key] for key in lacking})
             return nearest(view, rows, known), view.head.namespace_id
 
         found, namespace_id = self._views.read(where, near)

@@ -29,5 +29,6 @@ class AsyncMemory(AsyncView):
     as_of = Awaited(EditMemory.as_of)
     export = Awaited(EditMemory.export)
     import_ = Awaited(EditMemory.import_)
+    purge = Awaited(EditMemory.purge)
     rebuild_index = Awaited(EditMemory.rebuild_index)
     check = Awaited(EditMemory.check)

@@ -1,4 +1,4 @@
-"""The ledger: the append-only record of every change to the memory, and the truth.
+"""The ledger: the record of every change to the memory, and the truth. It is append-only, but for what is purged.
 
 Everything here speaks rows and ids; what a change means is decided in `memory.py`.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from memedit.edits import AnyEdit
@@ -81,7 +81,7 @@ class Ledger:
     def edits(self, namespace_id: int, ids: Iterable[str]) -> dict[str, AnyEdit]:
         """As `Reader.edits`, each batch read by itself: what an edit says never changes."""
         found: dict[str, AnyEdit] = {}
-        for batch in _batches(ids):
+        for batch in batches(ids):
             among = f"namespace_id = ? AND id IN ({', '.join('?' * len(batch))})"
             rows = self.storage.read(f"SELECT id, kind, body FROM edits WHERE {among}", (namespace_id, *batch))
             found |= {edit_id: read_edit(edit_id, kind, body) for edit_id, kind, body in rows}
@@ -92,15 +92,15 @@ class Reader:
     """Reads within one transaction."""
 
     def __init__(self, connection: Connection, storage: Storage) -> None:
-        self._connection = connection
+        self.connection = connection
         self._storage = storage
 
     def head(self, namespace: str) -> Head:
-        row = self._connection.execute(HEAD, {"name": namespace}).first()
+        row = self.connection.execute(HEAD, {"name": namespace}).first()
         return NOWHERE if row is None else Head(*row)
 
     def namespaces(self) -> list[str]:
-        return sorted(self._connection.scalars(select(namespaces.c.name)))
+        return sorted(self.connection.scalars(select(namespaces.c.name)))
 
     def in_force(self, namespace_id: int, *, until: int | None = None) -> set[str]:
         """Ids of the edits in force after event `until` (after the last one when None)."""
@@ -115,7 +115,7 @@ class Reader:
         query = select(events.c.seq).where(
             events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.active.is_(None)
         )
-        return self._connection.execute(query.limit(1)).first() is not None
+        return self.connection.execute(query.limit(1)).first() is not None
 
     def _states(self, namespace_id: int, *, since: int = 0, until: int | None = None) -> Iterable[tuple[str, int]]:
         span = and_(
@@ -128,7 +128,7 @@ class Reader:
         query = select(events.c.edit_id, events.c.active).where(
             events.c.namespace_id == namespace_id, events.c.seq.in_(last)
         )
-        return ((row.edit_id, row.active) for row in self._connection.execute(query))
+        return ((row.edit_id, row.active) for row in self.connection.execute(query))
 
     def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """The rows of these edits, in force or not; of all when None."""
@@ -160,7 +160,7 @@ class Reader:
         query = select(edits.c.id).where(
             edits.c.namespace_id == namespace_id, func.substr(edits.c.id, 1, len(beginning)) == beginning
         )
-        return list(self._connection.scalars(query))
+        return list(self.connection.scalars(query))
 
     def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
         """Those of these ids that are in force after event `until` (after the last one when None)."""
@@ -170,13 +170,22 @@ class Reader:
             *([] if until is None else [events.c.seq <= until]),
         )
         found: set[str] = set()
-        for batch in _batches(ids):
+        for batch in batches(ids):
             last = select(func.max(events.c.seq)).where(span, events.c.edit_id.in_(batch)).group_by(events.c.edit_id)
             query = select(events.c.edit_id).where(
                 events.c.namespace_id == namespace_id, events.c.active == 1, events.c.seq.in_(last)
             )
-            found.update(self._connection.scalars(query))
+            found.update(self.connection.scalars(query))
         return found
+
+    def recorded_among(self, namespace_id: int, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that the ledger has an event of, purged ones among them."""
+        query = select(events.c.edit_id).where(events.c.namespace_id == namespace_id).distinct()
+        return {row.edit_id for row in self._in_batches(query, events.c.edit_id, ids)}
+
+    def embedders(self) -> list[str]:
+        """The ids of all embedders that there are vectors of."""
+        return list(self.connection.scalars(select(vectors.c.embedder).distinct()))
 
     def changes(self, head: Head, namespace: str, *, edit_id: str | None = None) -> list[Change]:
         """The change sets of a namespace, oldest first; only those that touched `edit_id` when it is given."""
@@ -184,7 +193,7 @@ class Reader:
         if edit_id is not None:
             happened = happened.where(events.c.edit_id == edit_id)
         by_revision: dict[int, list[Event]] = {}
-        for row in self._connection.execute(happened):
+        for row in self.connection.execute(happened):
             active = None if row.active is None else bool(row.active)
             by_revision.setdefault(row.revision, []).append(Event(row.kind, row.edit_id, active, read_data(row.data)))
         made = (
@@ -195,32 +204,36 @@ class Reader:
                 namespace, row.revision, row.kind, from_micros(row.at), row.author, row.reason, row.target,
                 tuple(by_revision.get(row.revision, ())),
             )
-            for row in self._connection.execute(made)
+            for row in self.connection.execute(made)
             if edit_id is None or row.revision in by_revision
         ]  # fmt: skip
 
     def undoable(self, namespace_id: int) -> int | None:
-        """The last change set that is no undo and has not been taken back."""
+        """The last change set that is no undo, has not been taken back, and of which a purge left something."""
         mine = change_sets.c.namespace_id == namespace_id
         undone = select(change_sets.c.target).where(mine, change_sets.c.kind == "undo")
+        holding = select(events.c.revision).where(events.c.namespace_id == namespace_id)
         query = select(func.max(change_sets.c.revision)).where(
-            mine, change_sets.c.kind != "undo", change_sets.c.revision.not_in(undone)
+            mine,
+            change_sets.c.kind.not_in(("undo", "purge")),
+            change_sets.c.revision.not_in(undone),
+            or_(change_sets.c.kind == "revert", change_sets.c.revision.in_(holding)),
         )
-        return self._connection.scalar(query)  # type: ignore[no-any-return]
+        return self.connection.scalar(query)  # type: ignore[no-any-return]
 
     def last_seq(self, namespace_id: int, revision: int) -> int:
         """The last event of all change sets up to `revision`."""
         query = select(func.max(events.c.seq)).where(
             events.c.namespace_id == namespace_id, events.c.revision <= revision
         )
-        return self._connection.scalar(query) or 0
+        return self.connection.scalar(query) or 0
 
     def revision_at(self, namespace_id: int, when: datetime) -> int:
         """The revision that was in force at this memory time; 0 before the first."""
         query = select(func.max(change_sets.c.revision)).where(
             change_sets.c.namespace_id == namespace_id, change_sets.c.at <= micros(when)
         )
-        return self._connection.scalar(query) or 0
+        return self.connection.scalar(query) or 0
 
     def vectors(self, embedder: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The stored vectors of these texts, shape (dimension,) each."""
@@ -231,19 +244,19 @@ class Reader:
     def dimension(self, embedder: str) -> int | None:
         """Of the stored vectors of this embedder; None when there are none."""
         query = select(func.length(vectors.c.vector)).where(vectors.c.embedder == embedder).limit(1)
-        size = self._connection.scalar(query)
+        size = self.connection.scalar(query)
         return None if size is None else size // 4
 
     def check(self) -> list[str]:
         """What the database finds wrong with its file."""
-        return self._storage.faults(self._connection)
+        return self._storage.faults(self.connection)
 
     def _in_batches(self, query: Select[Any], column: Any, values: Iterable[str] | None) -> Iterator[Any]:
         if values is None:
-            yield from self._connection.execute(query)
+            yield from self.connection.execute(query)
         else:
-            for batch in _batches(values):
-                yield from self._connection.execute(query.where(column.in_(batch)))
+            for batch in batches(values):
+                yield from self.connection.execute(query.where(column.in_(batch)))
 
 
 class Writer(Reader):
@@ -253,14 +266,14 @@ class Writer(Reader):
         """The namespace, made when it is new."""
         head = self.head(name)
         if head is NOWHERE:
-            self._connection.execute(insert(namespaces).values(name=name, revision=0, seq=0))
+            self.connection.execute(insert(namespaces).values(name=name, revision=0, seq=0))
             head = self.head(name)
         return head
 
     def begin_change(self, head: Head, change: Change) -> Head:
         """Record a new change set (without its events) and make it the namespace's last."""
         revision = head.revision + 1
-        self._connection.execute(
+        self.connection.execute(
             insert(change_sets).values(
                 namespace_id=head.namespace_id, revision=revision, kind=change.kind, at=micros(change.at),
                 author=change.author, reason=change.reason, target=change.target,
@@ -272,7 +285,7 @@ class Writer(Reader):
         """Append events to the namespace's last change set."""
         if not happened:
             return head
-        self._connection.execute(
+        self.connection.execute(
             insert(events),
             [
                 {
@@ -293,7 +306,7 @@ class Writer(Reader):
         """Store new edits: their rows with their bodies (JSON)."""
         if rows:
             values = [{"namespace_id": namespace_id, "body": body} | as_dict(row) for row, body in rows]
-            self._connection.execute(insert(edits), values)
+            self.connection.execute(insert(edits), values)
 
     def put_vectors(self, embedder: str, found: Mapping[str, NDArray[np.float32]]) -> None:
         """Store vectors by the hash of their text; one that is there already stays."""
@@ -302,15 +315,20 @@ class Writer(Reader):
                 {"text_hash": key, "embedder": embedder, "vector": np.asarray(vector, dtype="<f4").tobytes()}
                 for key, vector in found.items()
             ]
-            upsert = UPSERTS[self._connection.dialect.name](vectors)
-            self._connection.execute(upsert.on_conflict_do_nothing(), values)
+            upsert = UPSERTS[self.connection.dialect.name](vectors)
+            self.connection.execute(upsert.on_conflict_do_nothing(), values)
 
     def forget_vectors(self, embedder: str) -> None:
         """Drop an embedder's vectors, so that they are made anew."""
-        self._connection.execute(vectors.delete().where(vectors.c.embedder == embedder))
+        self.connection.execute(vectors.delete().where(vectors.c.embedder == embedder))
+
+    def roll_back(self) -> None:
+        """Let nothing of this transaction be; nothing more can be done in it."""
+        if (transaction := self.connection.get_transaction()) is not None:
+            transaction.rollback()
 
     def _move(self, head: Head, revision: int, seq: int) -> Head:
-        self._connection.execute(
+        self.connection.execute(
             update(namespaces).where(namespaces.c.id == head.namespace_id).values(revision=revision, seq=seq)
         )
         return Head(head.namespace_id, revision, seq)
@@ -332,7 +350,8 @@ LAST_STATE = (
 """1 for an edit in force, in a query of `edits`."""
 
 
-def _batches(values: Iterable[str]) -> Iterator[list[str]]:
+def batches(values: Iterable[str]) -> Iterator[list[str]]:
+    """The different ones among these values, as many at a time as a query takes."""
     unique = list(dict.fromkeys(values))
     for start in range(0, len(unique), BATCH):
         yield unique[start : start + BATCH]

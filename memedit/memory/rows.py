@@ -122,5 +122,10 @@ def corrupt(what: str) -> LedgerCorrupt:
     return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
 
 
+def gone(edit_id: str) -> LedgerCorrupt:
+    """The error for an edit that is in force and of which the ledger has no row."""
+    return corrupt(f"edit `{edit_id!s:.40}` is in force, and what it says is gone")
+
+
 def as_dict(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in Row.__slots__}

@@ -109,6 +109,14 @@ class Storage(ABC):
         """What the database finds wrong with its own files."""
         return []
 
+    @abstractmethod
+    def scrub(self) -> None:
+        """Leave nothing in its files of what was deleted.
+
+        Raises:
+            LedgerBusy: Others read for too long. What was deleted is gone for all; its old bytes may still be there.
+        """
+
     @property
     def engine(self) -> Engine:
         """The engine, while it is open.

@@ -65,14 +65,30 @@ class SQLite(Storage):
         found = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
         return [report for report in map(str, found) if report != "ok"]
 
+    def scrub(self) -> None:
+        """Write the file anew, without what was deleted, and empty its log."""
+        if self.folder is None:
+            return
+        with self._write_turn, self.typed_errors(), self.engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+            if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar():
+                raise LedgerBusy(
+                    f"Others read the ledger {self._ledger} for more than {port.BUSY_SECONDS:.0f} s. "
+                    "What was purged is gone for all, but its old bytes may still lie in the ledger's log.",
+                    do="purge the same once more, when they have ended",
+                )
+
     def _make_engine(self) -> Engine:
         if self.folder is None:
-            engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+            engine = create_engine(
+                "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+            )
         else:
             _make_folder(self.folder)
             engine = create_engine(
                 URL.create("sqlite", database=self._ledger),
                 connect_args={"check_same_thread": False, "timeout": port.BUSY_SECONDS},
+                hide_parameters=True,  # they are what edits say
                 max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
             )
         event.listen(engine, "connect", _set_up)
@@ -117,6 +133,7 @@ def _set_up(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 
