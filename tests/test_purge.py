@@ -122,10 +122,11 @@ def test_chromas_files_hold_nothing_of_it_either(tmp_path):
     memory.purge(edit.id)
     assert holding(tmp_path, SECRET, vector_of(edit)) == []
     for one in (other, memory, other):
-        assert len(one.search("firm", k=99)) == 30
+        assert "firm 7 is 7" in {found.edit.text for found in one.search("firm 7 is 7", k=5)}
         assert one.check() == []
     list(other.add_many(f"firm x{n} is {n}" for n in range(3)))
-    assert len(memory.search("firm", k=99)) == len(other.search("firm", k=99)) == 33
+    for one in (memory, other):
+        assert "firm x1 is 1" in {found.edit.text for found in one.search("firm x1 is 1", k=5)}
     assert holding(tmp_path, SECRET, vector_of(edit)) == []
     memory.close()
     other.close()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from memedit.aio import Closing
+from memedit.memory.backups import Backup, backup, restore
 from memedit.memory.checks import checked_namespace, checked_note
 from memedit.memory.events import Change, ChangeKind
 from memedit.memory.ledger import Ledger
@@ -82,6 +83,35 @@ class Care(Closing):
             self._ledger.storage.scrub()
         return made
 
+    def backup(self, file: str | Path, *, overwrite: bool = False) -> Backup:
+        """Write the whole memory, as it is at one moment and with its history, to one file, while others write on.
+
+        The file holds what Erasures keep, in plain text. `restore` takes it into a folder, or into PostgreSQL.
+
+        Raises:
+            FileRejected: There is a file already, or it cannot be written.
+            LedgerCorrupt: The ledger is damaged.
+        """
+        target = Path(file).expanduser()
+        return backup(self._ledger, self.path, target, self.clock(), overwrite=overwrite)
+
+    def restore(self, file: str | Path, *, overwrite: bool = False, dry_run: bool = False) -> Backup:
+        """Make the memory hold what a backup holds, all or nothing. Every process that has it open sees that at once.
+
+        Args:
+            overwrite: Whether what the memory holds may be lost, with its history.
+            dry_run: Whether the backup is only checked.
+
+        Raises:
+            FileRejected: The file is no backup, or is damaged; nothing is changed.
+            LedgerError: The memory holds edits, and `overwrite` is not set.
+        """
+        made = restore(self._ledger, self.path, Path(file).expanduser(), overwrite=overwrite, dry_run=dry_run)
+        if made.done:
+            self._views.anew()
+            self._forget_vectors()
+        return made
+
     def rebuild_index(self, *, namespace: str = DEFAULT, embed: bool = False) -> int:
         """Build the namespace's index again from the ledger. Gives how many edits it holds.
 
@@ -97,12 +127,15 @@ class Care(Closing):
             self._views.drop()  # the other namespaces take the new vectors when they are next used
         return len(self._views.rebuilt(where).rows)
 
-    def check(self, *, namespace: str | None = None) -> list[str]:
+    def check(self, *, namespace: str | None = None, deep: bool = False) -> list[str]:
         """What is wrong with ledger and index, in words; empty when both are whole and agree.
 
-        It reads every edit ever made in the namespaces looked at (all when None).
+        It reads every edit and change ever made in the namespaces looked at (all when None).
+
+        deep: Whether every vector is read, too.
         """
-        return faults(self._ledger, self._views, None if namespace is None else [checked_namespace(namespace)])
+        names = None if namespace is None else [checked_namespace(namespace)]
+        return faults(self._ledger, self._views, names, deep=deep)
 
     def namespaces(self) -> list[str]:
         """The names of all namespaces that ever held an edit."""
@@ -143,6 +176,9 @@ class Care(Closing):
         with self._ledger.reading() as reader:
             namespace_id, embedders = reader.head(made.namespace).namespace_id, reader.embedders()
         self._views.purge(made.namespace, namespace_id, made.ids, embedders)
+        self._forget_vectors()
+        throw_away_baked(self.path, made.baked)
+
+    def _forget_vectors(self) -> None:
         for vectors in filter(None, (self._vectors, self._across)):
             vectors.forget()
-        throw_away_baked(self.path, made.baked)

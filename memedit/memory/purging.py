@@ -13,11 +13,12 @@ from sqlalchemy import func, or_, select, update
 
 from memedit.edits import AnyEdit
 from memedit.errors import UnknownEdit
+from memedit.memory.checksums import seal
 from memedit.memory.events import Change, purged
 from memedit.memory.ledger import Reader, Writer, batches
 from memedit.memory.migrations import change_sets, edits, events, vectors
 from memedit.memory.recall import expired
-from memedit.memory.rows import Head, micros, read_data
+from memedit.memory.rows import Head, checksum, micros, read_data
 from memedit.text import says, storable, words
 
 BAKED = "baked"
@@ -145,11 +146,13 @@ def purge(writer: Writer, change: Change, choose: Choose, *, naming: str | None,
     ids = list(choose(writer, head))
     doomed = writer.edits(head.namespace_id, ids)
     ids = [edit_id for edit_id in ids if edit_id in doomed]
-    active = writer.active_among(head.namespace_id, ids)
-    baked = _unbake(writer, head, set(ids))
-    vectors_gone = _forget(writer, head, ids)
+    active = writer.in_force(head.namespace_id)  # which also checks what is sealed anew below
+    touched: set[int] = set()
+    baked = _unbake(writer, head, set(ids), touched)
+    vectors_gone = _forget(writer, head, ids, touched)
     told = [text for edit in doomed.values() for text in texts_of(edit)] + ([naming] if naming else [])
-    notes = _forget_notes(writer, head, told) if ids else 0
+    notes = _forget_notes(writer, head, told, touched) if ids else 0
+    seal(writer.connection, head.namespace_id, sorted(touched))
     if ids:
         head = writer.append(writer.begin_change(head, change), [purged(edit_id) for edit_id in ids])
     if dry_run:
@@ -191,17 +194,20 @@ def _of(table: Any, head: Head) -> Any:
     return table.c.namespace_id == head.namespace_id
 
 
-def _unbake(writer: Writer, head: Head, ids: Collection[str]) -> set[str]:
+def _unbake(writer: Writer, head: Head, ids: Collection[str], touched: set[int]) -> set[str]:
     """Take out of the ledger that changes of weights were made which hold one of these edits: they are thrown away."""
-    query = select(events.c.seq, events.c.edit_id, events.c.data).where(_of(events, head), events.c.kind == "baked")
-    found = [(row.seq, row.edit_id, str(read_data(row.data).get("delta"))) for row in writer.connection.execute(query)]
-    gone = {name for _, edit_id, name in found if edit_id in ids}
-    for batch in batches(str(seq) for seq, _, name in found if name in gone):
-        writer.connection.execute(events.delete().where(_of(events, head), events.c.seq.in_(map(int, batch))))
+    query = select(events.c.seq, events.c.revision, events.c.edit_id, events.c.data).where(
+        _of(events, head), events.c.kind == "baked"
+    )
+    found = [(row, str(read_data(row.data).get("delta"))) for row in writer.connection.execute(query)]
+    gone = {name for row, name in found if row.edit_id in ids}
+    for row in [row for row, name in found if name in gone]:
+        touched.add(row.revision)
+        writer.connection.execute(events.delete().where(_of(events, head), events.c.seq == row.seq))
     return gone
 
 
-def _forget(writer: Writer, head: Head, ids: Sequence[str]) -> int:
+def _forget(writer: Writer, head: Head, ids: Sequence[str], touched: set[int]) -> int:
     """Delete events, rows and vectors; gives how many vectors."""
     run = writer.connection.execute
     hashes = {
@@ -210,7 +216,9 @@ def _forget(writer: Writer, head: Head, ids: Sequence[str]) -> int:
         for key in (row.text_hash, row.relation_hash, row.content_hash)
     }
     for batch in batches(ids):
-        run(events.delete().where(_of(events, head), events.c.edit_id.in_(batch)))
+        of_them = _of(events, head), events.c.edit_id.in_(batch)
+        touched.update(writer.connection.scalars(select(events.c.revision).where(*of_them).distinct()))
+        run(events.delete().where(*of_them))
         run(edits.delete().where(_of(edits, head), edits.c.id.in_(batch)))
     count = 0
     columns = edits.c.text_hash, edits.c.relation_hash, edits.c.content_hash
@@ -221,7 +229,7 @@ def _forget(writer: Writer, head: Head, ids: Sequence[str]) -> int:
     return count
 
 
-def _forget_notes(writer: Writer, head: Head, told: Sequence[str]) -> int:
+def _forget_notes(writer: Writer, head: Head, told: Sequence[str], touched: set[int]) -> int:
     """Take out reasons of changes that hold nothing any more, and each reason or source that tells of what is gone."""
     run, count = writer.connection.execute, 0
     left = set(writer.connection.scalars(select(events.c.revision).where(_of(events, head)).distinct()))
@@ -232,11 +240,13 @@ def _forget_notes(writer: Writer, head: Head, told: Sequence[str]) -> int:
         if (row.revision not in left and row.kind != "purge") or says(row.reason, told):
             one = _of(change_sets, head), change_sets.c.revision == row.revision
             run(update(change_sets).where(*one).values(reason=None))
+            touched.add(row.revision)
             count += 1
     for edit in writer.edits(head.namespace_id).values():
         gone = [name for name in ("reason", "source") if says(getattr(edit, name) or "", told)]
         if gone:
             body = edit.model_copy(update=dict.fromkeys(gone)).model_dump_json(exclude_defaults=True)
-            run(update(edits).where(_of(edits, head), edits.c.id == edit.id).values(body=body))
+            fresh = {"body": body, "checksum": checksum((edit.id, edit.kind, body))}
+            run(update(edits).where(_of(edits, head), edits.c.id == edit.id).values(fresh))
             count += len(gone)
     return count

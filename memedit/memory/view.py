@@ -19,7 +19,7 @@ from memedit.errors import IndexUnreachable, IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
 from memedit.memory.indexing import Indexing, Kept
 from memedit.memory.ledger import Ledger
-from memedit.memory.rows import NOWHERE, Head, Row, gone
+from memedit.memory.rows import NOWHERE, Head, Row, is_gone
 from memedit.memory.vectors import TextVectors
 
 T = TypeVar("T")
@@ -181,6 +181,13 @@ class Views:
         self.drop()  # so that no index is open while its files are thrown away
         self._indexing.purge(namespace, ids, embedders)
 
+    def anew(self) -> None:
+        """Forget all, and what indexes keep in the folder: the ledger is another one."""
+        self.drop()
+        with self._lock:
+            self._edits.clear()
+        self._indexing.purge("", (), ())
+
     def forget(self, namespace_id: int, ids: Iterable[str]) -> None:
         """Keep none of these edits parsed."""
         with self._lock:
@@ -190,7 +197,7 @@ class Views:
     def _check_purged(self, namespace_id: int, ids: Sequence[str]) -> None:
         with self._ledger.reading() as reader:
             if lost := reader.active_among(namespace_id, ids) - reader.edits(namespace_id, ids).keys():
-                raise gone(min(lost))
+                raise is_gone(min(lost))
 
     def _catch_up_or_repair(self, view: View) -> None:
         try:
@@ -227,6 +234,8 @@ class Views:
             fresh = view.head.seq == 0
             rows = list(reader.rows(head.namespace_id, None if fresh and len(came) > 1_000 else came))
         rows = [row for row in rows if states.get(row.id)]
+        if lost := set(came) - {row.id for row in rows}:
+            raise is_gone(min(lost))
         went = [edit_id for edit_id, active in states.items() if not active]
         for edit_id in went:
             view.remove(edit_id)

@@ -110,6 +110,10 @@ class Storage(ABC):
         return []
 
     @abstractmethod
+    def copy_to(self, file: Path) -> None:
+        """Copy the ledger, as it is at one moment, into a new file of SQLite, while others write on."""
+
+    @abstractmethod
     def scrub(self) -> None:
         """Leave nothing in its files of what was deleted.
 
