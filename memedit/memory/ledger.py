@@ -283,7 +283,7 @@ class Writer(Reader):
         """Append events to the namespace's last change set."""
         if not happened:
             return head
-        rows = [
+        rows: list[Sequence[Any]] = [
             (
                 head.seq + place, event.kind, event.edit_id, None if event.active is None else int(event.active),
                 json.dumps(dict(event.data)) if event.data else None,

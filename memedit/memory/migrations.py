@@ -6,7 +6,6 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Column,
     Connection,
@@ -129,7 +128,7 @@ def m003_checksums(connection: Connection) -> None:
     lacking = [(table, "checksum") for table in (namespaces, edits, change_sets, vectors)] + [(edits, "row_checksum")]
     for table, name in lacking:
         if name not in {column["name"] for column in inspect(connection).get_columns(table.name)}:
-            connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {name} BIGINT"))
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} BIGINT")
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables, m002_identity, m003_checksums)
