@@ -79,14 +79,14 @@ class Adding:
 
     def _made_ready(self, batch: Sequence[Given]) -> Ready:
         """The edits, each of the kind that it is, and the vectors that the ledger lacks of them."""
-        vectors = self._vectors.made({text_hash(edit.key_text): edit.key_text for edit, _ in batch})
+        vectors = self._vectors.lacking({text_hash(edit.key_text): edit.key_text for edit, _ in batch})
         edits = self._of_their_kind(batch, vectors)
         asked = {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
-        vectors |= self._vectors.made({key: text for key, text in asked.items() if key not in vectors})
+        vectors |= self._vectors.lacking({key: text for key, text in asked.items() if key not in vectors})
         made = [(self._vectors, vectors)]
         found = {edit.content_hash: edit.text for edit in edits if edit.kind in ACROSS}
         if found and (languages := self._languages()):
-            made.append((languages, languages.made(found)))
+            made.append((languages, languages.lacking(found)))
         return edits, made
 
     def _of_their_kind(self, batch: Sequence[Given], vectors: Mapping[str, Vectors]) -> list[AnyEdit]:
@@ -138,7 +138,7 @@ class Adding:
         def near(view: View) -> tuple[Near, int]:
             if not (view.counts["slotless"] or any(row.slotless for row in rows)):
                 return {}, view.head.namespace_id
-            known = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
+            known = vectors | self._vectors.of(others, lambda reader, lacking: {key: keys[key] for key in lacking})
             return nearest(view, rows, known), view.head.namespace_id
 
         found, namespace_id = self._views.read(where, near)

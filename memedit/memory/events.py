@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake"]
+ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "purge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Event:
 
     Args:
         kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert), `baked`
-            (data: into which weights, by which change) and `unbaked`. Open: a later kind needs a name and what it does.
+            (data: into which weights, by which change) and `unbaked`; `purged`, the only event that is left of what was
+            purged. Open: a later kind needs a name and what it does.
         active: What it does to the edit: True puts it in force, False takes it out, None neither.
     """
 
@@ -44,6 +45,11 @@ def removed(edit_id: str) -> Event:
 
 def restored(edit_id: str) -> Event:
     return Event("restored", edit_id, True)
+
+
+def purged(edit_id: str) -> Event:
+    """Taken out of the memory for good."""
+    return Event("purged", edit_id, False)
 
 
 def baked(edit_id: str, **data: Any) -> Event:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from memedit.memory import Change
+from memedit.memory.purging import BAKED
 from memedit.parametric.delta import Delta
-
-FOLDER = "baked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Shelf:
     """
 
     def __init__(self, memory: Path | None) -> None:
-        self._folder = None if memory is None else memory / FOLDER
+        self._folder = None if memory is None else memory / BAKED
         self._held: dict[str, Delta] = {}
 
     def put(self, delta: Delta) -> str:
@@ -105,7 +104,7 @@ class Shelf:
 
     def file(self, name: str) -> Path:
         """Where it lies, in a memory that has a folder."""
-        return (self._folder or Path(FOLDER)) / f"{name}.safetensors"
+        return (self._folder or Path(BAKED)) / f"{name}.safetensors"
 
 
 def common(first: Sequence[Any], second: Sequence[Any]) -> int:
