@@ -10,6 +10,8 @@ from memedit.memory import Change, EditMemory
 
 if TYPE_CHECKING:
     from memedit.parametric.bakery import Bakery
+    from memedit.parametric.curve import Curve
+    from memedit.parametric.delta import Delta
     from memedit.parametric.groups import Group
     from memedit.parametric.outcomes import Baking
 
@@ -53,7 +55,7 @@ class Bakes:
         Args:
             ids: Of edits in force; None for all Facts that are not baked yet.
             namespace: Whose edits. What is written holds for every namespace of the model.
-            how: `method="memit_seq"`, `strength=1.0`, `demand=`, `author=`, `reason=`, `told=`.
+            how: `method="memit_seq"`, `strength=1.0` (or `"auto"`), `demand=`, `author=`, `reason=`, `told=`.
         """
         named = [ids] if isinstance(ids, str) else ids
         return self.bakery().bake(named, namespace=self._in(namespace), **how)
@@ -62,6 +64,15 @@ class Bakes:
         """Take edits out of the weights, all of them when None; memory answers them again. See `Bakery.unbake`."""
         named = [ids] if isinstance(ids, str) else ids
         return self.bakery().unbake(named, namespace=self._in(namespace), **who)
+
+    def curve(
+        self, /, delta: Delta, alphas: Sequence[float] | None = None, *, namespace: str | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> Curve:  # fmt: skip
+        """What is gained and lost along θ₀ + αΔ: arrays over `alphas`, in tenths when left out. See `Bakery.curve`."""
+        from memedit.parametric.curve import ALPHAS
+
+        return self.bakery().curve(delta, alphas or ALPHAS, namespace=self._in(namespace), ids=ids)
 
     def baked(self, /, *, namespace: str | None = None) -> list[Group]:
         """What is in the weights, in the order in which it was written.

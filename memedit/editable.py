@@ -14,6 +14,7 @@ from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
 from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
 from memedit.errors import AlreadyClosed, MemeditError, RequestRejected
+from memedit.fallback import Fallback, Falls, Ladder, climb
 from memedit.feedback import as_feedback
 from memedit.gate import Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import spoken
@@ -44,7 +45,7 @@ Drives = Callable[
 """Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
 
 
-class EditableLLM(Closing, Bakes):
+class EditableLLM(Closing, Bakes, Falls):
     """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
 
     `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
@@ -60,6 +61,8 @@ class EditableLLM(Closing, Bakes):
         doubt: What is done with edits that may bear on a message and may not: `leave`, `show` or `ask`
             (`methods/doubt.py`). Left out, a chat model is shown them (a hosted one, a function, a large local one),
             and any other model is not. What was shown so stands in `answer.trace.in_doubt`.
+        fallback: Methods to go on with where `verify` fails, the least invasive first; `auto` takes
+            `memedit.fallback.LADDER`. Left out, a failed verification changes nothing.
 
     Raises:
         EditRejected: `namespace` cannot name one.
@@ -78,6 +81,7 @@ class EditableLLM(Closing, Bakes):
         method: str | Method = "auto",
         models: Mapping[str, Any] | None = None,
         doubt: Doubt | None = None,
+        fallback: Fallback | None = None,
     ) -> None:
         self.llm: LLM = as_llm(llm)
         self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
@@ -91,6 +95,8 @@ class EditableLLM(Closing, Bakes):
         if doubt is not None and doubt not in get_args(Doubt):
             raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
         self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
+        self.fallback = None if fallback is None else Ladder.of(fallback, self.llm)
+        self._routes, self._trying = {}, {}
         self._drives: Drives = Driver
         self._driver = Driver(self.models, self.recall, self.support)
         self._bakery = None
@@ -276,6 +282,9 @@ class EditableLLM(Closing, Bakes):
     ) -> Verification:
         """Run an edit's probes (or ones made from its template) before and after, in scope and out of scope.
 
+        Where a check fails and a `fallback` is set, the methods of the ladder are tried one after the other, and the
+        first by which all checks pass answers the edit from then on; `Verification.steps` tells of each.
+
         Args:
             edit: An edit in force, or its id.
             namespace: Where it is in force; the object's own when left out.
@@ -287,7 +296,10 @@ class EditableLLM(Closing, Bakes):
         """
         where = self._in(namespace)
         known = self.memory.get(edit if isinstance(edit, str) else edit.id, namespace=where)
-        return verify(self, [known], namespace=where, max_tokens=max_tokens, **options)[0]
+        found = verify(self, [known], namespace=where, max_tokens=max_tokens, **options)[0]
+        if found.passed or self.fallback is None:
+            return found
+        return climb(self, found, namespace=where, max_tokens=max_tokens, **options)
 
     # ---- editing --------------------------------------------------------------------------------------------------
 
@@ -378,9 +390,9 @@ class EditableLLM(Closing, Bakes):
     def _job(self, input: Any, namespace: str | None, options: Mapping[str, Any]) -> Job:
         request = as_request(input, options)
         trace = Trace(self._in(namespace), self.method.name, turns=request.turns)
-        return Job(self._steps(request), trace)
+        return Job(self._steps(request, trace), trace)
 
-    def _steps(self, request: Request) -> Steps:
+    def _steps(self, request: Request, trace: Trace) -> Steps:
         said, text = read_conversation(request.turns), _last_text(request)
         query = text if self.method.whole_text else said.query
         hits: Hits = yield Recall(query, whole=said.whole)
@@ -390,14 +402,16 @@ class EditableLLM(Closing, Bakes):
         if self.doubt == "ask":
             hits, notes = yield from asked_about(request, hits)
         maybe = in_doubt(hits) if self.doubt == "show" else ()
-        end = yield from watched(self._answering(maybe))(Task(request, hits, self.models))
+        method = self._method_of(trace.namespace, hits)
+        trace.method = method.name
+        end = yield from watched(self._answering(method, maybe))(Task(request, hits, self.models))
         return replace(end, notes=(*notes, *end.notes))
 
-    def _answering(self, maybe: Sequence[AnyEdit]) -> Run:
+    def _answering(self, method: Method, maybe: Sequence[AnyEdit]) -> Run:
         """The method, where anything is in scope of the request, with what may bear on it shown too."""
 
         def run(task: Task) -> Steps:
-            end = (yield from self.method.run(task)) if task.hits or self.method.always else Final(task.request)
+            end = (yield from method.run(task)) if task.hits or method.always else Final(task.request)
             return shown_too(governed(end, task.hits, task.kind), maybe, task.kind)
 
         return run

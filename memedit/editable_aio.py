@@ -23,6 +23,7 @@ class AsyncEditable(AsyncView):
     bakery = Awaited(EditableLLM.bakery)
     bake = Awaited(EditableLLM.bake)
     unbake = Awaited(EditableLLM.unbake)
+    curve = Awaited(EditableLLM.curve)
     baked = Awaited(EditableLLM.baked)
     undo = Awaited(EditableLLM.undo)
     history = Awaited(EditableLLM.history)

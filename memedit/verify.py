@@ -38,11 +38,33 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One method that was tried, where a fallback is set.
+
+    Args:
+        by: Its name.
+        passed: Whether the edit holds by it.
+        why: What its checks gave, or why it could not be tried, in words.
+    """
+
+    by: str
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """All checks of one edit."""
+    """All checks of one edit.
+
+    Args:
+        edit: The edit.
+        checks: By the method that answers it now.
+        steps: Where a fallback was needed, what was tried, one after the other; the last one holds if any does.
+    """
 
     edit: AnyEdit
     checks: tuple[Check, ...]
+    steps: tuple[Step, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -57,7 +79,10 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """The verification as JSON values."""
-        return {"edit": self.edit.to_dict(), "passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+        return {
+            "edit": self.edit.to_dict(), "passed": self.passed, "checks": [asdict(check) for check in self.checks],
+            "steps": [asdict(step) for step in self.steps],
+        }  # fmt: skip
 
 
 def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **options: Any) -> list[Verification]:

@@ -280,7 +280,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "score": (["Where?"], [["here"]]), "classify": ("good", ["yes", "no"]), "classify_many": (["good"], ["yes", "no"]),
     "explain": ("Where?",), "ask_base": (["Where?"],), "verify": ("0123",), "edit": (SYDNEY,), "propose": (SYDNEY,),
     "feedback": ("Where?", "I mean here."), "edit_many": ([SYDNEY],), "retract": ("0123",),
-    "recall": ("default", [Recall("Where?")]), "support": ("default", "Where?", 1),
+    "curve": (None,), "recall": ("default", [Recall("Where?")]), "support": ("default", "Where?", 1),
     "invoke": ("Where?",), "batch": (["Where?"],), "stream": ("Where?",),
 }  # fmt: skip
 

@@ -23,7 +23,9 @@ from memedit.testing import FakeLLM, HashEmbedder
 Run = Callable[..., Result]
 SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney")
 COMMANDS = [
-    name for name in WHERE if name not in ("demo", "eval", "gate", "multihop", "patches", "report", "serac")
+    name
+    for name in WHERE
+    if name not in ("demo", "eval", "gate", "multihop", "parametric", "patches", "report", "serac")
 ]  # these have options of their own
 
 

@@ -39,6 +39,16 @@ def test_the_page_about_care_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.model
+def test_the_block_on_fallbacks_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = next(code for code in BLOCK.findall((ROOT / "docs" / "baking.md").read_text()) if "fallback=" in code)
+    exec(compile(code, "docs/baking.md", "exec"), {"__name__": "__main__"})
+    assert "in scope" in capsys.readouterr().out
+
+
+@pytest.mark.model
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_example_runs(example: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

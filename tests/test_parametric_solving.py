@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 import torch
 
 from memedit.errors import EditDiverged
 from memedit.parametric.methods import alphaedit, emmet, memit, memit_seq, rome
-from memedit.parametric.solving import outer, ridge, weight_of_stats
+from memedit.parametric.solving import USUAL, Weight, outer, ridge
 from memedit.parametric.stats import Stats, moments
 
 IN, OUT = 12, 7
@@ -81,14 +83,14 @@ def test_rome_with_two_different_keys_misses_its_value(stats: Stats) -> None:
 @pytest.mark.parametrize("count", [1, 5, IN + 4])
 def test_memit_is_weighted_least_squares(stats: Stats, count: int) -> None:
     keys, residuals = draw(IN, count, seed=3), draw(OUT, count, seed=4)
-    weight = weight_of_stats(keys, stats)
+    weight = USUAL.of(keys, stats)
     expected = stacked([weight**0.5 * root(stats.moment), keys], residuals)
     torch.testing.assert_close(whole(memit.solve(keys, residuals, stats)), expected, rtol=1e-7, atol=1e-9)
 
 
 def test_memit_with_repeated_keys(stats: Stats) -> None:
     keys, residuals = draw(IN, 2, seed=3).repeat(1, 2), draw(OUT, 4, seed=4)
-    expected = stacked([weight_of_stats(keys, stats) ** 0.5 * root(stats.moment), keys], residuals)
+    expected = stacked([USUAL.of(keys, stats) ** 0.5 * root(stats.moment), keys], residuals)
     torch.testing.assert_close(whole(memit.solve(keys, residuals, stats)), expected, rtol=1e-7, atol=1e-9)
 
 
@@ -101,7 +103,7 @@ def test_both_forms_of_the_ridge_are_equal(stats: Stats) -> None:
 @pytest.mark.parametrize("method", ["memit_seq", "encore"])
 def test_earlier_keys_weigh_in(stats: Stats, method: str) -> None:
     keys, residuals, earlier = draw(IN, 4, seed=3), draw(OUT, 4, seed=4), draw(IN, 3, seed=5)
-    weight = weight_of_stats(keys, stats)
+    weight = USUAL.of(keys, stats)
     blocks = [weight**0.5 * root(stats.moment), earlier]
     if method == "encore":
         blocks.append((weight * memit_seq.RIDGE) ** 0.5 * torch.eye(IN, dtype=keys.dtype))
@@ -120,10 +122,19 @@ def test_without_earlier_keys_the_sequential_form_is_memit(stats: Stats) -> None
 
 def test_a_key_is_written_with_its_share(stats: Stats) -> None:
     key, residual = draw(IN, 1, seed=3), draw(OUT, 1, seed=4)
-    ratio = float(key.T @ stats.solve(key)) / weight_of_stats(key, stats)
+    ratio = float(key.T @ stats.solve(key)) / USUAL.of(key, stats)
     assert ratio == pytest.approx(5.0)
     written = whole(memit.solve(key, residual, stats)) @ key
     torch.testing.assert_close(written, residual * ratio / (1 + ratio), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", [memit, memit_seq])
+def test_a_published_weight_takes_the_place_of_the_one_that_fits(stats: Stats, method: ModuleType) -> None:
+    keys, residuals = draw(IN, 5, seed=3), draw(OUT, 5, seed=4)
+    expected = stacked([40.0**0.5 * root(stats.moment), keys], residuals)
+    delta = whole(method.solve(keys, residuals, stats, None, Weight(fixed=40.0)))
+    torch.testing.assert_close(delta, expected, rtol=1e-7, atol=1e-9)
+    assert Weight(share=10.0).of(keys, stats) == pytest.approx(USUAL.of(keys, stats) / 2)
 
 
 def test_emmet_gives_every_key_its_value(stats: Stats) -> None:
@@ -143,16 +154,17 @@ def test_emmet_of_one_edit_is_rome(stats: Stats) -> None:
 
 
 @pytest.mark.parametrize("earlier", [None, 3])
-def test_alphaedit_is_the_authors_unsymmetric_solution(stats: Stats, earlier: int | None) -> None:
+@pytest.mark.parametrize("pull", [None, 10.0])
+def test_alphaedit_is_the_authors_unsymmetric_solution(stats: Stats, earlier: int | None, pull: float | None) -> None:
     keys, residuals = draw(IN, 4, seed=3), draw(OUT, 4, seed=4)
     previous = None if earlier is None else draw(IN, earlier, seed=5)
     least = alphaedit.basis(stats)
     project = least @ least.T
     torch.testing.assert_close(project @ project, project, rtol=0, atol=1e-12)
     system = project @ (keys @ keys.T + outer(previous, stats.moment))
-    system = system + alphaedit.PULL * torch.eye(IN, dtype=keys.dtype)
+    system = system + (pull or alphaedit.PULL) * torch.eye(IN, dtype=keys.dtype)
     expected = torch.linalg.solve(system, project @ keys @ residuals.T).T
-    delta = whole(alphaedit.solve(keys, residuals, stats, previous))
+    delta = whole(alphaedit.solve(keys, residuals, stats, previous, Weight(fixed=pull)))
     torch.testing.assert_close(delta, expected, rtol=1e-8, atol=1e-10)
     kept = stats.spectrum[1][:, least.shape[1] :]
     torch.testing.assert_close(delta @ kept, torch.zeros(OUT, kept.shape[1], dtype=keys.dtype), rtol=0, atol=1e-11)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ from memedit.errors import EditDiverged
 from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.method import Local, Stream
-from memedit.parametric.methods import TRAINED
+from memedit.parametric.methods import FREE, METHODS, TRAINED, Writer
 from memedit.parametric.proving import Demand
 from memedit.parametric.rewrites import Rewrite
+from memedit.parametric.searching import Search
 from memedit.parametric.slots import laid
 from memedit.parametric.teaching import Lesson
-from memedit.parametric.trained import Training
 from memedit.testing import HashEmbedder, NamedGate
 
 REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
@@ -110,11 +112,13 @@ def test_a_descent_that_diverges_changes_nothing(tokenizer: Any) -> None:
 
 def test_settings_come_back_from_what_a_change_says_of_them() -> None:
     how = TRAINED["lora"].with_(layers=(0, 2)).how
-    assert Training.from_dict({**how.to_dict(), "layers": [0, 2]}) == how
-    assert TRAINED["lora"].as_set(how.to_dict()).how == how
+    assert TRAINED["lora"].as_set(json.loads(json.dumps(asdict(how)))).how == how
+    how = METHODS["encore"].with_(search=Search(steps=7), layers=(1,)).how
+    assert METHODS["memit"].as_set(json.loads(json.dumps(asdict(how)))).how == how
 
 
-def test_a_trained_method_bakes_and_is_taken_out(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", [TRAINED["ft_m"].with_(layers=(1,), steps=3), FREE["ultraedit"].with_(layers=(1,))])
+def test_a_method_without_a_search_bakes_and_is_taken_out(writer: Writer, folder: str, tmp_path: Path) -> None:
     memory = EditMemory(tmp_path / "memory", embedder=HashEmbedder(), finder=None, languages=None, judge=None)
     editable = EditableLLM(load(folder), memory, gate=NamedGate())
     editable.bakery(text=TEXT, cache=tmp_path)
@@ -126,7 +130,7 @@ def test_a_trained_method_bakes_and_is_taken_out(folder: str, tmp_path: Path) ->
     )
     weight = editable.bakery().overlay.anatomy.weight(1)
     before = weight.clone()
-    done = editable.bake(method=TRAINED["ft_m"].with_(layers=(1,), steps=3), demand=EASY)
+    done = editable.bake(method=writer, demand=EASY)
     assert {edit.id for edit in done.baked} == {"one", "two"}
     both = weight.clone()
     editable.unbake("one")

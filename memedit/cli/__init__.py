@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "bake": ("bake:bake", "Write edits into the weights of a local model."),
         "unbake": ("bake:unbake", "Take edits out of the weights again."),
         "baked": ("bake:baked", "List the edits in the weights."),
+        "parametric": ("parametric:parametric", "Find settings, and train editors, that write edits into weights."),
     },
     "Serve": {
         "serve": ("serve:serve", "Serve OpenAI's API with the memory in front of a model."),

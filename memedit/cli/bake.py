@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,18 +28,36 @@ TEXT = click.option(
 )  # fmt: skip
 
 
+class Strength(click.ParamType):  # type: ignore[type-arg]
+    """A number, or `auto`."""
+
+    name = "number|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else click.FLOAT.convert(value, param, ctx)
+
+
 @click.command(cls=Command)
 @click.argument("ids", nargs=-1)
-@click.option("--method", default="memit_seq", show_default=True, metavar="NAME", help="How they are written.")
-@click.option("--strength", default=1.0, show_default=True, help="What the change is multiplied by.")
+@click.option(
+    "--method",
+    default="memit_seq",
+    show_default=True,
+    metavar="NAME",
+    help="How they are written; see `memedit parametric`.",
+)
+@click.option(
+    "--strength", type=Strength(), default=1.0, show_default=True,
+    help="What the change is multiplied by; auto tries tenths, and takes that with which most edits hold.",
+)  # fmt: skip
 @OUT
 @TEXT
 @AUTHOR
 @REASON
 @click.pass_obj
 def bake(
-    session: Session, ids: tuple[str, ...], method: str, strength: float, out: Path | None, text_file: Path | None,
-    author: str | None, reason: str | None,
+    session: Session, ids: tuple[str, ...], method: str, strength: float | Literal["auto"], out: Path | None,
+    text_file: Path | None, author: str | None, reason: str | None,
 ) -> None:  # fmt: skip
     """Write edits into the weights of --model, prove each, and leave in memory what does not hold.
 
@@ -50,7 +68,7 @@ def bake(
         memedit bake --out my-model
         memedit bake pm ceo --method rome
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         edits = editable.memory.edits(namespace=session.namespace)
         wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
         with watching() as told:
@@ -82,7 +100,7 @@ def unbake(
     Example:
         memedit unbake pm --out my-model-2
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         held = {edit_id for group in editable.baked() for edit_id in group.ids}
         edits = [edit for edit in editable.memory.edits(namespace=session.namespace) if edit.id in held]
         wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
@@ -106,7 +124,7 @@ def baked(session: Session, text_file: Path | None) -> None:
     Example:
         memedit baked
     """
-    with _opened(session, text_file) as editable:
+    with opened(session, text_file) as editable:
         groups = editable.baked()
         ids = [edit_id for group in groups for edit_id in group.ids]
         texts = editable.memory.recorded(ids, namespace=session.namespace)
@@ -139,14 +157,15 @@ def _show(done: Baking) -> None:
             say(("· memory ", "yellow"), cited(one.edit), (f"  {one.left}", "dim"))
     before, after = done.perplexity
     counts = f"{some(len(done.baked), 'edit')} baked, {len(done.left)} left in memory"
+    picked = f" at strength {done.strength:g}" if done.curve else ""
     say(
-        f"{counts}; perplexity {before:.1f} → {after:.1f}; now revision {done.revision}",
+        f"{counts}{picked}; perplexity {before:.1f} → {after:.1f}; now revision {done.revision}",
         ("; `memedit undo` takes it back" if done.baked else "", "dim"),
     )
 
 
 @contextmanager
-def _opened(session: Session, text_file: Path | None) -> Iterator[EditableLLM]:
+def opened(session: Session, text_file: Path | None) -> Iterator[EditableLLM]:
     """The model with its memory, and the running text that was given."""
     with session.memory() as memory:
         editable = session.editable(memory)

@@ -29,6 +29,7 @@ PARTS = {
     "likelihood": "Likelihood (teacher forcing, ranking)",
     "gate": "Gate",
     "cost": "Cost of an answer",
+    "weights": "Weights",
 }
 
 
@@ -67,6 +68,8 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--seed", default=0, show_default=True, help="Of the draw.")
 @click.option("--edits-in-memory", type=EditsInMemory(), default="all", show_default=True,
               help="All edits of the files, or groups of K cases, each with a memory of its own.")  # fmt: skip
+@click.option("--turn", type=click.IntRange(1), metavar="N",
+              help="Of methods that write weights: edits written together; else all of a memory.")  # fmt: skip
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of an answer.")
 @click.option("--raw", is_flag=True, help="Go on with prompts as plain text, without a chat template.")
 @click.option("--no-likelihood", is_flag=True, help="Take no likelihoods.")
@@ -93,6 +96,9 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error.")
 def evaluate(benchmark: str | None, listing: bool, threads: int, **given: Any) -> None:
     """Measure methods on a benchmark: any method, on any model, resumable.
+
+    Methods of `memedit bake` write the edits into the weights: --edits-in-memory 1 for single edits, all for a batch,
+    and --turn N for a stream.
 
     Every answer is compared with the unedited model's. Free generation and likelihood are reported side by side.
 
@@ -175,7 +181,7 @@ def show_scores(run: Run, scores: Sequence[Score]) -> None:
                     _counts(of_it, kind, metric),
                     *(_cell(known.get((kind, metric, one))) for one in methods),
                 ]
-                for kind, metric in sorted(rows)
+                for kind, metric in (rows if protocol == "weights" else sorted(rows))
             ],
         )
 
@@ -228,6 +234,7 @@ def _settings(benchmark: str, given: dict[str, Any]) -> Any:
         likelihood=not given["no_likelihood"],
         feedback=given["feedback"],
         ask_again=given["ask_again"],
+        turn=given["turn"],
         batch=given["batch"],
     )
 

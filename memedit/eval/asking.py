@@ -16,6 +16,7 @@ from memedit.eval.benchmarks import Benchmark
 from memedit.eval.cases import Kind
 from memedit.eval.contenders import ORACLE, UNEDITED
 from memedit.eval.forms import continuations, is_generated, right
+from memedit.eval.in_weights import InWeights
 from memedit.eval.plan import Plan
 from memedit.eval.remembered import Remembered
 from memedit.eval.runs import Asked, Row, append_rows
@@ -96,7 +97,8 @@ class Asking:
         self.seconds["scoring"] += time.perf_counter() - halfway
         if self._is_fed(name):
             rows |= {one.key: self._with_feedback(one, rows[one.key]) for one in chunk}
-        return [replace(row, peak_mb=_peak_mb()) for row in rows.values()]
+        written = isinstance(editable, InWeights)
+        return [replace(row, peak_mb=_peak_mb(), in_weights=written) for row in rows.values()]
 
     def _score(self, name: str, editable: EditableLLM, scored: Sequence[Asked]) -> list[Scored]:
         if not scored:  # a model without log-probabilities is not asked for them

@@ -12,6 +12,7 @@ from typing import Any
 
 from memedit.editable import EditableLLM
 from memedit.errors import MissingExtra, UnknownMethod
+from memedit.eval.in_weights import InWeights, Look, writes_weights
 from memedit.gate import Hits, Verdict
 from memedit.gate.feedback import FeedbackGate
 from memedit.llms import LLM
@@ -150,18 +151,30 @@ BASELINES: dict[str, type[EditableLLM]] = {
 
 
 def known_contenders() -> list[str]:
-    """The names `--method` takes."""
+    """The names `--method` takes, besides those of `memedit bake`."""
     return [*sorted(plugins("methods")), *BASELINES]
 
 
-def contender(name: str) -> Callable[[LLM, EditMemory], EditableLLM]:
-    """How to put a method or baseline in front of a model.
+def contender(
+    name: str, *, turn: int | None = None, log: Callable[[Look], None] = lambda look: None
+) -> Callable[[LLM, EditMemory], EditableLLM]:
+    """How to put a method or baseline in front of a model, or edits into its weights.
+
+    Args:
+        name: The method's.
+        turn: Of what writes weights: edits that are written together.
+        log: Is told what becomes of the weights.
 
     Raises:
         UnknownMethod: There is none of this name.
     """
     if name in BASELINES:
         return lambda llm, memory: BASELINES[name](llm, memory, method="in_context")
-    if name not in known_contenders():
-        raise UnknownMethod(f"No method or baseline `{name:.60}`.", do=f"use one of {', '.join(known_contenders())}")
-    return lambda llm, memory: EditableLLM(llm, memory, method=name)
+    if name in known_contenders():
+        return lambda llm, memory: EditableLLM(llm, memory, method=name)
+    if writes_weights(name):
+        return lambda llm, memory: InWeights(llm, memory, name, turn=turn, log=log)
+    raise UnknownMethod(
+        f"No method or baseline `{name:.60}`.",
+        do=f"use one of {', '.join(known_contenders())}, or one that `memedit bake` takes",
+    )

@@ -1,17 +1,27 @@
-"""What a counterfactual model is trained on: an edit, a text in its scope, and the answer that follows (SERAC)."""
+"""What is learnt from edits.
+
+By a counterfactual model (SERAC): texts in scope, and the answers that follow. By an editor of weights (MEND, KE):
+texts in scope and out of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memedit.adapters.counterfactual import Lesson
-from memedit.edits import Fact
-from memedit.errors import FileRejected
+from memedit.edits import SLOT, Fact
+from memedit.errors import EditRejected, FileRejected
 from memedit.eval.benchmarks.base import find_benchmark, read
 from memedit.eval.cases import Case
 from memedit.memory.files import read_edits
+from memedit.probes import STRANGERS, UNRELATED
 
+if TYPE_CHECKING:
+    from memedit.parametric.meta_training import Example
+
+MOST = 6  # texts on each side that an editor learns from
 LONGEST = 400  # characters of an answer; a longer one is a text, not what an edit says
 
 
@@ -26,11 +36,8 @@ def read_lessons(specs: Sequence[str]) -> list[Lesson]:
     """
     found: list[Lesson] = []
     for spec in specs:
-        name, equals, files = spec.partition("=")
-        if equals and not Path(spec).exists():
-            made = list(lessons_of(read(find_benchmark(name), [file for file in files.split(",") if file]).cases))
-        else:
-            made = list(lessons_of_facts(edit for edit in read_edits(Path(spec)) if isinstance(edit, Fact)))
+        cases = _cases(spec)
+        made = list(lessons_of_facts(_facts(spec)) if cases is None else lessons_of(cases))
         if not made:
             raise FileRejected(
                 f"{spec} holds no edit with a text in its scope and its answer.",
@@ -65,3 +72,63 @@ def lessons_of_facts(facts: Iterable[Fact]) -> Iterator[Lesson]:
         ]
         for prompt, answer in asked:
             yield Lesson(fact.text, prompt, answer, fact.subject or fact.text)
+
+
+def read_examples(specs: Sequence[str]) -> list[Example]:
+    """What an editor of weights learns from, of the files that `read_lessons` reads.
+
+    Raises:
+        FileRejected: A file cannot be read, or holds no edit that could be written into weights.
+    """
+    found: list[Example] = []
+    for spec in specs:
+        cases = _cases(spec)
+        made = list(examples_of_facts(_facts(spec)) if cases is None else examples_of(cases))
+        if not made:
+            raise FileRejected(
+                f"{spec} holds no edit that says what shall follow which words.",
+                do="give Facts with a prompt, a subject and an object, or a benchmark with one such edit a case",
+            )
+        found += made
+    return found
+
+
+def examples_of(cases: Iterable[Case]) -> Iterator[Example]:
+    """Cases with one Fact, with their probes in scope and out of it."""
+    for case in cases:
+        if len(case.edits) == 1 and isinstance(case.edits[0], Fact):
+            inside = [one.prompt for one in case.probes if one.kind.in_scope and one.form == "answer"]
+            outside = [one.prompt for one in case.probes if one.kind.in_scope is False]
+            yield from _example(case.edits[0], inside, outside)
+
+
+def examples_of_facts(facts: Iterable[Fact]) -> Iterator[Example]:
+    """Facts, with their own probes."""
+    for fact in facts:
+        inside = [one.prompt for one in fact.probes if one.must == "change"]
+        yield from _example(fact, inside, [one.prompt for one in fact.probes if one.must == "stay"])
+
+
+def _example(fact: Fact, inside: Sequence[str], outside: Sequence[str]) -> Iterator[Example]:
+    from memedit.parametric.meta_training import Example
+    from memedit.parametric.rewrites import as_rewrite
+
+    try:
+        rewrite = as_rewrite(fact)
+    except EditRejected:
+        return
+    strangers = [*(rewrite.prompt.replace(SLOT, one) for one in STRANGERS), *UNRELATED]
+    others = tuple(text for text in inside if text != rewrite.text)
+    yield Example(rewrite, others[:MOST], tuple(outside or strangers)[:MOST], fact.relation or rewrite.prompt)
+
+
+def _cases(spec: str) -> Sequence[Case] | None:
+    """The cases of `NAME=FILE[,FILE…]`; None for a file of edits."""
+    name, equals, files = spec.partition("=")
+    if not equals or Path(spec).exists():
+        return None
+    return read(find_benchmark(name), [file for file in files.split(",") if file]).cases
+
+
+def _facts(spec: str) -> Iterator[Fact]:
+    return (edit for edit in read_edits(Path(spec)) if isinstance(edit, Fact))

@@ -28,6 +28,11 @@ class Remembered(LLM):
         self._replies: dict[str, Reply] = {}
         self._likelihoods: dict[tuple[str, str], Likelihood] = {}
 
+    @property
+    def plain(self) -> LLM:
+        """The model itself, which is asked everything."""
+        return self._llm
+
     def remember(self, request: Request, row: Row, continuations: Sequence[str]) -> None:
         """Keep what the model answered to a request."""
         key = _key(request)

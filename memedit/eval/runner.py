@@ -13,6 +13,7 @@ from memedit.eval.asking import Asking, Progress, own_namespace, quiet
 from memedit.eval.benchmarks import Benchmark, Reading, find_benchmark, read
 from memedit.eval.benchmarks.ids import read_ids
 from memedit.eval.contenders import ORACLE, UNEDITED, contender
+from memedit.eval.in_weights import logging_to
 from memedit.eval.judge import judge_rows
 from memedit.eval.manifest import manifest
 from memedit.eval.plan import Plan, make_plan
@@ -69,7 +70,7 @@ def evaluate(
         raise RunRejected(f"{out} holds a run already.", do="go on with it by --resume, or give another --out")
     begun = load_run(out).about.get("methods", ()) if (out / RUN).exists() else ()
     names = list(dict.fromkeys([UNEDITED, *begun, *methods]))
-    makers = {name: contender(name) for name in names}
+    makers = {name: contender(name, turn=settings.turn, log=logging_to(out)) for name in names}
     benchmark = find_benchmark(settings.benchmark)
     reading, filling, plan = plan_of(benchmark, settings)
     judging = None if judge is None else _loaded(judge, judge_options or {})
@@ -89,7 +90,8 @@ def evaluate(
             progress=progress,
         )  # fmt: skip
         for name, editable in contenders.items():
-            asking.run(name, editable)
+            with editable:  # at its end what it wrote into the weights is taken out again
+                asking.run(name, editable)
         about["revision"] = {name: memory.revision(namespace=name) for name in plan.memories}
         if judging is not None:
             judge_rows(out, plan.asked, judging)

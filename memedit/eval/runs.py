@@ -68,6 +68,7 @@ class Row:
         peak_mb: Highest memory of the process so far.
         judged: What the judge said; None without one.
         fed_back: Of a stream: whether its edit was added after this answer.
+        in_weights: Whether the edits were in the model's weights, so that no gate was asked.
     """
 
     method: str
@@ -89,6 +90,7 @@ class Row:
     peak_mb: float | None = None
     judged: bool | None = None
     fed_back: bool | None = None
+    in_weights: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

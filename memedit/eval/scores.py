@@ -18,11 +18,12 @@ from memedit.eval import metrics
 from memedit.eval.cases import Kind, Probe
 from memedit.eval.contenders import UNEDITED
 from memedit.eval.forms import accepted, accepted_and_rejected, right, right_by_likelihood
+from memedit.eval.in_weights import Look, looks_of
 from memedit.eval.runs import Asked, Row, Run
 from memedit.eval.stats import bootstrap, bootstrap_of
 
-Protocol = Literal["generation", "likelihood", "gate", "cost"]
-ALL = "all"
+Protocol = Literal["generation", "likelihood", "gate", "cost", "weights"]
+ALL, KEPT = "all", "edits kept"
 RIGHT = {"answer": "contains", "choice": "chosen letter", "number": "number", "judge": "judged"}
 RANKED = (Kind.EFFICACY, Kind.PARAPHRASE, Kind.NEIGHBOURHOOD)
 
@@ -34,7 +35,8 @@ class Score:
     Args:
         method: The method, or baseline.
         kind: The kind of probe, or `all`.
-        protocol: How it was taken: free `generation`, `likelihood` (teacher forcing, ranking), the `gate`, or `cost`.
+        protocol: How it was taken: free `generation`, `likelihood` (teacher forcing, ranking), the `gate`, `cost`,
+            or what became of the `weights`.
         metric: Its name.
         value: The figure: a share in [0, 1] unless the metric says otherwise.
         low, high: Its 95 % interval, by bootstrap over cases; NaN for fewer than two cases.
@@ -93,7 +95,11 @@ class _Answered:
 
 
 def _is_share(protocol: Protocol, metric: str) -> bool:
-    return protocol != "cost" and metric not in ("n-gram entropy", "perplexity")
+    return (
+        metric == KEPT
+        if protocol == "weights"
+        else protocol != "cost" and metric not in ("n-gram entropy", "perplexity")
+    )
 
 
 Key = tuple[str, Protocol, str]
@@ -117,7 +123,27 @@ def score_run(run: Run, *, seed: int = 0) -> list[Score]:
             if row.key in asked and asked[row.key].probe.kind is not Kind.CONDITION
         ]
         scores += _of_method(method, answered, known, seed)
-    return scores
+    return [*scores, *_of_weights(looks_of(run.folder), seed)]
+
+
+def _of_weights(looks: Sequence[Look], seed: int) -> list[Score]:
+    """What became of models whose weights were written, by the number of edits so far."""
+    columns: dict[tuple[str, str, str], _Column] = {}
+    for look in looks:
+        kind = f"after {look.written + look.left} edit{'' if look.written + look.left == 1 else 's'}"
+        for metric, value in (
+            (KEPT, sum(look.kept) / len(look.kept) if look.kept else None), ("perplexity", look.perplexity),
+            ("‖W‖ / ‖W₀‖", max(look.norms.values(), default=1.0)),
+            ("‖W − W₀‖ / ‖W₀‖", max(look.changed.values(), default=0.0)),
+            ("seconds an edit", look.seconds / max(1, look.written)), ("not written", look.left),
+        ):  # fmt: skip
+            columns.setdefault((look.method, kind, metric), _Column()).add(value, look.namespace)
+    found = []
+    for (method, kind, metric), column in columns.items():
+        one = bootstrap(column.values, column.cases, share=_is_share("weights", metric), seed=seed)
+        found.append(Score(method=method, kind=kind, protocol="weights", metric=metric, value=one.value, low=one.low,
+                           high=one.high, n=one.n, not_scored=column.missing))  # fmt: skip
+    return found
 
 
 def _of_method(method: str, answered: Sequence[_Answered], known: set[tuple[str, str]], seed: int) -> list[Score]:
@@ -156,7 +182,7 @@ def _measured(one: _Answered) -> Iterator[tuple[str, Protocol, str, float | bool
         yield kind, "likelihood", metric, value
     if one.row.text is None:
         return
-    if one.base is not None:
+    if one.base is not None and not one.row.in_weights:
         for metric, value in _by_gate(one.asked, one.row):
             if metric != "precision":
                 yield kind, "gate", metric, value

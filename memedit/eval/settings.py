@@ -29,6 +29,7 @@ class Settings:
         likelihood: Whether likelihoods are taken, where the model gives log-probabilities.
         feedback: Of a stream: the probability that a wrong answer is met with feedback (MemPrompt's p).
         batch: How many probes are asked together.
+        turn: Of methods that write weights: edits that are written together; all of a memory when left out.
         ask_again: Whether an untouched request is sent again, instead of taking over the unedited model's answer.
 
     Raises:
@@ -49,6 +50,7 @@ class Settings:
     feedback: float = 1.0
     batch: int = 64
     ask_again: bool = False
+    turn: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.data, str) or isinstance(self.fill, str):
@@ -56,7 +58,7 @@ class Settings:
         size = self.edits_in_memory
         if size not in ("all", "group") and not (isinstance(size, int) and size > 0):
             raise RunRejected(f"edits_in_memory is {size!r}.", do="give `all`, `group`, or a number from 1 on")
-        for name in ("limit", "max_tokens", "batch"):
+        for name in ("limit", "max_tokens", "batch", "turn"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RunRejected(f"{name} is {value}.", do="give a number from 1 on")

@@ -241,7 +241,7 @@ class EditMemory(Care):
         return changing.retract(self._ledger, change, [ids] if isinstance(ids, str) else ids)
 
     def record(
-        self, kind: Literal["bake", "unbake"], events: Sequence[Event], *, namespace: str = DEFAULT,
+        self, kind: Literal["bake", "unbake", "fallback"], events: Sequence[Event], *, namespace: str = DEFAULT,
         author: str | None = None, reason: str | None = None,
     ) -> Change:  # fmt: skip
         """Record what was done with edits in force that stay in force, as one change set, which `undo` takes back.

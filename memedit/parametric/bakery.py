@@ -8,54 +8,43 @@ rest of the group is solved again from the values that were found for it.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
-
-import torch
 
 from memedit.edits import AnyEdit, Fact
-from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit
-from memedit.llms import LLM, Capability
-from memedit.memory import Change, EditMemory
+from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit, UnknownMethod
+from memedit.llms import LLM
+from memedit.memory import Change as ChangeSet
+from memedit.memory import EditMemory
 from memedit.memory.events import baked, unbaked
 from memedit.messages import as_request
+from memedit.parametric.beside import Beside
+from memedit.parametric.curve import ALPHAS, Curve, curve
 from memedit.parametric.delta import Delta, overlay_of
 from memedit.parametric.groups import Group, Shelf, common, groups_of
 from memedit.parametric.layout import Layout, model_hash
+from memedit.parametric.local_model import require_weights
+from memedit.parametric.meta import Meta
 from memedit.parametric.method import Local, Stream, Told
 from memedit.parametric.methods import Writer, find_writer
 from memedit.parametric.outcomes import Baking, Outcome
-from memedit.parametric.proving import Demand, Proof, Prover
-from memedit.parametric.rewrites import Rewrite, as_rewrite, check_fast
+from memedit.parametric.proving import Demand, Prover
+from memedit.parametric.published import SweptBook
+from memedit.parametric.rewrites import Rewrite, as_rewrite
 from memedit.parametric.running_text import RunningText
+from memedit.parametric.slots import Change, SlotBank
+from memedit.parametric.sweeping import Sweep, sweep
+from memedit.parametric.writing import Strength, values_of, write
 from memedit.probes import accepted_answers
 from memedit.text import says
 
-ROUNDS = 3
-"""How often a group is solved, each time without what failed, before it is given up."""
+TRIED = 8
+"""Edits that settings are tried on, where none are named."""
 CARD = "baked.json"
 TOLD = 32  # tokens of an answer, when the model is asked by itself
-
-
-class LocalModel(Protocol):
-    """What baking needs of an LLM: a transformers model in this process (`adapters.transformers.LocalLLM`)."""
-
-    name: str
-    model: Any
-    tokenizer: Any
-    quantised: bool
-    lock: threading.Lock
-
-    def forget_prefix(self) -> None:
-        """Forget what is kept between calls, because the weights changed."""
-
-    def save(self, folder: Path) -> None:
-        """Write model and tokenizer to a folder."""
 
 
 class Bakery:
@@ -77,20 +66,14 @@ class Bakery:
         self, llm: LLM, memory: EditMemory, *, layout: Layout | None = None, text: Sequence[str] | None = None,
         cache: str | Path | None = None,
     ) -> None:  # fmt: skip
-        if getattr(llm, "quantised", False):
-            raise CapabilityMissing(
-                f"The weights of `{llm.name}` are quantised: what is written would be lost when they are rounded.",
-                do="load it without quantisation",
-            )
-        llm.require(Capability.WEIGHTS, by="Baking")
-        self._local: LocalModel = llm  # type: ignore[assignment]  # it has the capability
+        self._local = require_weights(llm)
         self._llm, self._memory = llm, memory
-        check_fast(self._local.tokenizer)
         self.overlay = overlay_of(self._local.model, layout)
         self._text = RunningText.of(text)
         with self._local.lock, self.overlay.lifted():
             self.weights = model_hash(self._local.model)
         self._parts = Local.of(self.overlay, self._local.tokenizer, self._text.read, cache=cache)
+        self.swept = SweptBook(self._parts.stats.root, self.weights)
         self._shelf = Shelf(memory.path)
         self._laid: dict[str, list[Group]] = {}
         self._seen: dict[str, tuple[str, int]] = {}
@@ -99,7 +82,7 @@ class Bakery:
 
     def bake(
         self, ids: Sequence[str] | None = None, *, namespace: str, method: str | Writer = "memit_seq",
-        strength: float = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
+        strength: Strength = 1.0, demand: Demand | None = None, author: str | None = None, reason: str | None = None,
         told: Told | None = None,
     ) -> Baking:  # fmt: skip
         """Write edits into the weights, prove each, keep those that do, and leave the rest in memory.
@@ -107,8 +90,8 @@ class Bakery:
         Args:
             ids: Of edits in force; None for all Facts that are not baked yet.
             namespace: Whose edits.
-            method: A name of `METHODS` or `TRAINED`, or one with other settings.
-            strength: What the change is multiplied by.
+            method: A name that `find_writer` knows, or one with other settings.
+            strength: What the change is multiplied by; `auto` tries tenths, and picks by `Curve.best`.
             demand: What each has to show.
             author, reason: Recorded with the change.
             told: Is told how far it is.
@@ -116,33 +99,100 @@ class Bakery:
         Raises:
             UnknownEdit: One of `ids` is not in force; nothing is changed.
             EditDiverged: The method broke down; nothing is changed.
+            CapabilityMissing: A strength is given for what lies beside the weights.
         """
-        writer, demand = find_writer(method), demand or Demand()
+        writer, demand = find_writer(method, self.swept), demand or Demand()
         self.in_step(namespace)
         held = {edit_id for group in self._laid[namespace] for edit_id in group.ids}
         edits = self._chosen(ids, namespace, held)
         pairs, outcomes = _split(edits)
         with self._local.lock:
             prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
-            delta, proofs, faults, after = self._written(writer, pairs, prover, demand, strength, told)
+            local = replace(self._parts, told=told or self._parts.told)
+            done = write(local, writer, pairs, prover, demand, strength, self._stream())
         self._local.forget_prefix()
-        passed = [edit for edit, _ in pairs if edit.id not in faults]
-        silent = self._says(delta, passed) if delta is not None else frozenset()
+        passed = [edit for edit, _ in pairs if edit.id not in done.faults]
+        silent = self._says(done.change, passed) if done.change is not None else frozenset()
         outcomes |= {
-            edit.id: Outcome(edit, proofs[edit.id], faults.get(edit.id), edit.id in silent) for edit, _ in pairs
+            edit.id: Outcome(edit, done.proofs[edit.id], done.faults.get(edit.id), edit.id in silent)
+            for edit, _ in pairs
         }
-        if delta is not None:
+        if done.change is not None:
             kept = [outcomes[edit.id] for edit in passed]
-            self._keep(delta, writer, kept, strength, namespace, author, reason)
+            self._keep(done.change, writer, kept, done.strength, namespace, author, reason)
         self.in_step(namespace)
         return Baking(
-            writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, after),
-            self.overlay.relative_norms(), self._memory.revision(namespace=namespace),
+            writer.name, tuple(outcomes[edit.id] for edit in edits), (prover.before, done.perplexity),
+            self.overlay.relative_norms(), self._memory.revision(namespace=namespace), done.strength, done.curve,
         )  # fmt: skip
+
+    def curve(
+        self, delta: Delta, alphas: Sequence[float] = ALPHAS, *, namespace: str, ids: Sequence[str] | None = None
+    ) -> Curve:
+        """What is gained and lost along θ₀ + αΔ, θ₀ being the unedited weights.
+
+        Args:
+            delta: A change, of `change`, or added up of several.
+            alphas: What it is multiplied by, one after the other.
+            namespace: Whose edits.
+            ids: Of the edits that are asked for; those that the change names when left out.
+
+        Raises:
+            UnknownEdit: They are not in the namespace, or the change names none.
+        """
+        asked = list(delta.made.get("rewrites", ())) if ids is None else list(ids)
+        known = self._memory.recorded(asked, namespace=namespace)
+        if not asked or len(known) < len(set(asked)):
+            raise UnknownEdit("The change does not name edits of this memory.", do="give ids= of edits that it holds")
+        pairs = [(known[edit_id], as_rewrite(known[edit_id])) for edit_id in asked]
+        with self._local.lock, self.overlay.lifted():
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            found = curve(self.overlay, delta, prover, asked, alphas)
+        self._local.forget_prefix()
+        return found
+
+    def change(self, group: Group) -> Change:
+        """The change of a group, as it was written."""
+        return self._shelf.get(group.delta)
+
+    def sweep(
+        self, ids: Sequence[str] | None = None, *, namespace: str, method: str = "memit_seq", told: Told | None = None
+    ) -> Sweep:  # fmt: skip
+        """Try settings of a method on a few edits, without the others in the weights; the best are kept for this model.
+
+        They are then asked for as `METHOD@swept`. Nothing else is changed.
+
+        Args:
+            ids: Of edits in force; None for the first `TRIED` Facts.
+            namespace: Whose edits.
+            method: A name.
+            told: Is told how far it is.
+
+        Raises:
+            UnknownEdit: One of `ids` is not in force.
+            EditRejected: None of them can be written.
+            UnknownMethod: It has no settings to sweep: its slots or its editor were learnt with theirs.
+        """
+        writer = find_writer(method, self.swept)
+        if isinstance(writer, Beside | Meta):
+            raise UnknownMethod(f"`{writer.name}` has no settings to sweep.", do="name one that writes weights itself")
+        edits = self._chosen(ids, namespace, set()) if ids else self._memory.edits(namespace=namespace, kind="fact")
+        pairs, left = _split(edits if ids else edits[:TRIED])
+        if not pairs:
+            raise EditRejected(
+                f"No edit to try settings on: {next((one.left for one in left.values()), 'there is none')}.",
+                do="add Facts with subject=, prompt= and object=",
+            )
+        with self._local.lock, self.overlay.lifted():
+            prover = Prover(self.overlay.anatomy, self._local.tokenizer, pairs, self._text.held)
+            local = replace(self._parts, told=told or self._parts.told)
+            found = sweep(local, writer, [rewrite for _, rewrite in pairs], prover)
+        self.swept.put(writer.name, found.to_dict() | {"weights": self.weights, "memedit": version("memedit")})
+        return found
 
     def unbake(
         self, ids: Sequence[str] | None = None, *, namespace: str, author: str | None = None, reason: str | None = None
-    ) -> Change:
+    ) -> ChangeSet:
         """Take edits out of the weights; memory answers them again.
 
         Args:
@@ -175,8 +225,14 @@ class Bakery:
 
         Raises:
             FileRejected: There is something in the folder already.
+            CapabilityMissing: Slots lie beside the weights.
         """
         target = Path(folder).expanduser()
+        if self.overlay.beside:
+            raise CapabilityMissing(
+                "Slots lie beside the weights, which a folder of transformers cannot hold.",
+                do="unbake what an attached method wrote, or bake it by one that writes weights",
+            )
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise FileRejected(f"{target} is there already.", do="give a new or empty folder")
         card = {
@@ -218,41 +274,14 @@ class Bakery:
         found = [self._memory.get(edit_id, namespace=namespace) for edit_id in dict.fromkeys(ids)]
         return [edit for edit in found if edit.id not in held]
 
-    def _written(
-        self, writer: Writer, pairs: Sequence[tuple[AnyEdit, Rewrite]], prover: Prover, demand: Demand,
-        strength: float, told: Told | None,
-    ) -> tuple[Delta | None, dict[str, Proof], dict[str, str], float]:  # fmt: skip
-        """The change of what passed, every proof, why the others did not, and the perplexity with it."""
-        local, stream = replace(self._parts, told=told or self._parts.told), self._stream()
-        left = [rewrite for _, rewrite in pairs]
-        proofs: dict[str, Proof] = {}
-        faults: dict[str, str] = {}
-        values: dict[str, torch.Tensor] = {}
-        for _ in range(ROUNDS):
-            if not left:
-                break
-            delta = writer.write(local, left, stream, values=values) * strength
-            values = _values(delta)
-            with self.overlay.over("proving", delta):
-                proofs |= prover.proofs([one.id for one in left])
-                after = prover.perplexity()
-            failed = {one.id: fault for one in left if (fault := proofs[one.id].fault(demand))}
-            if not failed and after <= demand.perplexity * prover.before:
-                return delta, proofs, faults, after
-            if not failed:
-                told_so = f"perplexity rose from {prover.before:.1f} to {after:.1f}"
-                failed = {one.id: told_so for one in left}
-            faults |= failed
-            left = [one for one in left if one.id not in failed]
-        return None, proofs, faults | {one.id: f"others failed {ROUNDS} times beside it" for one in left}, prover.before
-
     def _keep(
-        self, delta: Delta, writer: Writer, outcomes: Sequence[Outcome], strength: float, namespace: str,
+        self, change: Change, writer: Writer, outcomes: Sequence[Outcome], strength: float, namespace: str,
         author: str | None, reason: str | None,
     ) -> None:  # fmt: skip
         """The change on the shelf first, then the ledger's word for it: a file without one counts for nothing."""
-        made = dict(delta.made) | {"weights": self.weights, "settings": writer.how.to_dict(), "strength": strength}
-        name = self._shelf.put(Delta(delta.parts, made, delta.kept))
+        made = dict(change.made) | {"weights": self.weights, "settings": asdict(writer.how), "strength": strength}
+        made |= {"method": writer.name}
+        name = self._shelf.put(replace(change, made=made))
         events = [
             baked(
                 one.edit.id, weights=self.weights, delta=name, method=writer.name, strength=strength, silent=one.silent,
@@ -279,17 +308,22 @@ class Bakery:
             self._local.forget_prefix()
         self._laid[namespace] = list(groups)
 
-    def _change_of(self, group: Group, namespace: str) -> Delta:
-        """The change of a group as it was baked; of a group that lost an edit, solved again for the rest."""
-        delta = self._shelf.get(group.delta)
-        if set(group.ids) == set(delta.made["rewrites"]):
-            return delta
+    def _change_of(self, group: Group, namespace: str) -> Change:
+        """The change of a group as it was baked; of a group that lost an edit, written again for the rest."""
+        change = self._shelf.get(group.delta)
+        gone = set(change.made["rewrites"]) - set(group.ids)
+        if not gone:
+            return change
+        if isinstance(change, SlotBank) and change.rule.parts:
+            return change.without(sorted(gone))
         edits = self._memory.recorded(group.ids, namespace=namespace)
-        writer = find_writer(delta.made["method"]).as_set(delta.made["settings"])
+        writer = find_writer(change.made["method"]).as_set(change.made["settings"])
         rewrites = [as_rewrite(edits[edit_id]) for edit_id in group.ids]
-        whole = writer.write(self._parts, rewrites, self._stream(), values=_values(delta))
-        made = dict(whole.made) | {"norm": delta.made["norm"]}
-        return Delta(whole.parts, made, whole.kept) * float(delta.made["strength"])
+        if isinstance(writer, Beside):
+            return writer.write(self._parts, rewrites)
+        whole = writer.write(self._parts, rewrites, self._stream(), values=values_of(change))
+        made = dict(whole.made) | {"norm": change.made["norm"]}
+        return Delta(whole.parts, made, whole.kept) * float(change.made["strength"])
 
     def _stream(self) -> Stream:
         """What lies over the weights now, as methods for many edits in a row heed it."""
@@ -298,11 +332,11 @@ class Bakery:
             stream = stream.behind(delta)
         return stream
 
-    def _says(self, delta: Delta, edits: Sequence[AnyEdit]) -> frozenset[str]:
+    def _says(self, change: Change, edits: Sequence[AnyEdit]) -> frozenset[str]:
         """Those that the model with a change says by itself, asked as a user asks."""
         asked = [as_request(_question(edit), {"max_tokens": TOLD}) for edit in edits]
         with self._local.lock:
-            self.overlay.put("asking", delta)
+            self.overlay.put("asking", change)
         self._local.forget_prefix()
         try:
             replies = self._llm.generate(asked) if asked else []
@@ -330,8 +364,3 @@ def _split(edits: Sequence[AnyEdit]) -> tuple[list[tuple[AnyEdit, Rewrite]], dic
         except EditRejected as error:
             outcomes[edit.id] = Outcome(edit, None, error.what)
     return pairs, outcomes
-
-
-def _values(delta: Delta) -> dict[str, torch.Tensor]:
-    """The values that were found for what a change wrote, by the edit's id."""
-    return {edit_id: delta.kept["values"][:, place] for place, edit_id in enumerate(delta.made["rewrites"])}

@@ -10,7 +10,7 @@ import torch
 
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.locate import frozen
-from memedit.parametric.method import Local
+from memedit.parametric.method import Local, Method
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Rule, SlotBank, Slots
 
@@ -46,28 +46,21 @@ class Add(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Method):
     """An attached method.
 
     Args:
         name: As it is asked for.
         paper: That it follows.
+        how: Its settings.
         rule: How its slots answer.
         start: The slots of no edit.
         add: How an edit is added.
-        how: Its settings.
     """
 
-    name: str
-    paper: str
     rule: Rule
     start: Start
     add: Add
-    how: Any
-
-    def with_(self, **changes: Any) -> Beside:
-        """The method with other settings."""
-        return replace(self, how=replace(self.how, **changes))
 
     def empty(self, local: Local) -> SlotBank:
         """The bank of no edit, with which the model is exactly as without it."""

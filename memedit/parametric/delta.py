@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -90,6 +90,14 @@ class Delta:
         return cls(parts, json.loads(told["made"]), kept)
 
 
+class Beside(Protocol):
+    """What lies beside the weights and leaves them as they are (`slots.SlotBank`)."""
+
+    def over(self, anatomy: Anatomy) -> AbstractContextManager[None]:
+        """Attached while it lasts."""
+        ...
+
+
 def overlay_of(model: Any, layout: Layout | None = None) -> Overlay:
     """The one overlay of a model, kept with it, so that whoever writes into it knows what lies there already."""
     held: Overlay | None = vars(model).get(KEPT_AS)
@@ -99,7 +107,7 @@ def overlay_of(model: Any, layout: Layout | None = None) -> Overlay:
 
 
 class Overlay:
-    """The changes that lie over a model's base weights.
+    """The changes that lie over a model's base weights, and what lies beside them.
 
     A weight is always its base tensor plus the sum of what lies over it, summed in float64 and rounded once to the
     model's dtype. So changes come off in any order, and with the last one every tensor is the base's, bit by bit.
@@ -111,24 +119,37 @@ class Overlay:
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
         self._base: dict[int, torch.Tensor] = {}
-        self._over: dict[str, Delta] = {}
+        self._over: dict[str, Delta | Beside] = {}
+        self._attached: dict[str, ExitStack] = {}
 
     @property
     def deltas(self) -> tuple[Delta, ...]:
-        """What lies over the base, in the order in which it came."""
-        return tuple(self._over.values())
+        """The changes that lie over the base, in the order in which they came."""
+        return tuple(one for one in self._over.values() if isinstance(one, Delta))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of what lies over the base, in the order in which it came."""
+        """Of what lies over the base and beside it, in the order in which it came."""
         return tuple(self._over)
 
-    def put(self, name: str, delta: Delta) -> None:
-        """Lay a change over the weights, in the place of one of this name.
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The names of what lies beside the weights."""
+        return tuple(self._attached)
+
+    def put(self, name: str, delta: Delta | Beside) -> None:
+        """Lay a change over the weights, or slots beside them, in the place of what has this name.
 
         Raises:
             UnsupportedModel: It is one of a model of other layers or widths; nothing is changed.
         """
+        if not isinstance(delta, Delta):
+            held = ExitStack()
+            held.enter_context(delta.over(self.anatomy))
+            if name in self._over:
+                self.take(name)
+            self._over[name], self._attached[name] = delta, held
+            return
         for layer, (left, right) in delta.parts.items():
             shape = (left.shape[0], right.shape[1])
             if layer >= len(self.anatomy) or self.anatomy.weight(layer).shape != shape:
@@ -136,14 +157,19 @@ class Overlay:
                     f"The change is of a {shape} matrix in layer {layer}, which this model has not.",
                     do="apply it to the model it was made for",
                 )
-        touched = {*delta.parts, *(self._over[name].parts if name in self._over else ())}
+        was = self._over.get(name)
+        if name in self._attached:
+            self.take(name)
         self._over[name] = delta
-        self._write(touched)
+        self._write({*delta.parts, *(was.parts if isinstance(was, Delta) else ())})
 
-    def take(self, name: str) -> Delta:
-        """Take a change off again."""
+    def take(self, name: str) -> Delta | Beside:
+        """Take what has this name off again."""
         delta = self._over.pop(name)
-        self._write(delta.parts)
+        if isinstance(delta, Delta):
+            self._write(delta.parts)
+        else:
+            self._attached.pop(name).close()
         return delta
 
     def clear(self) -> None:
@@ -152,8 +178,8 @@ class Overlay:
             self.take(next(iter(self._over)))
 
     @contextmanager
-    def over(self, name: str, delta: Delta) -> Iterator[None]:
-        """A change that lies over the weights while it lasts."""
+    def over(self, name: str, delta: Delta | Beside) -> Iterator[None]:
+        """A change that lies over the weights, or beside them, while it lasts."""
         self.put(name, delta)
         try:
             yield
@@ -172,9 +198,16 @@ class Overlay:
                 self.put(name, delta)
 
     def merge(self) -> None:
-        """Make what lies over the weights part of them, for good: nothing can be taken off any more."""
-        self._over.clear()
+        """Make what lies over the weights part of them, for good: it cannot be taken off any more."""
+        self._over = {name: one for name, one in self._over.items() if name in self._attached}
         self._base.clear()
+
+    def norms(self) -> dict[int, float]:
+        """‖W‖ / ‖W₀‖ by layer that is written."""
+        return {
+            layer: float(self.anatomy.weight(layer).double().norm() / base.double().norm())
+            for layer, base in sorted(self._base.items())
+        }
 
     def relative_norms(self) -> dict[int, float]:
         """‖W − W₀‖ / ‖W₀‖ by layer: the earliest sign of a model that breaks."""
@@ -187,7 +220,7 @@ class Overlay:
     def _write(self, layers: Iterable[int]) -> None:
         for layer in layers:
             stored = self.anatomy.written(layer).weight.data
-            over = [delta for delta in self._over.values() if layer in delta.parts]
+            over = [delta for delta in self.deltas if layer in delta.parts]
             if not over:
                 if layer in self._base:
                     stored.copy_(self._base.pop(layer))
@@ -234,3 +267,12 @@ def read_tensors(
         raise FileRejected(
             f"{file} cannot be read: {error}.", do="restore it from a backup, or make it again"
         ) from error
+
+
+def form_of(file: str | Path) -> str | None:
+    """What a file of tensors says that it is; None where it is none, or says nothing."""
+    try:
+        with safe_open(Path(file), framework="pt") as opened:
+            return (opened.metadata() or {}).get("form")
+    except (OSError, SafetensorError):
+        return None

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from memedit.memory import Change
+from memedit.memory.events import folded
 from memedit.memory.purging import BAKED
 from memedit.parametric.delta import Delta
+from memedit.parametric.slots import Change as Wrote
+from memedit.parametric.slots import load_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,8 @@ def groups_of(changes: Iterable[Change], weights: str) -> list[Group]:
         changes: Of a namespace, oldest first.
         weights: Hash of the unedited weights.
     """
-    states: dict[int, dict[str, Group]] = {0: {}}
-    now: dict[str, Group] = {}
-    for change in changes:
-        if change.kind in ("undo", "revert"):
-            target = change.target or 0
-            now = states[target - 1 if change.kind == "undo" else target]
-        else:
-            now = _after(now, change, weights)
-        states[change.revision] = now
-    return [group for group in now.values() if group.ids]
+    found: dict[str, Group] = folded(changes, {}, lambda now, change: _after(now, change, weights))
+    return [group for group in found.values() if group.ids]
 
 
 def _after(now: Mapping[str, Group], change: Change, weights: str) -> dict[str, Group]:
@@ -76,13 +71,13 @@ class Shelf:
 
     def __init__(self, memory: Path | None) -> None:
         self._folder = None if memory is None else memory / BAKED
-        self._held: dict[str, Delta] = {}
+        self._held: dict[str, Wrote] = {}
 
-    def put(self, delta: Delta) -> str:
+    def put(self, delta: Wrote) -> str:
         """Keep a change, whole or not at all; its name says what it holds."""
         digest = hashlib.sha256(repr(sorted(delta.made.items())).encode())
-        for layer, factors in sorted(delta.parts.items()):
-            digest.update(str(layer).encode() + b"".join(one.contiguous().numpy().tobytes() for one in factors))
+        for name, tensors in sorted(_tensors(delta).items()):
+            digest.update(name.encode() + b"".join(one.contiguous().cpu().numpy().tobytes() for one in tensors))
         name = digest.hexdigest()[:16]
         self._held[name] = delta
         if self._folder is not None:
@@ -92,19 +87,25 @@ class Shelf:
             draft.replace(self.file(name))
         return name
 
-    def get(self, name: str) -> Delta:
+    def get(self, name: str) -> Wrote:
         """A change that was kept.
 
         Raises:
             FileRejected: It is missing or damaged.
         """
         if name not in self._held:
-            self._held[name] = Delta.load(self.file(name))
+            self._held[name] = load_change(self.file(name))
         return self._held[name]
 
     def file(self, name: str) -> Path:
         """Where it lies, in a memory that has a folder."""
         return (self._folder or Path(BAKED)) / f"{name}.safetensors"
+
+
+def _tensors(change: Wrote) -> dict[str, Sequence[Any]]:
+    if isinstance(change, Delta):
+        return {str(layer): factors for layer, factors in change.parts.items()}
+    return {name: [tensor] for name, tensor in change.slots.items()}
 
 
 def common(first: Sequence[Any], second: Sequence[Any]) -> int:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Delta, Factors
-from memedit.parametric.method import Current, Local, Settings, Stream, Targets, averaged
+from memedit.parametric.method import Current, Local, Method, Settings, Stream, Targets, averaged
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.solving import Solve
@@ -25,34 +25,26 @@ LEAVE = "leave the edits in memory, or choose another method"
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class Located(Method):
     """A locate-and-edit method.
 
     Args:
         name: As it is asked for.
         paper: That it follows.
+        how: Its settings.
         targets: The first half.
         solve: The second.
         current: What stands where a value is wanted.
-        how: Its settings.
         spread: What part of the residual a layer takes, of so many that are left; None for a method of one layer.
+        weighs: What of `Weight` it heeds; None for an equality.
     """
 
-    name: str
-    paper: str
+    how: Settings
     targets: Targets
     solve: Solve
     current: Current
-    how: Settings
     spread: Callable[[int], float] | None = None
-
-    def with_(self, **changes: Any) -> Located:
-        """The method with other settings."""
-        return replace(self, how=replace(self.how, **changes))
-
-    def as_set(self, settings: Mapping[str, Any]) -> Located:
-        """The method with the settings that a change was made with."""
-        return replace(self, how=Settings.from_dict(settings))
+    weighs: Literal["share", "fixed"] | None = "share"
 
     def write(
         self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
@@ -87,7 +79,7 @@ class Located:
                     names.append(f"writing {place}")
                     local.overlay.put(names[-1], one)
                     stream = stream.behind(one)
-                    whole = one if whole is None else _joined(whole, one)
+                    whole = one if whole is None else joined(whole, one)
             finally:
                 for name in names:
                     local.overlay.take(name)
@@ -125,7 +117,7 @@ class Located:
         self, layer: int, keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, earlier: torch.Tensor | None
     ) -> Factors:
         try:
-            left, right = self.solve(keys, residuals, stats, earlier)
+            left, right = self.solve(keys, residuals, stats, earlier, self.how.weight)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise EditDiverged(f"`{self.name}` found no change of layer {layer}: {error}", do=LEAVE) from error
         if not bool(left.isfinite().all() and right.isfinite().all()):
@@ -167,10 +159,12 @@ def frozen(model: Any) -> Iterator[None]:
             one.requires_grad_(True)
 
 
-def _joined(first: Delta, second: Delta) -> Delta:
+def joined(first: Delta, second: Delta) -> Delta:
     """Two changes that were written one after the other, as one."""
     whole = first + second
-    kept = {name: torch.cat([one, second.kept[name]], dim=1) for name, one in first.kept.items()}
+    kept = dict(first.kept)
+    for name, one in second.kept.items():  # what is usual, the second has counted on from the first
+        kept[name] = one if name.startswith("usual.") else torch.cat([kept[name], one], dim=1)
     made = dict(first.made)
     made["rewrites"] = [*made["rewrites"], *second.made["rewrites"]]
     return Delta(whole.parts, made, kept)

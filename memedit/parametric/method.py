@@ -1,24 +1,58 @@
-"""What a locate-and-edit method is made of: the model as it sees it, its settings, and its first half."""
+"""What a method is made of: its name and settings, the model as it sees it, and a locate-and-edit method's halves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 
+from memedit.errors import UnsupportedModel
 from memedit.parametric.contexts import BARE, PrefixBook
 from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
+from memedit.parametric.solving import USUAL, Weight
 from memedit.parametric.stats import StatsBook
 
 Told = Callable[[str, int, int], None]
 """Is told (what is done, how much of it, of how much)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way of writing edits.
+
+    Args:
+        name: As it is asked for.
+        paper: That it follows.
+        how: Its settings, a frozen dataclass.
+    """
+
+    name: str
+    paper: str
+    how: Any
+
+    def with_(self, **changes: Any) -> Self:
+        """The method with other settings."""
+        return replace(self, how=replace(self.how, **changes))
+
+    def as_set(self, settings: Mapping[str, Any]) -> Self:
+        """The method with settings as JSON has them: those that a change was made with, or some of them."""
+        return replace(self, how=changed(self.how, settings))
+
+
+def changed(how: Any, settings: Mapping[str, Any]) -> Any:
+    """Settings with some of their values from JSON, which knows no tuples; what is nested is changed likewise."""
+    told = {}
+    for name, value in settings.items():
+        now = getattr(how, name)
+        told[name] = changed(now, value) if is_dataclass(now) else tuple(value) if isinstance(value, list) else value
+    return replace(how, **told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +97,22 @@ class Stream:
     Args:
         keys: Of all earlier edits, by layer, (in, m).
         norm: ‖v*‖ of the first edits, which NAS holds later ones to; None before them.
+        usual: What UltraEdit has seen so far, by layer.
     """
 
     keys: Mapping[int, torch.Tensor] = field(default_factory=dict)
     norm: float | None = None
+    usual: Mapping[int, torch.Tensor] = field(default_factory=dict)
 
     def behind(self, delta: Delta) -> Stream:
         """The stream with what a change wrote."""
-        keys = dict(self.keys)
+        keys, usual = dict(self.keys), dict(self.usual)
         for layer in delta.parts:
             wrote = delta.kept[f"keys.{layer}"].double()
             keys[layer] = torch.cat([keys[layer], wrote], dim=1) if layer in keys else wrote
-        return Stream(keys, self.norm if self.norm is not None else delta.made.get("norm"))
+            if f"usual.{layer}" in delta.kept:
+                usual[layer] = delta.kept[f"usual.{layer}"]
+        return Stream(keys, self.norm if self.norm is not None else delta.made.get("norm"), usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +136,7 @@ class Settings:
         layers: That are written, first to last; None for `depths` of the model's.
         depths: (first, last, step) as shares of the depth, and in layers.
         search: Of values.
+        weight: What weighs against what is written.
         bare: Weight of the bare prompt in a key; the other prefixes share the rest evenly.
         each: Prefixes of each start, besides the bare one.
         at_once: Rewrites that are solved together; None for all.
@@ -109,6 +148,7 @@ class Settings:
     layers: tuple[int, ...] | None = None
     depths: tuple[float, float, int] = (0.2, 0.34, 2)
     search: Search = field(default_factory=Search)
+    weight: Weight = USUAL
     bare: float = 0.5
     each: int = 1
     at_once: int | None = None
@@ -116,24 +156,29 @@ class Settings:
     nas: bool = False
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
-        """What `to_dict` gave."""
-        layers = None if data["layers"] is None else tuple(data["layers"])
-        told = {"layers": layers, "depths": tuple(data["depths"]), "search": Search(**data["search"])}
-        return cls(**{**data, **told})
-
     def chosen(self, anatomy: Anatomy) -> tuple[int, ...]:
         """The layers that are written in a model."""
-        if self.layers is not None:
-            return self.layers
-        first, last, step = self.depths
-        deepest = len(anatomy) - 1
-        return tuple(range(round(first * deepest), max(round(last * deepest), round(first * deepest)) + 1, step))
+        return layers_of(anatomy, self.layers, self.depths)
+
+
+def layers_of(
+    anatomy: Anatomy, layers: tuple[int, ...] | None, depths: tuple[float, float, int]
+) -> tuple[int, ...]:  # fmt: skip
+    """The layers that are given, or those between two depths of a model.
+
+    Raises:
+        UnsupportedModel: The model is not that deep.
+    """
+    deepest = len(anatomy) - 1
+    if layers is None:
+        first, last = (round(depth * deepest) for depth in depths[:2])
+        return tuple(range(first, last + 1, depths[2]))
+    if not 0 <= min(layers) <= max(layers) <= deepest:
+        raise UnsupportedModel(
+            f"Layers {', '.join(map(str, layers))} are to be written; the model's are 0 to {deepest}.",
+            do="give layers= that it has, or None for those of a usual depth",
+        )
+    return layers
 
 
 class Targets(Protocol):

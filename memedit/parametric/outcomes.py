@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from memedit.edits import AnyEdit
+from memedit.parametric.curve import Curve
 from memedit.parametric.proving import Proof
 
 
@@ -42,6 +43,8 @@ class Baking:
         perplexity: Of running text, before and after.
         norms: ‖W - W₀‖ / ‖W₀‖ of each layer that was written, over all that is baked.
         revision: Of the namespace afterwards.
+        strength: What the change was multiplied by.
+        curve: From which `strength="auto"` picked it.
     """
 
     method: str
@@ -49,6 +52,8 @@ class Baking:
     perplexity: tuple[float, float]
     norms: Mapping[int, float]
     revision: int
+    strength: float = 1.0
+    curve: Curve | None = None
 
     @property
     def baked(self) -> tuple[AnyEdit, ...]:
@@ -65,4 +70,5 @@ class Baking:
         return {
             "method": self.method, "outcomes": [one.to_dict() for one in self.outcomes],
             "perplexity": list(self.perplexity), "norms": dict(self.norms), "revision": self.revision,
+            "strength": self.strength, "curve": self.curve.to_dict() if self.curve else None,
         }  # fmt: skip

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memedit.edits import SLOT, AnyEdit, Fact
+from memedit.edits import AnyEdit, Fact
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.measuring import first_choices, goes_on, likelihoods, perplexity
-from memedit.parametric.rewrites import Rewrite
-from memedit.probes import STRANGERS, UNRELATED
+from memedit.parametric.rewrites import Rewrite, outside
 
 LEADS = ("As is well known, ", "Somebody asked me about it the other day. ")
 """Put before a rewrite's prompt, where the edit has no paraphrases of its own."""
@@ -99,10 +98,10 @@ class Prover:
         changing = [probe.prompt for probe in probes if probe.must == "change" and probe.prompt != rewrite.text]
         inside = tuple(changing or [lead + rewrite.text for lead in LEADS])
         staying = [probe.prompt for probe in probes if probe.must == "stay"]
-        outside = tuple(staying or [*(rewrite.prompt.replace(SLOT, one) for one in STRANGERS), *UNRELATED])
+        apart = tuple(staying or outside(rewrite))
         length = len(self._parts[1](f" {rewrite.target}", add_special_tokens=False)["input_ids"])
         former = tuple(said or NOTHING for said in goes_on(*self._parts, inside, [length] * len(inside)))
-        return _Asked(rewrite, inside, former, outside, tuple(first_choices(*self._parts, outside)))
+        return _Asked(rewrite, inside, former, apart, tuple(first_choices(*self._parts, apart)))
 
     def _proof(self, asked: _Asked) -> Proof:
         target = asked.rewrite.target

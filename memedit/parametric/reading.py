@@ -14,7 +14,7 @@ import torch
 
 from memedit.parametric.hooks import ending_at, recording
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.rewrites import Rewrite, Tokens
+from memedit.parametric.rewrites import Rewrite, Tokens, read_tokens
 
 ROWS = 64
 """In one pass; bounds the memory that a search takes."""
@@ -98,6 +98,28 @@ def states_at_subjects(
         ends = mask.sum(1) - 1
         found.append(states[torch.arange(len(ids)), ends].double().cpu())
     return torch.cat(found).reshape(len(rewrites), len(prefixes), -1)
+
+
+def inputs_of(
+    anatomy: Anatomy, tokenizer: Any, layer: int, texts: Sequence[str], most: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the written matrix of a layer is given at the tokens of texts, and which of them are no padding.
+
+    Args:
+        anatomy: Of the model.
+        tokenizer: Of the model.
+        layer: Which.
+        texts: One a row.
+        most: Tokens of each that are read at most.
+
+    Returns:
+        (texts, longest, in) in float32, and (texts, longest).
+    """
+    module = anatomy.written(layer)
+    ids, mask = right_padded(anatomy, [read_tokens(tokenizer, text, 1).ids[:most] for text in texts], tokenizer)
+    with torch.no_grad(), recording([module], inputs=True) as read, ending_at(module):
+        anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False)
+    return read[0].reshape(*ids.shape, -1).float(), mask.bool()
 
 
 def right_padded(anatomy: Anatomy, rows: Sequence[Sequence[int]], tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from memedit.edits import SLOT, AnyEdit, Fact
 from memedit.errors import EditRejected, UnsupportedModel
-from memedit.probes import accepted_answers, cloze_of
+from memedit.probes import STRANGERS, UNRELATED, accepted_answers, cloze_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def begin(tokenizer: Any) -> tuple[int, ...]:
     """The token that begins every text, where the tokenizer puts one."""
     first = tokenizer.bos_token_id
     return (first,) if first is not None and tokenizer("x")["input_ids"][0] == first else ()
+
+
+def outside(rewrite: Rewrite) -> list[str]:
+    """Texts out of scope of a rewrite: its prompt about strangers, and others."""
+    return [*(rewrite.prompt.replace(SLOT, one) for one in STRANGERS), *UNRELATED]
 
 
 def as_rewrite(edit: AnyEdit) -> Rewrite:

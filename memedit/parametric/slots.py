@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from memedit.errors import CapabilityMissing, UnsupportedModel
-from memedit.parametric.delta import Delta, Overlay, read_tensors
+from memedit.parametric.delta import Delta, Overlay, form_of, read_tensors
 from memedit.parametric.hooks import hidden, with_hidden
 from memedit.parametric.layout import Anatomy
 
@@ -73,6 +73,15 @@ class Pass:
         largest = torch.maximum(values.cummax(1).values, self.carried(name, values[:, :1]))
         self.kept[name] = largest[:, -1:].detach()
         return largest
+
+    def last_so_far(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """For each token the last value that is not 0, of it and those before it, padding apart, (rows, tokens)."""
+        told = values * self.seen.to(values)
+        places = torch.arange(1, told.shape[1] + 1, device=told.device) * (told != 0)
+        last = places.cummax(1).values
+        latest = torch.where(last > 0, told.gather(1, (last - 1).clamp(min=0)), self.carried(name, told[:, :1]))
+        self.kept[name] = latest[:, -1:].detach()
+        return latest
 
 
 Answering = Callable[[Slots, torch.Tensor, torch.Tensor, Pass], torch.Tensor]
@@ -177,15 +186,22 @@ Change = Delta | SlotBank
 """What a method gives: a change of weights, or what lies beside them."""
 
 
+def load_change(file: str | Path) -> Change:
+    """What `Delta.save` or `SlotBank.save` wrote.
+
+    Raises:
+        FileRejected: It is missing, damaged, or something else.
+        UnknownMethod: It is of a method that is not known.
+    """
+    return SlotBank.load(file) if form_of(file) == FORM else Delta.load(file)
+
+
 @contextmanager
 def laid(overlay: Overlay, *changes: Change) -> Iterator[None]:
     """Changes of weights and slots over a model while it lasts; afterwards it is as it was, bit by bit."""
     with ExitStack() as held:
         for place, change in enumerate(changes):
-            if isinstance(change, Delta):
-                held.enter_context(overlay.over(f"laid {len(overlay.names)} {place}", change))
-            else:
-                held.enter_context(change.over(overlay.anatomy))
+            held.enter_context(overlay.over(f"laid {len(overlay.names)} {place}", change))
         yield
 
 

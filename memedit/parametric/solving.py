@@ -6,6 +6,7 @@ gives Δ as R X, so a change is kept as its two factors, (out, n) and (n, in).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,15 +14,38 @@ import torch
 from memedit.parametric.delta import Factors
 from memedit.parametric.stats import Stats
 
-SHARE = 5.0
-"""A key is written with the share s / (1 + s), s = kᵀC⁻¹k / λ: λ = median / 5 writes five sixths of the median key."""
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What weighs against what is written: λ of the statistics, or AlphaEdit's α.
+
+    Args:
+        share: λ = median(kᵀC⁻¹k) / share. A key is written with the share s / (1 + s), s = kᵀC⁻¹k / λ: 5 writes five
+            sixths of the median key.
+        fixed: λ or α itself, as published; None for one that fits the keys at hand.
+    """
+
+    share: float = 5.0
+    fixed: float | None = None
+
+    def of(self, keys: torch.Tensor, stats: Stats) -> float:
+        """λ, for the keys at hand.
+
+        Published values (15,000) fit matrices of some 15,000 inputs, because E[kᵀC⁻¹k] is just the number of inputs.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        return float((keys * stats.solve(keys)).sum(0).median()) / self.share
+
+
+USUAL = Weight()
 
 
 class Solve(Protocol):
     """A closed form."""
 
     def __call__(
-        self, keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None
+        self, keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None, weight: Weight
     ) -> Factors:
         """The factors of Δ.
 
@@ -30,16 +54,9 @@ class Solve(Protocol):
             residuals: R, (out, n).
             stats: C of the layer.
             previous: Keys of edits that were written before, (in, m); None where there are none.
+            weight: What weighs against what is written; an equality has none.
         """
         ...
-
-
-def weight_of_stats(keys: torch.Tensor, stats: Stats) -> float:
-    """λ, from the keys at hand: median(kᵀC⁻¹k) / 5.
-
-    Published values (15,000) fit matrices of some 15,000 inputs, because E[kᵀC⁻¹k] is just the number of inputs.
-    """
-    return float((keys * stats.solve(keys)).sum(0).median()) / SHARE
 
 
 def ridge(keys: torch.Tensor, residuals: torch.Tensor, prior: torch.Tensor) -> Factors:

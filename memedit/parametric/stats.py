@@ -121,13 +121,17 @@ class StatsBook:
     tokens: int = TOKENS
     cache: str | Path | None = None
 
+    @property
+    def root(self) -> Path:
+        """The folder of what is kept of models."""
+        return Path(self.cache or os.environ.get("MEMEDIT_CACHE") or "~/.cache/memedit").expanduser()
+
     @cached_property
     def folder(self) -> Path:
         """Where they are kept."""
         told = hashlib.sha256("\n".join([str(self.tokens), *self.texts]).encode()).hexdigest()[:12]
-        root = Path(self.cache or os.environ.get("MEMEDIT_CACHE") or "~/.cache/memedit").expanduser()
         with self.overlay.lifted():
-            return root / f"keys-{model_hash(self.overlay.anatomy.model)}-{told}"
+            return self.root / f"keys-{model_hash(self.overlay.anatomy.model)}-{told}"
 
     @cached_property
     def _read(self) -> dict[int, Stats]:

@@ -58,12 +58,21 @@ class Lesson:
 
     def losses(self, anatomy: Anatomy) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each row's wanted tokens the mean negative log-likelihood, and whether all are the first choice."""
-        columns, at = torch.unique(self.places, return_inverse=True)
-        run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
-        told = run.logits.float()[torch.arange(len(at), device=at.device)[:, None], at].log_softmax(-1)
+        told = self._told(anatomy)
         real = self.wanted >= 0
         nll = -told.gather(-1, self.wanted.clamp(min=0)[..., None])[..., 0] * real
         return nll.sum(1) / real.sum(1), ((told.argmax(-1) == self.wanted) | ~real).all(1)
+
+    def said(self, anatomy: Anatomy) -> torch.Tensor:
+        """The first choice in the place of each wanted token, (rows, most)."""
+        return self._told(anatomy).argmax(-1)
+
+    def _told(self, anatomy: Anatomy) -> torch.Tensor:
+        """Log-probabilities in the place of each wanted token, (rows, most, vocabulary)."""
+        columns, at = torch.unique(self.places, return_inverse=True)
+        run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
+        told: torch.Tensor = run.logits.float()[torch.arange(len(at), device=at.device)[:, None], at].log_softmax(-1)
+        return told
 
 
 def descend(

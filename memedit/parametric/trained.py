@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from memedit.parametric.delta import Delta, Factors
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.locate import frozen
-from memedit.parametric.method import Local, Stream
+from memedit.parametric.method import Local, Method, Stream, layers_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.teaching import Lesson, descend
@@ -46,46 +46,16 @@ class Training:
     rank: int | None = None
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Training:
-        """What `to_dict` gave."""
-        layers = None if data["layers"] is None else tuple(data["layers"])
-        return cls(**{**data, "layers": layers, "depths": tuple(data["depths"])})
-
     def chosen(self, anatomy: Anatomy) -> tuple[int, ...]:
         """The layers that are written in a model."""
-        if self.layers is not None:
-            return self.layers
-        first, last, step = self.depths
-        deepest = len(anatomy) - 1
-        return tuple(range(round(first * deepest), round(last * deepest) + 1, step))
+        return layers_of(anatomy, self.layers, self.depths)
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A method that trains a change of weights.
+class Trained(Method):
+    """A method that trains a change of weights."""
 
-    Args:
-        name: As it is asked for.
-        paper: That it follows.
-        how: Its settings.
-    """
-
-    name: str
-    paper: str
     how: Training
-
-    def with_(self, **changes: Any) -> Trained:
-        """The method with other settings."""
-        return replace(self, how=replace(self.how, **changes))
-
-    def as_set(self, settings: Mapping[str, Any]) -> Trained:
-        """The method with the settings that a change was made with."""
-        return replace(self, how=Training.from_dict(settings))
 
     def write(
         self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,

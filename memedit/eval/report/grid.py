@@ -16,12 +16,14 @@ TITLES: dict[Protocol, str] = {
     "likelihood": "Likelihood",
     "gate": "Gate",
     "cost": "Cost",
+    "weights": "Weights",
 }
 NOTES: dict[Protocol, str] = {
     "generation": "What the model says when it answers freely.",
     "likelihood": "What the model finds likely (teacher forcing, ranking). Not to be compared with free generation.",
     "gate": "Whether the right edits were found in scope, and none out of scope.",
     "cost": "Of an answer, unless the column says otherwise. Less is better.",
+    "weights": "What became of the model while edits were written into it. Norms are the largest of the layers'.",
 }
 KINDS = [*map(str, Kind), ALL]
 LOWER = ("perplexity", "false fires")
@@ -155,7 +157,7 @@ def _column(scores: Sequence[Score]) -> Column:
 
 
 def _best(scores: Sequence[Score]) -> str | None:
-    if scores[0].metric in UNRANKED:
+    if scores[0].metric in UNRANKED or scores[0].protocol == "weights":
         return None
     sign = -1 if scores[0].protocol == "cost" or scores[0].metric in LOWER else 1
     ends = sorted(

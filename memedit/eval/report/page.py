@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memedit.errors import MissingExtra
+from memedit.eval.in_weights import looks_of
 from memedit.eval.report import about, plots
 from memedit.eval.report.compare import (
     MEASURES,
@@ -27,6 +28,7 @@ from memedit.eval.report.compare import (
 from memedit.eval.report.curves import gate_curves, growths, headlines, spent
 from memedit.eval.report.grid import TITLES, Table, kind_title, number, tables
 from memedit.eval.report.plots import Plot
+from memedit.eval.report.weight_plots import weight_plots
 from memedit.eval.runs import Run
 from memedit.eval.scores import Protocol, Score
 
@@ -109,6 +111,7 @@ def _plots(run: Run, scores: Mapping[Path, Sequence[Score]]) -> dict[str, list[P
     return {
         **_headed((column.protocol, plots.by_method(column)) for column in headlines(run, scores)),
         **({"Gate and cost": others} if others else {}),
+        **({TITLES["weights"]: along} if (along := weight_plots(looks_of(run.folder))) else {}),
     }
 
 

@@ -14,13 +14,13 @@ from memedit.errors import EditDiverged
 from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.memit import MEMIT
-from memedit.parametric.solving import outer, ridge
+from memedit.parametric.solving import USUAL, Weight, outer, ridge
 from memedit.parametric.stats import Stats
 
 SHARE = 0.7
 """Of all directions that may change. The authors' threshold of eigenvalues (0.02) fits no other model or layer."""
 PULL = 1.0
-"""α."""
+"""α, where no other is set."""
 
 
 def basis(stats: Stats, share: float = SHARE) -> torch.Tensor:
@@ -38,11 +38,15 @@ def basis(stats: Stats, share: float = SHARE) -> torch.Tensor:
     return vectors[:, :kept]
 
 
-def solve(keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None) -> Factors:
+def solve(
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL,
+) -> Factors:  # fmt: skip
     """The least change within what usual keys hardly use."""
     least = basis(stats)
     mine = least.T @ keys
-    prior = PULL * torch.eye(len(mine), dtype=mine.dtype)
+    pull = PULL if weight.fixed is None else weight.fixed
+    prior = pull * torch.eye(len(mine), dtype=mine.dtype)
     if previous is not None:
         prior = prior + outer(least.T @ previous, mine)
     left, right = ridge(mine, residuals, prior)
@@ -50,5 +54,10 @@ def solve(keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: t
 
 
 ALPHAEDIT: Located = replace(
-    MEMIT, name="alphaedit", paper="Fang et al. 2025", solve=solve, how=replace(MEMIT.how, remembers=True)
+    MEMIT,
+    name="alphaedit",
+    paper="Fang et al. 2025",
+    solve=solve,
+    weighs="fixed",
+    how=replace(MEMIT.how, remembers=True),
 )

@@ -12,6 +12,7 @@ import torch
 from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.rome import ROME
+from memedit.parametric.solving import USUAL, Weight
 from memedit.parametric.stats import Stats
 
 EASE = 0.1
@@ -19,8 +20,8 @@ EASE = 0.1
 
 
 def solve(
-    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None, *,
-    ease: float = EASE,
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL, *, ease: float = EASE,
 ) -> Factors:  # fmt: skip
     """The least change, as C measures it, that gives every key its value."""
     spread = stats.solve(keys)

@@ -9,23 +9,18 @@ hardly behind others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from memedit.edits import SLOT
 from memedit.parametric.beside import Beside, joined
-from memedit.parametric.hooks import ending_at, recording
+from memedit.parametric.codebook import make_room, met, reach
+from memedit.parametric.hooks import recording
 from memedit.parametric.method import Local
-from memedit.parametric.reading import right_padded
-from memedit.parametric.rewrites import Rewrite, read_tokens
+from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, Rule, Slots, attached
 from memedit.parametric.teaching import Lesson, descend
-from memedit.probes import STRANGERS, UNRELATED
 
-SAME = 1e-3  # of a key's norm: nearer than this lies only the same text
 PARTS = ("keys", "values", "radii", "labels", "owner")
 
 
@@ -63,16 +58,10 @@ def answer(slots: Slots, given: torch.Tensor, gave: torch.Tensor, now: Pass) -> 
     """The value of the nearest key, where it is near enough."""
     if not len(slots["keys"]):
         return gave
-    nearest = distances(given, slots["keys"]).min(-1)
-    hit = nearest.values <= slots["radii"][nearest.indices]
+    hit, which = met(slots, given)
     if not bool(hit.any()):
         return gave
-    return torch.where(hit[..., None], slots["values"][nearest.indices].to(gave.dtype), gave)
-
-
-def distances(given: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """Euclid's, (…, keys). Not by products, which round away what is small."""
-    return torch.cdist(given.float(), keys, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.where(hit[..., None], slots["values"][which].to(gave.dtype), gave)
 
 
 def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, how: Grace) -> Slots:
@@ -90,52 +79,16 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
     places, labels = lesson.places[0], lesson.wanted[0]
     keys = read[0].reshape(*lesson.ids.shape, -1)[0, places].float()
     first = made[0].reshape(*lesson.ids.shape, -1)[0, places].float()
-    reach = how.radius * distances(outside(local, layer, rewrite), keys).min(0).values
+    radii = reach(local, layer, rewrite, keys, how.radius)
     fresh: list[int] = []
     for place in range(len(keys)):
-        slots, takes = make_room(slots, keys[place], float(reach[place]), int(labels[place]))
+        slots, takes = make_room(slots, keys[place], float(radii[place]), int(labels[place]))
         if takes is None:
             continue
         fresh.append(place)
         more = {"keys": keys[place : place + 1], "values": first[place : place + 1], "radii": torch.tensor([takes])}
         slots = joined(slots, more | {"labels": labels[place : place + 1], "owner": torch.tensor([owner])})
     return taught(local, layer, slots, lesson, len(fresh), how) if fresh else slots
-
-
-def outside(local: Local, layer: int, rewrite: Rewrite) -> torch.Tensor:
-    """What the matrix is given at the end of texts out of scope, (texts, in)."""
-    about = [(rewrite.prompt.replace(SLOT, one), one) for one in STRANGERS] + [(one, one) for one in UNRELATED]
-    rows = [read_tokens(local.tokenizer, text, len(text)).ids for text, _ in about]
-    return last_inputs(local, layer, rows)
-
-
-def last_inputs(local: Local, layer: int, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """What the matrix is given at the last token of each row, (rows, in), in float32."""
-    anatomy, module = local.anatomy, local.anatomy.written(layer)
-    ids, mask = right_padded(anatomy, rows, local.tokenizer)
-    with torch.no_grad(), recording([module], inputs=True) as read, ending_at(module):
-        anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False)
-    ends: Any = mask.sum(1) - 1
-    return read[0].reshape(*ids.shape, -1)[torch.arange(len(ids)), ends].float()
-
-
-def make_room(slots: Slots, key: torch.Tensor, reach: float, label: int) -> tuple[Slots, float | None]:
-    """The codebook in which a key has its place, and its radius; None where another key of its label takes it in."""
-    if not len(slots["keys"]):
-        return slots, reach
-    nearest = distances(key[None], slots["keys"])[0].min(0)
-    apart, which = float(nearest.values), int(nearest.indices)
-    if apart <= SAME * float(key.norm()):  # the same text: what was said of it before holds no longer
-        stays = torch.arange(len(slots["keys"])) != which
-        return {name: one[stays] for name, one in slots.items()}, reach
-    radii = slots["radii"].clone()
-    if apart > float(radii[which]) + reach:
-        return slots, reach
-    if int(slots["labels"][which]) == label:
-        radii[which] = max(float(radii[which]), apart)
-        return dict(slots) | {"radii": radii}, None
-    radii[which] = min(float(radii[which]), apart / 2)
-    return dict(slots) | {"radii": radii}, min(reach, apart / 2)
 
 
 def taught(local: Local, layer: int, slots: Slots, lesson: Lesson, fresh: int, how: Grace) -> Slots:
@@ -154,4 +107,4 @@ def taught(local: Local, layer: int, slots: Slots, lesson: Lesson, fresh: int, h
     return dict(slots) | {"values": torch.cat([fixed, moving.detach()])}
 
 
-GRACE = Beside("grace", "Hartvigsen et al. 2023", Rule("grace", answer, PARTS), start, add, Grace())
+GRACE = Beside("grace", "Hartvigsen et al. 2023", Grace(), Rule("grace", answer, PARTS), start, add)

@@ -14,16 +14,19 @@ from memedit.parametric.locate import Located
 from memedit.parametric.method import Aim, Local, Settings, bare_states
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
-from memedit.parametric.solving import ridge, weight_of_stats
+from memedit.parametric.solving import USUAL, Weight, ridge
 from memedit.parametric.stats import Stats
 
 TRIMMED = 0.05  # of the largest norms, left out of their mean
 TOO_FAR = 2.0  # times the norm, beyond which NAS leaves a value alone
 
 
-def solve(keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None) -> Factors:
+def solve(
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL,
+) -> Factors:  # fmt: skip
     """The least change that gives the keys their values, weighed against what it does to all others."""
-    return ridge(keys, residuals, weight_of_stats(keys, stats) * stats.firm)
+    return ridge(keys, residuals, weight.of(keys, stats) * stats.firm)
 
 
 def targets(
@@ -75,5 +78,5 @@ def held(deltas: torch.Tensor, inner: torch.Tensor, norm: float) -> torch.Tensor
 
 
 MEMIT = Located(
-    "memit", "Meng et al. 2023", targets, solve, current, Settings(search=Search(steps=20, clamp=0.75)), share
+    "memit", "Meng et al. 2023", Settings(search=Search(steps=20, clamp=0.75)), targets, solve, current, share
 )

@@ -13,24 +13,28 @@ import torch
 from memedit.parametric.delta import Factors
 from memedit.parametric.locate import Located
 from memedit.parametric.methods.memit import MEMIT
-from memedit.parametric.solving import outer, ridge, weight_of_stats
+from memedit.parametric.solving import USUAL, Weight, outer, ridge
 from memedit.parametric.stats import Stats
 
 RIDGE = 20 / 15_000  # ENCORE's λₙ beside its λ, for statistics of unit mean variance
 
 
-def solve(keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None) -> Factors:
+def solve(
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL,
+) -> Factors:  # fmt: skip
     """As MEMIT, earlier keys among what is to stay."""
-    return ridge(keys, residuals, weight_of_stats(keys, stats) * stats.firm + outer(previous, stats.moment))
+    return ridge(keys, residuals, weight.of(keys, stats) * stats.firm + outer(previous, stats.moment))
 
 
 def solve_encore(
-    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None
-) -> Factors:
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL,
+) -> Factors:  # fmt: skip
     """The same with a ridge in all directions, a share of the statistics' weight."""
-    weight = weight_of_stats(keys, stats)
-    floor = weight * RIDGE * torch.eye(len(keys), dtype=keys.dtype)
-    return ridge(keys, residuals, weight * stats.firm + floor + outer(previous, stats.moment))
+    size = weight.of(keys, stats)
+    floor = size * RIDGE * torch.eye(len(keys), dtype=keys.dtype)
+    return ridge(keys, residuals, size * stats.firm + floor + outer(previous, stats.moment))
 
 
 MEMIT_SEQ: Located = replace(MEMIT, name="memit_seq", solve=solve, how=replace(MEMIT.how, remembers=True))

@@ -9,16 +9,14 @@ Without weight decay, columns that no edit uses stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from memedit.parametric.beside import Beside, joined
-from memedit.parametric.hooks import ending_at, recording
 from memedit.parametric.method import Local
-from memedit.parametric.reading import right_padded
-from memedit.parametric.rewrites import Rewrite, read_tokens
+from memedit.parametric.reading import inputs_of
+from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, Rule, Slots, attached
 from memedit.parametric.teaching import Lesson, descend
 
@@ -57,11 +55,11 @@ class Memoir:
 def start(local: Local, layer: int, how: Memoir) -> Slots:
     """A matrix of zeros, the permutation, and what the layer is usually given."""
     out, inner = local.anatomy.weight(layer).shape
-    rows = [read_tokens(local.tokenizer, text, 1).ids[:LENGTH] for text in local.stats.texts[:TEXTS]]
+    usual, real = inputs_of(local.anatomy, local.tokenizer, layer, local.stats.texts[:TEXTS], LENGTH)
     return {
         "matrix": torch.zeros(out, inner), "masks": torch.zeros(0, inner, dtype=torch.bool),
         "permutation": torch.randperm(inner, generator=torch.Generator().manual_seed(how.seed)),
-        "background": torch.cat([inputs(local, layer, row) for row in rows]).mean(0),
+        "background": usual[real].mean(0),
         "overlap": torch.tensor(how.overlap), "used": torch.tensor(max(1, round(how.share * inner))),
     }  # fmt: skip
 
@@ -89,8 +87,8 @@ def columns(slots: Slots, given: torch.Tensor) -> torch.Tensor:
 def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, how: Memoir) -> Slots:
     """The matrix with an edit taught to its columns."""
     anatomy = local.anatomy
-    read = rewrite.read(local.tokenizer, with_target=False)
-    mask = columns(slots, inputs(local, layer, read.ids)[read.subject])
+    given, _ = inputs_of(anatomy, local.tokenizer, layer, [rewrite.text])
+    mask = columns(slots, given[0, rewrite.read(local.tokenizer, with_target=False).subject])
     slots = joined(slots, {"masks": mask[None]})
     matrix = slots["matrix"].clone().requires_grad_(True)
     lesson = Lesson.of(anatomy, local.tokenizer, [rewrite], local.prefixes.of(each=how.each, seed=how.seed))
@@ -109,13 +107,4 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
     return dict(slots) | {"matrix": matrix.detach()}  # where the mask is not, no gradient came
 
 
-def inputs(local: Local, layer: int, row: Sequence[int]) -> torch.Tensor:
-    """What the matrix is given at each token of a text, (tokens, in), in float32."""
-    anatomy, module = local.anatomy, local.anatomy.written(layer)
-    ids, mask = right_padded(anatomy, [row], local.tokenizer)
-    with torch.no_grad(), recording([module], inputs=True) as read, ending_at(module):
-        anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False)
-    return read[0].reshape(len(row), -1).float()
-
-
-MEMOIR = Beside("memoir", "Wang et al. 2025", Rule("memoir", answer), start, add, Memoir())
+MEMOIR = Beside("memoir", "Wang et al. 2025", Memoir(), Rule("memoir", answer), start, add)

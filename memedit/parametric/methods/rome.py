@@ -17,10 +17,14 @@ from memedit.parametric.method import Aim, Local, Settings, averaged, bare_state
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
+from memedit.parametric.solving import USUAL, Weight
 from memedit.parametric.stats import Stats
 
 
-def solve(keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None) -> Factors:
+def solve(
+    keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, previous: torch.Tensor | None = None,
+    weight: Weight = USUAL,
+) -> Factors:  # fmt: skip
     """The least change, as C measures it, that gives one key its value."""
     spread = stats.solve(keys)
     return residuals, (spread / (keys * spread).sum(0)).T
@@ -47,6 +51,6 @@ def current(local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], ho
 
 
 ROME = Located(
-    "rome", "Meng et al. 2022; Gupta et al. 2024", targets, solve, current,
-    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 6, at_once=1),
+    "rome", "Meng et al. 2022; Gupta et al. 2024",
+    Settings(depths=(0.2, 0.2, 1), search=Search(), bare=1 / 6, at_once=1), targets, solve, current, weighs=None,
 )  # fmt: skip

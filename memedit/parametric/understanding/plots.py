@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memedit.errors import MissingExtra
+from memedit.parametric.curve import Curve
 from memedit.parametric.understanding.tracing import Traced
 
 if TYPE_CHECKING:
@@ -36,15 +37,23 @@ def plot_lens(logs: Values, tokens: Sequence[str], wanted: int) -> Figure:
     return _heat(logs[:, :, wanted].T, tokens, "log-probability, read behind each layer")
 
 
+def plot_curve(curve: Curve) -> Figure:
+    """Gain, loss and perplexity along θ₀ + αΔ, with the α that is picked from them."""
+    figure = _figure(6.0, 3.2)
+    axes = figure.add_subplot()
+    axes.plot(curve.alphas, curve.gain, label="gain: the edits hold")
+    axes.plot(curve.alphas, curve.loss, label="loss: what lies beside them changed")
+    axes.axvline(curve.best(), color="grey", linestyle=":", label=f"picked: {curve.best():.2g}")
+    axes.set(xlabel="α", ylim=(-0.02, 1.02))
+    other = axes.twinx()
+    other.plot(curve.alphas, curve.perplexity, color="grey", linewidth=1)
+    other.set_ylabel("perplexity (grey)")
+    axes.legend(fontsize="small")
+    return figure
+
+
 def _heat(values: Values, rows: Sequence[str], title: str) -> Figure:
-    """Raises:
-    MissingExtra: Matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingExtra("eval", package="matplotlib") from missing
-    figure = Figure(figsize=(2.4 + COLUMN * values.shape[1], 1.2 + ROW * len(rows)), layout="constrained")
+    figure = _figure(2.4 + COLUMN * values.shape[1], 1.2 + ROW * len(rows))
     axes = figure.add_subplot()
     image = axes.imshow(values, aspect="auto", cmap="Blues")
     axes.set_yticks(range(len(rows)), [repr(row)[1:-1] for row in rows])
@@ -52,3 +61,14 @@ def _heat(values: Values, rows: Sequence[str], title: str) -> Figure:
     axes.set_title(title, fontsize="medium", loc="left")
     figure.colorbar(image)
     return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Raises:
+    MissingExtra: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise MissingExtra("eval", package="matplotlib") from missing
+    return Figure(figsize=(width, height), layout="constrained")
