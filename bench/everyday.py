@@ -5,6 +5,7 @@ python bench/everyday.py scope FILE...           one memory a group; --gate for 
     with --languages: as with the extra of that name; with --by-language: apart by the languages of message and edit
 python bench/everyday.py costs FILE...           a decision against the bare embedder call; the memory it takes
 python bench/everyday.py standing FILE...        what standing instructions look like to MiniLM; learned and written
+python bench/everyday.py governing FILE...       which texts govern every answer, beside statements; learned, written
 python bench/everyday.py statements FILE...      which later statements take an earlier one's place; learned and written
 python bench/everyday.py fit --everyday FILE...  how evidence and judge are weighed; needs MEMEDIT_DATA
 """
@@ -34,12 +35,13 @@ from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.contenders import BASELINES, contender
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation, weighing
+from memedit.gate.learning import governing as learning_governing
 from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
 from memedit.language import language_of
-from memedit.memory import statements
+from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
@@ -54,7 +56,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "scope", "costs", "statements", "standing", "fit"))
+    parser.add_argument("what", choices=("finder", "scope", "costs", "statements", "standing", "governing", "fit"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
     parser.add_argument("--crowd", type=int, default=0, help="so many statements of benchmarks lie in it, too")
@@ -72,6 +74,8 @@ def main() -> None:
     groups = chosen_groups(asked.files, asked.groups)
     if asked.what == "standing":
         return fit_standing(asked.files, asked.into or shipped_folder())
+    if asked.what == "governing":
+        return fit_governing(asked.files, asked.into or shipped_folder())
     if asked.what == "statements":
         return fit_statements(groups, asked.into or shipped_folder())
     if asked.what == "costs":
@@ -163,7 +167,7 @@ def costs(groups: Sequence[Group]) -> None:
 
 def fit_standing(files: Sequence[Path], into: Path) -> None:
     """Learn it from these files, and write it into a folder; printed is what is proposed of groups left out."""
-    records = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    records = _records(files)
     vectors = default_embedder().embed([Fact(record["statement"]).key_text for record in records])
     is_standing = np.array([bool(record.get("standing")) for record in records])
     names = sorted({record["group"] for record in records})
@@ -176,6 +180,33 @@ def fit_standing(files: Sequence[Path], into: Path) -> None:
         "proposed:", _share(proposed[is_standing]), "of standing instructions,", _share(proposed[~is_standing]), "else"
     )
     standing.save(*standing.fit(vectors, is_standing), into / FILE)
+
+
+def fit_governing(files: Sequence[Path], into: Path) -> None:
+    """Learn which texts govern every answer, and write it; printed is what is found of the part `test`."""
+    told = _records([shipped("instructions")])
+    statements = [one["statement"] for one in _records(files) if not one.get("standing")]
+    kept, left = statements[::2], statements[1::2]
+    parts = {part: [one for one in told if one["part"] == part] for part in ("dev", "test")}
+
+    def rows(texts: Sequence[str]) -> Any:
+        return governing.features(shipped_judge(), texts, default_embedder().embed(texts))
+
+    texts = [one["statement"] for one in parts["dev"]]
+    governs = np.array([one["always"] for one in parts["dev"]] + [False] * len(kept))
+    ordinary = np.array([False] * len(texts) + [True] * len(kept))
+    weights, least = learning_governing.fit(rows([*texts, *kept]), governs, ordinary)
+    learning_governing.save(weights, least, into / governing.FILE)
+    found = rows([one["statement"] for one in parts["test"]]) @ weights >= least
+    always = np.array([one["always"] for one in parts["test"]])
+    print(
+        "taken to govern every answer:",
+        _share(found[always]),
+        "of those that do,",
+        _share(found[~always]),
+        "that sound like it,",
+    )
+    print("and", _share(rows(left) @ weights >= least), "of other statements")
 
 
 def fit_statements(groups: Sequence[Group], into: Path) -> None:
@@ -297,6 +328,10 @@ def report(rows: Sequence[Row], *, by_language: bool) -> None:
             f"surely wrong {_share(row['surely wrong'] for row in found)}",
         )
         print(f"    {side:4}{kind:18}", "  ".join(shares), f"  n {len(found)}")
+
+
+def _records(files: Iterable[Path]) -> list[Row]:
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _share(holding: Iterable[bool]) -> str:

@@ -14,8 +14,7 @@ from memedit.errors import EditDiverged, UnknownMethod, UnsupportedModel
 from memedit.gate import Hits
 from memedit.llms import LLM, Capability
 from memedit.memory import Change, EditMemory
-from memedit.memory.events import answered
-from memedit.memory.folding import folded
+from memedit.memory.events import answered, folded
 from memedit.methods.base import Method, find_method
 from memedit.plugins import plugins
 from memedit.verify import Step, Verification, verify

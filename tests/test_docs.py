@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from memedit.testing import HashEmbedder
+
 ROOT = Path(__file__).parent.parent
 SAYS = {
     "04_multihop_eval.py": "a wording of three right",
@@ -26,6 +28,14 @@ def test_readme_block_runs(place: int, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     code = BLOCK.findall((ROOT / "README.md").read_text())[place]
     exec(compile(code, f"README.md, block {place + 1}", "exec"), {"__name__": "__main__"})
+
+
+def test_the_page_about_care_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks go on from one another, in one folder; with an embedder that needs nothing loaded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("memedit.memory.encoders.default_embedder", HashEmbedder)
+    for place, code in enumerate(BLOCK.findall((ROOT / "docs" / "care.md").read_text()), start=1):
+        exec(compile(code, f"docs/care.md, block {place}", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.model

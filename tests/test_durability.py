@@ -272,7 +272,7 @@ def filled(folder, count=300):
 
 def test_garbage_is_no_ledger(tmp_path):
     (tmp_path / storage.LEDGER_FILE).write_bytes(b"this is no database at all, and never was" * 200)
-    with pytest.raises(LedgerCorrupt, match="restore it from a backup"):
+    with pytest.raises(LedgerCorrupt, match="restore a backup"):
         opened(tmp_path)
     assert (tmp_path / storage.LEDGER_FILE).read_bytes().startswith(b"this is no")
 
@@ -318,16 +318,36 @@ def test_an_altered_edit_is_noticed(tmp_path):
     file = filled(tmp_path, 5)
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE edits SET body = replace(body, 'firm 3', 'firm 4')")
+    with opened(tmp_path) as memory:
+        assert [fault for fault in memory.check() if "is not as it was written" in fault]
+        with pytest.raises(LedgerCorrupt, match="memedit repair"):
+            memory.edits()
+    with connection:
+        connection.execute("UPDATE edits SET checksum = NULL")  # as in a ledger of before there were checksums
     connection.close()
     with opened(tmp_path) as memory:
         assert [fault for fault in memory.check() if "altered outside memedit" in fault]
+        assert len(memory.edits()) == 5
+
+
+def test_vectors_that_are_not_as_they_were_written_are_made_anew(tmp_path):
+    file = filled(tmp_path, 5)
+    with opened(tmp_path) as memory:
+        told = [(found.edit.id, found.similarity) for found in memory.search("firm 3")]
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE vectors SET vector = x'01'")
+    connection.close()
+    with opened(tmp_path) as memory:
+        assert [fault for fault in memory.check(deep=True) if "vectors are not as they were written" in fault]
+        assert [(found.edit.id, found.similarity) for found in memory.search("firm 3")] == told
+        assert memory.check(deep=True) == []
 
 
 @pytest.mark.parametrize(
     "change",
     [
         "UPDATE edits SET body = '{'", "UPDATE edits SET kind = 'wish'", "UPDATE events SET data = '['",
-        "UPDATE vectors SET vector = x'01'", "UPDATE edits SET body = CAST(x'ff' AS TEXT)", "DROP TABLE events",
+        "UPDATE edits SET body = CAST(x'ff' AS TEXT)", "DROP TABLE events",
     ],
 )  # fmt: skip
 def test_rows_that_cannot_be_read(tmp_path, change):

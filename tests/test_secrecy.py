@@ -98,7 +98,8 @@ def test_what_was_blocked_stands_in_no_trace(gate: Any) -> None:
 
 def test_an_erasure_shows_its_secrets_only_where_it_is_saved() -> None:
     assert not reveals(f"{SAFE!r} {SAFE} {SAFE.text}", SAFE.secrets)
-    assert reveals(str(SAFE.to_dict()), SAFE.secrets)
+    assert not reveals(str(SAFE.to_dict()), SAFE.secrets)
+    assert reveals(str(SAFE.to_dict(secrets=True)), SAFE.secrets)
 
 
 # ---- what is refused at once -----------------------------------------------------------------------------------------

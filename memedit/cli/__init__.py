@@ -62,6 +62,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),
+        "backup": ("backup:backup", "Write the whole memory, with its history, to one file."),
+        "restore": ("backup:restore", "Make the memory hold what a backup holds."),
+        "purge": ("purge:purge", "Take edits out of the memory for good."),
+        "repair": ("repair:repair", "Save what is whole of a damaged ledger."),
         "reindex": ("care:reindex", "Build the index again from the ledger."),
         "namespaces": ("care:namespaces", "List the namespaces."),
         "methods": ("care:methods", "List the methods that can answer."),

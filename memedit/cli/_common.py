@@ -259,6 +259,34 @@ def find_edits(edits: Iterable[AnyEdit], prefixes: Sequence[str], namespace: str
     return found
 
 
+def recorded_id(changes: Sequence[Change], prefix: str, namespace: str) -> str:
+    """The id that is, or begins, so, of an edit that was ever in force.
+
+    Raises:
+        UnknownEdit: There is none, or more than one.
+    """
+    from memedit.errors import UnknownEdit
+
+    known = dict.fromkeys(event.edit_id for change in changes for event in change.events)
+    found = [prefix] if prefix in known else [edit_id for edit_id in known if edit_id.startswith(prefix)]
+    if len(found) != 1 or not prefix:
+        several = f"begins {len(found)} ids" if prefix and found else "was never in force"
+        raise UnknownEdit(f"`{prefix:.40}` {several} in namespace `{namespace}`.", do="see `memedit history`")
+    return found[0]
+
+
+def agreed() -> bool:
+    """Whether somebody at the terminal says yes.
+
+    Raises:
+        click.UsageError: Nobody is there.
+    """
+    try:
+        return click.confirm("Do this?", err=True)
+    except click.Abort:
+        raise click.UsageError("Nobody answered, so nothing was done: add --yes, or --plan to look only.") from None
+
+
 def texts_of(memory: EditMemory, changes: Sequence[Change], namespace: str) -> dict[str, str]:
     """The text of every edit that these change sets put in or took out of force."""
     ids = [event.edit_id for change in changes for event in change.events]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memedit.cli._common import Command, Session, cited
+from memedit.cli._common import Command, Session, agreed, cited
 from memedit.cli._print import Piece, busy, say, show_json
 from memedit.cli.edits import AUTHOR, REASON
 
@@ -46,7 +46,7 @@ def apply(
         made = _plan(memory, entries, session.namespace, prune=prune)
         if not session.as_json:
             show_plan(made)
-        applied = not (made.empty or only_plan) and (yes or _agreed())
+        applied = not (made.empty or only_plan) and (yes or agreed())
         if applied:
             _carry_out(memory, made, session.namespace, author, reason or f"apply of {file.name}")
         after = memory.revision(namespace=session.namespace)
@@ -84,13 +84,6 @@ def _plan(memory: EditMemory, entries: list[AnyEdit], namespace: str, *, prune: 
         used={event.edit_id for change in memory.history(namespace=namespace) for event in change.events},
         relations=memory.relations,
     )
-
-
-def _agreed() -> bool:
-    try:
-        return click.confirm("Do this?", err=True)
-    except click.Abort:
-        raise click.UsageError("Nobody answered, so nothing was done: add --yes, or --plan to look only.") from None
 
 
 def _carry_out(memory: EditMemory, made: Plan, namespace: str, author: str | None, reason: str) -> None:

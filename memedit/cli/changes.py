@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memedit.cli._common import Command, Session, day, texts_of
+from memedit.cli._common import Command, Session, day, recorded_id, texts_of
 from memedit.cli._print import Piece, say, short, show_json, table
 from memedit.cli.edits import AUTHOR, REASON
 
@@ -61,7 +61,7 @@ def history(session: Session, id: str | None, limit: int) -> None:
     with session.memory() as memory:
         changes = memory.history(namespace=session.namespace)
         if id is not None:
-            edit_id = _edit_id(changes, id, session.namespace)
+            edit_id = recorded_id(changes, id, session.namespace)
             changes = memory.history(edit_id, namespace=session.namespace)
         if session.as_json:
             show_json([change.to_dict() for change in changes[-limit:]])
@@ -109,14 +109,3 @@ def _name(change: Change) -> str:
         if change.target is None
         else f"{change.kind} {'of' if change.kind == 'undo' else 'to'} {change.target}"
     )
-
-
-def _edit_id(changes: list[Change], prefix: str, namespace: str) -> str:
-    from memedit.errors import UnknownEdit
-
-    known = dict.fromkeys(event.edit_id for change in changes for event in change.events)
-    found = [prefix] if prefix in known else [edit_id for edit_id in known if edit_id.startswith(prefix)]
-    if len(found) != 1 or not prefix:
-        several = f"begins {len(found)} ids" if prefix and found else "was never in force"
-        raise UnknownEdit(f"`{prefix:.40}` {several} in namespace `{namespace}`.", do="see `memedit history`")
-    return found[0]

@@ -39,16 +39,20 @@ class Finding:
 
 
 @click.command(cls=Command)
+@click.option("--deep", is_flag=True, help="Also read every vector of the memory.")
 @click.pass_obj
-def doctor(session: Session) -> None:
+def doctor(session: Session, deep: bool) -> None:
     """Check the installation, the models, and whether ledger and index are whole; exits with 1 when one is broken.
+
+    Every edit and change is read, and compared with its checksum.
 
     Example:
         memedit doctor
+        memedit doctor --deep
     """
     findings = [*_installation(), *_models(session)]
     with busy("checking ledger and index…"):
-        findings += _memory(session)
+        findings += _memory(session, deep=deep)
     broken = [finding for finding in findings if finding.state == "broken"]
     if session.as_json:
         show_json({"ok": not broken, "findings": [_values(finding) for finding in findings]})
@@ -118,7 +122,7 @@ def _models(session: Session) -> Iterator[Finding]:
         yield Finding("models", f"embedder {session.embedder}", "fine", "in use")
 
 
-def _memory(session: Session) -> Iterator[Finding]:
+def _memory(session: Session, *, deep: bool) -> Iterator[Finding]:
     from memedit.errors import MemeditError
     from memedit.memory.storage import LEDGER_FILE
 
@@ -132,13 +136,14 @@ def _memory(session: Session) -> Iterator[Finding]:
             size = "" if folder is None else f"{LEDGER_FILE}, {(folder / LEDGER_FILE).stat().st_size / 1e6:.1f} MB"
             yield Finding("memory", where, "fine", size or "PostgreSQL")
             for name in memory.namespaces():
+                faults = memory.check(namespace=name, deep=deep)
+                do = "`memedit repair --plan`, or restore a backup; `memedit reindex` where only the index differs"
+                if faults:
+                    yield Finding("memory", f"namespace {name}", "broken", "; ".join(faults), do)
+                    continue
                 count, revision = len(memory.edits(namespace=name)), memory.revision(namespace=name)
-                faults = memory.check(namespace=name)
-                text = (
-                    "; ".join(faults) or f"{some(count, 'edit')} in force, revision {revision}; ledger and index agree"
-                )
-                do = "`memedit reindex`, or restore the ledger from a backup" if faults else None
-                yield Finding("memory", f"namespace {name}", "broken" if faults else "fine", text, do)
+                text = f"{some(count, 'edit')} in force, revision {revision}; ledger and index agree"
+                yield Finding("memory", f"namespace {name}", "fine", text)
     except MemeditError as error:
         yield Finding("memory", where, "broken", error.what, error.do)
 

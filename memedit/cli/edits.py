@@ -14,7 +14,7 @@ from memedit.cli._documents import accepted, as_values, proposed
 from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
 
 if TYPE_CHECKING:
-    from memedit.edits import AnyEdit
+    from memedit.edits import AnyEdit, EditLike
     from memedit.memory import EditMemory, Receipt
 
 KINDS = ("fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure")
@@ -253,13 +253,15 @@ def _add_one(
 
     if statement is None and not fields.keys() - {"kind", "tags", "expires_at"}:
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
-    kind = fields.pop("kind", None) or _kind_of(fields)
-    said = {"statement": statement} if statement is not None else {}
-    edit = as_edit({"kind": kind, **said, **fields})
+    edit: EditLike = statement or ""  # by itself it does not say of what kind it is: the memory tells
+    if fields or derive or not edit:
+        kind = fields.pop("kind", None) or _kind_of(fields)
+        said = {"statement": statement} if statement is not None else {}
+        edit = as_edit({"kind": kind, **said, **fields})
     with session.memory(create=True) as memory:
         with busy("loading the embedder…"):
             _ = memory.embedder
-        edits = with_derived(edit, memory.edits(namespace=session.namespace)) if derive else [edit]
+        edits = with_derived(as_edit(edit), memory.edits(namespace=session.namespace)) if derive else [edit]
         receipts = list(memory.add_many(edits, **how))
         if derive and session.as_json:
             show_json([receipt.to_dict() for receipt in receipts])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli import FAILED
-from memedit.cli._common import Command, Session, cited
+from memedit.cli._common import Command, Session, cited, read_text
 from memedit.cli._print import busy, printable, progress, say, show_json
 from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
 from memedit.text import some
@@ -18,24 +18,39 @@ from memedit.text import some
 if TYPE_CHECKING:
     from memedit.verify import Check, Verification
 
+STDIO = Path("-")
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.command(cls=Command)
 @FILE
+@click.option("--secrets", is_flag=True, help="Also Erasures, with what they keep in plain text.")
 @click.pass_obj
-def export(session: Session, file: Path) -> None:
-    """Write the edits in force to a file: .jsonl, or .yaml for people and git.
+def export(session: Session, file: Path, secrets: bool) -> None:
+    """Write the edits in force to a file: .jsonl, or .yaml for people and git; `-` writes .jsonl to stdout.
 
     Example:
         memedit export edits.yaml
+        memedit export - | memedit import - --memory elsewhere
     """
+    from memedit.memory.files import dump_edits
+
     with session.memory() as memory:
-        count = memory.export(file, namespace=session.namespace)
-    if session.as_json:
-        show_json({"file": str(file), "edits": count})
+        edits = memory.edits(namespace=session.namespace)
+        told = [edit for edit in edits if secrets or not edit.SECRET]
+        if file != STDIO:
+            memory.export(file, namespace=session.namespace, secrets=secrets)
+    left_out = len(edits) - len(told)
+    if file == STDIO:
+        if session.as_json:
+            raise click.UsageError("--json and - both write to stdout.")
+        click.echo(dump_edits(told, "jsonl"), nl=False)
+    elif session.as_json:
+        show_json({"file": str(file), "edits": len(told), "left_out": left_out})
     else:
-        say(("✓ ", "green"), f"wrote {some(count, 'edit')} to {file}")
+        say(("✓ ", "green"), f"wrote {some(len(told), 'edit')} to {file}")
+    if left_out and not session.as_json:
+        say(f"left out {some(left_out, 'Erasure')}; --secrets writes them, with what they keep", err=True)
 
 
 @click.command("import", cls=Command)
@@ -45,20 +60,27 @@ def export(session: Session, file: Path) -> None:
 @REASON
 @click.pass_obj
 def import_file(session: Session, file: Path, on_conflict: Any, author: str | None, reason: str | None) -> None:
-    """Add the edits of a .jsonl or .yaml file as one change, whatever namespace they came from.
+    """Add the edits of a .jsonl or .yaml file as one change, whatever namespace they came from; `-` reads .jsonl.
 
     Nothing is imported when one of them is not valid.
 
     Example:
         memedit import edits.yaml --namespace staging
     """
-    from memedit.memory.files import read_edits
+    from memedit.memory.files import parse_edits, read_edits
 
-    read_edits(file)  # so that no memory is made for a file that cannot be read
+    if file == STDIO:
+        stdin = Path("stdin.jsonl")
+        edits = parse_edits(read_text("-", what="file"), stdin)
+    else:
+        read_edits(file)  # so that no memory is made for a file that cannot be read
     with session.memory(create=True) as memory, busy("importing…"):
-        receipts = memory.import_(
-            file, namespace=session.namespace, on_conflict=on_conflict, author=author, reason=reason
-        )
+        how: dict[str, Any] = {"namespace": session.namespace, "on_conflict": on_conflict, "author": author}
+        if file == STDIO:
+            own = [edit.with_(namespace=session.namespace) for edit in edits]
+            receipts = memory.apply(own, reason=reason or "import of stdin", **how)
+        else:
+            receipts = memory.import_(file, reason=reason, **how)
     show_receipts(session, receipts)
 
 

@@ -120,6 +120,9 @@ class Edit(_Value):
         {"id", "namespace", "author", "source", "reason", "created_at", "expires_at", "tags"}
     )
 
+    SECRET: ClassVar[frozenset[str]] = frozenset()
+    """Fields that hold what is not to be revealed."""
+
     @model_validator(mode="after")
     def _expires_later(self) -> Self:
         if self.expires_at is not None and self.expires_at <= self.created_at:
@@ -151,11 +154,15 @@ class Edit(_Value):
         """The same for two edits that say the same. 32 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()[:32]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All that is set, as JSON values; `as_edit` gives the edit back."""
+    def to_dict(self, *, secrets: bool = False) -> dict[str, Any]:
+        """All that is set, as JSON values; `as_edit` gives the edit back.
+
+        secrets: Also what is not to be revealed, without which `as_edit` refuses an Erasure.
+        """
+        left_out = {"kind"} if secrets else {"kind", *self.SECRET}
         return (
             {"kind": _kind(self)}
-            | self.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
+            | self.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
             | {
                 "id": self.id,
                 "created_at": self.created_at.isoformat(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,8 @@ class Erasure(Edit):
     language, other encodings or ciphers, `0` for `o`. The weights still know.
 
     Args:
-        object: What is not to be said. It is never shown to a model.
+        object: What is not to be said. It is never shown to a model, and left out where edits are written out, but for
+            the ledger, a backup, and an export that asks for it.
         subject: What it is about.
         relation: What it is to the subject.
         prompt: A cloze with `{}` for the subject, which the object would continue.
@@ -52,6 +53,8 @@ class Erasure(Edit):
     reply: Text = REPLY
     aliases: Names = ()
     object_aliases: Names = Field((), repr=False)
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"object", "object_aliases"})
 
     def __init__(self, object: str | None = None, /, **data: Any) -> None:
         if object is not None:

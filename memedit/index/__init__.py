@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from memedit.index.exact import ExactIndex
+from memedit.index.folder import throw_away
 from memedit.index.mentions import MentionIndex
 from memedit.index.port import Index, IndexStore
 from memedit.index.two_pass import SMALL, TwoPassIndex
@@ -99,13 +100,29 @@ class IndexChoice:
                 index.clear()
             return index
         if self.store is not None and self._name(count) == self.store.name:
-            return self.store.index(f"{memory}\0{namespace}\0{kind}\0{embedder_id}")
+            return self.store.index(_key(memory, namespace, kind, embedder_id))
         name = self._name(count)
         if name == "chroma" and self.folder is not None:
             from memedit.index.chroma import ChromaIndex  # heavy, and an extra
 
             return ChromaIndex(self.folder, f"{namespace}\0{kind}\0{embedder_id}", anew=anew)
         return TwoPassIndex() if name == "two-pass" else ExactIndex()
+
+    def purge(self, keys: Iterable[tuple[str, str, str]], ids: Sequence[str], *, memory: str) -> None:
+        """Take vectors out of what outlives the process: out of a store these, out of a folder all, to be made anew.
+
+        Args:
+            keys: Namespace, kind and embedder of the indexes that may hold them.
+            ids: Of the edits.
+            memory: As above.
+        """
+        if self.store is not None:
+            for key in keys:
+                index = self.store.index(_key(memory, *key))
+                index.remove(ids)
+                index.shed()
+        if self.folder is not None and self.folder.exists():
+            throw_away(self.folder)
 
     def _name(self, count: int) -> str:
         if self.store is not None:
@@ -117,3 +134,7 @@ class IndexChoice:
         if self.chroma_from is not None and count >= self.chroma_from and self.folder and find_spec("chromadb"):
             return "chroma"
         return "two-pass" if count >= self.two_pass_from else "exact"
+
+
+def _key(memory: str, namespace: str, kind: str, embedder_id: str) -> str:
+    return f"{memory}\0{namespace}\0{kind}\0{embedder_id}"

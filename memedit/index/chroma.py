@@ -8,7 +8,6 @@ reader. On a server (`chroma run`), one process does so for all.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnreachable, IndexUnusable, MissingExtra
+from memedit.index.folder import throw_away
 from memedit.index.port import Index, IndexStore
 
 try:
@@ -138,7 +138,7 @@ class ChromaIndex(Collection):
         except IndexUnusable:
             if not anew:
                 raise
-            _throw_away(folder)
+            throw_away(folder)
             super().__init__(_client_in(folder), key)
 
     def close(self) -> None:
@@ -225,12 +225,9 @@ def _client_in(folder: Path) -> ClientAPI:
         return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
 
 
-def _throw_away(folder: Path) -> None:
-    """Delete Chroma's files, and have this process forget the client it shares for them."""
+def forget_client(folder: Path) -> None:
+    """Have this process forget the client it shares for the files in a folder."""
     system = SharedSystemClient._identifier_to_system.pop(str(folder), None)
     if system is not None:
         with suppress(IndexUnusable), _typed():
             system.stop()
-    if folder.is_file():
-        folder.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)

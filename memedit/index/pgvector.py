@@ -162,6 +162,11 @@ class PgVectorIndex(Index):
                 )
                 connection.exec_driver_sql(f"ANALYZE {self._table}")
 
+    def shed(self) -> None:
+        if self._dimension is not None:
+            with self._store.connection(writes=False) as connection:
+                connection.exec_driver_sql(f"VACUUM (FULL) {self._table}")
+
     def _nearest(self, wanted: str, vector: Vectors, k: int) -> list[Any]:
         if k < 1 or self._dimension is None:
             return []

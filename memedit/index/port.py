@@ -69,6 +69,9 @@ class Index(ABC):
     def settle(self) -> None:  # noqa: B027
         """Do what is best done once much was put. It may take minutes."""
 
+    def shed(self) -> None:  # noqa: B027
+        """Overwrite the bytes of what was removed, where the index can; else its server does, in its own time."""
+
     def level(self) -> int:
         """`seq`, read anew where other processes may have moved it."""
         return self.seq

@@ -8,7 +8,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from memedit.edits import ASKED, AnyEdit, EditLike, as_edit
+import numpy as np
+
+from memedit.edits import ASKED, AnyEdit, Behaviour, EditLike, as_edit
+from memedit.edits.base import Edit
 from memedit.embedders import Vectors
 from memedit.embedders.port import text_hash
 from memedit.errors import EditRejected
@@ -24,10 +27,11 @@ from memedit.memory.view import ACROSS, View, Views
 from memedit.relations import Relations
 
 if TYPE_CHECKING:
-    from memedit.memory.statements import StatementJudge
+    from memedit.memory.encoders import Encoders
 
+Given = tuple[AnyEdit, bool]  # an edit, and whether it was given as a bare text, which does not say of what kind it is
 Made = list[tuple[TextVectors, dict[str, Vectors]]]  # of each encoder, the vectors that the ledger lacked
-Chunk = tuple[list[AnyEdit], "Future[Made]"]
+Ready = tuple[list[AnyEdit], Made]
 
 
 class Adding:
@@ -36,7 +40,7 @@ class Adding:
     Args:
         ledger, views, vectors, relations: The memory's.
         languages: Gives the vectors of its encoder of many languages, where there is one.
-        judge: Gives what reads statements against earlier ones, where there is one.
+        encoders: Read statements against earlier ones, and tell what governs every answer.
         change: What the call is recorded as.
         on_conflict: As in `EditMemory.add`.
         retracting: Ids of edits in force that the first chunk takes out of force before it adds its own.
@@ -45,7 +49,7 @@ class Adding:
     def __init__(
         self, ledger: Ledger, views: Views, vectors: TextVectors,
         languages: Callable[[], TextVectors | None], relations: Relations,
-        judge: Callable[[], StatementJudge | None], change: Change, on_conflict: OnConflict,
+        encoders: Encoders, change: Change, on_conflict: OnConflict,
         retracting: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._ledger = ledger
@@ -53,37 +57,51 @@ class Adding:
         self._vectors = vectors
         self._languages = languages
         self._relations = relations
-        self._judge = judge
+        self._encoders = encoders
         self._change = change
         self._on_conflict = on_conflict
         self._retracting = tuple(retracting)
         self._begun: Head | None = None
 
-    def run(self, edits: Iterator[AnyEdit], chunk: int) -> Iterator[Receipt]:
+    def run(self, given: Iterator[Given], chunk: int) -> Iterator[Receipt]:
         """The receipts, each yielded once its edit is durable."""
-        ahead: Chunk | None = None
+        ahead: Future[Ready] | None = None
         pool = ThreadPoolExecutor(1, "memedit-embed")
         try:
-            while batch := list(islice(edits, chunk)):
-                ready, ahead = ahead, (batch, pool.submit(self._lacking_vectors, batch))
+            while batch := list(islice(given, chunk)):
+                ready, ahead = ahead, pool.submit(self._made_ready, batch)
                 if ready:
-                    yield from self._commit(ready)
+                    yield from self._commit(*ready.result())
             if ahead:
-                yield from self._commit(ahead)
+                yield from self._commit(*ahead.result())
         finally:  # also when the caller stops early, or an edit is refused
             pool.shutdown(cancel_futures=True)
 
-    def _lacking_vectors(self, edits: Sequence[AnyEdit]) -> Made:
-        texts = {text_hash(edit.key_text): edit.key_text for edit in edits}
-        texts |= {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
-        made = [(self._vectors, self._vectors.made(texts))]
+    def _made_ready(self, batch: Sequence[Given]) -> Ready:
+        """The edits, each of the kind that it is, and the vectors that the ledger lacks of them."""
+        vectors = self._vectors.lacking({text_hash(edit.key_text): edit.key_text for edit, _ in batch})
+        edits = self._of_their_kind(batch, vectors)
+        asked = {text_hash(edit.relation_text): edit.relation_text for edit in edits if edit.kind in ASKED}
+        vectors |= self._vectors.lacking({key: text for key, text in asked.items() if key not in vectors})
+        made = [(self._vectors, vectors)]
         found = {edit.content_hash: edit.text for edit in edits if edit.kind in ACROSS}
         if found and (languages := self._languages()):
-            made.append((languages, languages.made(found)))
-        return made
+            made.append((languages, languages.lacking(found)))
+        return edits, made
 
-    def _commit(self, chunk: Chunk) -> list[Receipt]:
-        edits, made = chunk[0], chunk[1].result()
+    def _of_their_kind(self, batch: Sequence[Given], vectors: Mapping[str, Vectors]) -> list[AnyEdit]:
+        """The edits, where a bare text that says how every message is to be answered is a Behaviour."""
+        texts = {edit.id: edit.key_text for edit, bare in batch if bare}
+        if not texts or (governing := self._encoders.governing) is None:
+            return [edit for edit, _ in batch]
+        own = {text: vectors[key] for text in texts.values() if (key := text_hash(text)) in vectors}
+        again = [text for text in dict.fromkeys(texts.values()) if text not in own]  # the ledger had them already
+        own |= dict(zip(again, self._vectors.embedder.embed(again), strict=True)) if again else {}
+        found = governing.of(list(texts.values()), np.stack([own[text] for text in texts.values()]))
+        ruling = {edit_id for edit_id, governs in zip(texts, found, strict=True) if governs}
+        return [_instruction(edit) if edit.id in ruling else edit for edit, _ in batch]
+
+    def _commit(self, edits: Sequence[AnyEdit], made: Made) -> list[Receipt]:
         vectors = made[0][1]
         rows = [Row.of(edit, self._relations) for edit in edits]
         rivals = self._contradicted(rows, edits, vectors)
@@ -120,7 +138,7 @@ class Adding:
         def near(view: View) -> tuple[Near, int]:
             if not (view.counts["slotless"] or any(row.slotless for row in rows)):
                 return {}, view.head.namespace_id
-            known = vectors | self._vectors.of(others, lambda lacking: {key: keys[key] for key in lacking})
+            known = vectors | self._vectors.of(others, lambda reader, lacking: {key: keys[key] for key in lacking})
             return nearest(view, rows, known), view.head.namespace_id
 
         found, namespace_id = self._views.read(where, near)
@@ -129,10 +147,10 @@ class Adding:
         own = {edit.id: edit for edit in edits}
         ids = [other for rivals in found.values() for other, _ in rivals if other not in own]
         known = own | self._views.edits(namespace_id, ids)
-        return judged(found, {one: edit.text for one, edit in known.items()}, self._judge())
+        return judged(found, {one: edit.text for one, edit in known.items()}, self._encoders.judge)
 
 
-def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[AnyEdit]:
+def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[Given]:
     """Valid edits of this namespace, made as they are asked for."""
     for place, given in enumerate(edits, start=1):
         try:
@@ -144,4 +162,9 @@ def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) 
                 )
         except EditRejected as error:
             raise EditRejected(f"Edit {place}: {error.what}", do=error.do) from error
-        yield edit if edit.namespace else edit.model_copy(update={"namespace": where})
+        yield edit if edit.namespace else edit.model_copy(update={"namespace": where}), isinstance(given, str)
+
+
+def _instruction(statement: AnyEdit) -> Behaviour:
+    """A statement as the standing instruction that it is."""
+    return Behaviour(conduct=statement.text, **{name: getattr(statement, name) for name in Edit.model_fields})

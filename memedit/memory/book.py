@@ -12,7 +12,7 @@ from memedit.memory.contradictions import NOTHING, Contradicted
 from memedit.memory.events import Event, added, retracted, superseded
 from memedit.memory.ledger import Reader
 from memedit.memory.recall import expired
-from memedit.memory.rows import Row
+from memedit.memory.rows import Row, is_gone
 from memedit.relations import Relations
 
 
@@ -44,6 +44,8 @@ class Book:
         self._stored = reader.edits(namespace_id, {*met, *others, *(row.id for row in rows)})
         gone = set(retracting)
         active = reader.active_among(namespace_id, list(others)) - gone
+        if lost := (met.keys() | active) - self._stored.keys():
+            raise is_gone(min(lost))
         self._rivals = {one for one in active if not expired(self._stored[one], now)}
         self._contradicted = contradicted
         live = [row for row in met.values() if row.id not in gone and not expired(self._stored[row.id], now)]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from memedit.embedders import Embedder, as_embedder, default_embedder, installed_languages, shipped_finder
 from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
+from memedit.memory.governing import Governing, shipped_governing
 from memedit.memory.standing import Standing, shipped_standing
 from memedit.memory.statements import StatementJudge, shipped_statement_judge
 
@@ -61,6 +62,11 @@ class Encoders:
     def standing(self) -> Standing | None:
         """What standing instructions look like to the embedder; None where that is not known."""
         return shipped_standing() if self.embedder.space == BUNDLED_ID else None
+
+    @property
+    def governing(self) -> Governing | None:
+        """Tells texts that govern every answer; None where nothing can, or no statement is to be read."""
+        return shipped_governing() if self.judge is not None and self.embedder.space == BUNDLED_ID else None
 
     @property
     def judge(self) -> StatementJudge | None:

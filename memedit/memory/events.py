@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-ChangeKind = Literal["add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "fallback"]
+ChangeKind = Literal[
+    "add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "fallback", "purge"
+]  # fmt: skip
+
+State = TypeVar("State")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,8 @@ class Event:
 
     Args:
         kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert), `baked`
-            (data: into which weights, by which change), `unbaked`, and `answered` (data: `by`). Open: a later kind
-            needs a name and what it does.
+            (data: into which weights, by which change), `unbaked`, and `answered` (data: `by`); `purged`, the only
+            event that is left of what was purged. Open: a later kind needs a name and what it does.
         active: What it does to the edit: True puts it in force, False takes it out, None neither.
     """
 
@@ -45,6 +49,11 @@ def removed(edit_id: str) -> Event:
 
 def restored(edit_id: str) -> Event:
     return Event("restored", edit_id, True)
+
+
+def purged(edit_id: str) -> Event:
+    """Taken out of the memory for good."""
+    return Event("purged", edit_id, False)
 
 
 def baked(edit_id: str, **data: Any) -> Event:
@@ -103,3 +112,22 @@ class Change:
     def went(self) -> tuple[str, ...]:
         """Ids of the edits it took out of force."""
         return tuple(event.edit_id for event in self.events if event.active is False)
+
+
+def folded(changes: Iterable[Change], start: State, after: Callable[[State, Change], State]) -> State:
+    """The state after all changes.
+
+    Args:
+        changes: Of a namespace, oldest first.
+        start: Before the first.
+        after: The state after a change that is neither an undo nor a revert; it leaves the one before as it is.
+    """
+    states, now = {0: start}, start
+    for change in changes:
+        if change.kind in ("undo", "revert"):
+            target = change.target or 0
+            now = states[target - 1 if change.kind == "undo" else target]
+        else:
+            now = after(now, change)
+        states[change.revision] = now
+    return now

@@ -22,7 +22,7 @@ Form = Literal["jsonl", "yaml"]
 
 
 def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
-    """Write edits to a file; a file that is there is replaced at once, or not at all.
+    """Write edits, with what Erasures keep, to a file; one that is there is replaced at once, or not at all.
 
     Raises:
         FileRejected: Its name ends in neither form, or it cannot be written.
@@ -74,7 +74,7 @@ def parse_edits(text: str, path: PurePath) -> list[AnyEdit]:
 
 
 def dump_edits(edits: Sequence[AnyEdit], form: Form) -> str:
-    """Edits as the text of a file."""
+    """Edits as the text of a file, with what Erasures keep: leave these out where that is not to be told."""
     return _dump_yaml(edits) if form == "yaml" else _dump_jsonl(edits)
 
 
@@ -88,11 +88,11 @@ def _form(path: PurePath) -> Form:
 
 
 def _dump_jsonl(edits: Sequence[AnyEdit]) -> str:
-    return "".join(json.dumps(edit.to_dict(), ensure_ascii=False) + "\n" for edit in edits)
+    return "".join(json.dumps(edit.to_dict(secrets=True), ensure_ascii=False) + "\n" for edit in edits)
 
 
 def _dump_yaml(edits: Sequence[AnyEdit]) -> str:
-    values = [edit.to_dict() for edit in edits]
+    values = [edit.to_dict(secrets=True) for edit in edits]
     return yaml.safe_dump({"edits": values}, allow_unicode=True, sort_keys=False, width=100)
 
 

@@ -1,29 +1,55 @@
-"""States that follow from a namespace's change sets, of which an undo or a revert goes back to earlier ones."""
+"""Reading a namespace's events: what they make of its edits, and by which change sets; checked as they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from sqlalchemy import Connection, select
 
-from memedit.memory.events import Change
+from memedit.memory.checksums import EVENT, check_changes
+from memedit.memory.events import Change, Event
+from memedit.memory.migrations import change_sets, events
+from memedit.memory.rows import Head, corrupt, from_micros, read_data
 
-State = TypeVar("State")
 
+def states(connection: Connection, namespace_id: int, since: int = 0, until: int | None = None) -> dict[str, bool]:
+    """For each edit that events after `since` touched, whether it is in force after event `until` (or the last).
 
-def folded(changes: Iterable[Change], start: State, after: Callable[[State, Change], State]) -> State:
-    """The state after all changes.
-
-    Args:
-        changes: Of a namespace, oldest first.
-        start: Before the first.
-        after: The state after a change that is neither an undo nor a revert; it leaves the one before as it is.
+    Raises:
+        LedgerCorrupt: An event cannot be read; or, where it is read from the first one, is not as it was written.
     """
-    states, now = {0: start}, start
-    for change in changes:
-        if change.kind in ("undo", "revert"):
-            target = change.target or 0
-            now = states[target - 1 if change.kind == "undo" else target]
-        else:
-            now = after(now, change)
-        states[change.revision] = now
-    return now
+    mine = events.c.namespace_id == namespace_id
+    span = [mine, events.c.seq > since, *([] if until is None else [events.c.seq <= until])]
+    happened = connection.execute(select(events.c.revision, *EVENT).where(*span).order_by(events.c.seq)).all()
+    if not since:
+        check_changes(connection, namespace_id, happened, whole=until is None)
+    found: dict[str, bool] = {}
+    for _, seq, _, edit_id, active, _ in happened:
+        if active not in (0, 1, None) or not isinstance(edit_id, str):
+            raise corrupt(f"event {seq!s:.20} cannot be read")
+        if active is not None:
+            found[edit_id] = bool(active)
+    return found
+
+
+def changes(connection: Connection, head: Head, namespace: str, edit_id: str | None = None) -> list[Change]:
+    """The change sets of a namespace, oldest first; only those that touched `edit_id` when it is given.
+
+    Raises:
+        LedgerCorrupt: One of them is not as it was written.
+    """
+    mine = events.c.namespace_id == head.namespace_id
+    happened = connection.execute(select(events.c.revision, *EVENT).where(mine).order_by(events.c.seq)).all()
+    check_changes(connection, head.namespace_id, happened)
+    by_revision: dict[int, list[Event]] = {}
+    for revision, _, kind, of, active, data in happened:
+        if edit_id is None or of == edit_id:
+            event = Event(kind, of, None if active is None else bool(active), read_data(data))
+            by_revision.setdefault(revision, []).append(event)
+    made = select(change_sets).where(change_sets.c.namespace_id == head.namespace_id).order_by(change_sets.c.revision)
+    return [
+        Change(
+            namespace, row.revision, row.kind, from_micros(row.at), row.author, row.reason, row.target,
+            tuple(by_revision.get(row.revision, ())),
+        )
+        for row in connection.execute(made)
+        if edit_id is None or row.revision in by_revision
+    ]  # fmt: skip

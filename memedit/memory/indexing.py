@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from memedit.edits import AnyEdit
 from memedit.embedders.port import Vectors
 from memedit.index import Index, IndexChoice
-from memedit.memory.ledger import Ledger
+from memedit.memory.ledger import Ledger, Reader
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
 
@@ -45,14 +45,13 @@ class Kept:
         """The whole of what edits say. Rows have no hash of that text; the hash of the content stands for it."""
         return cls(vectors, lambda row: row.content_hash, lambda edit: edit.text)
 
-    def of(self, ledger: Ledger, head: Head, rows: Collection[Row]) -> dict[str, Vectors]:
-        """Vectors by hash. The edits are read only where a vector has to be made."""
+    def of(self, head: Head, rows: Collection[Row]) -> dict[str, Vectors]:
+        """Vectors by hash, but for what is purged by now. The edits are read only where a vector has to be made."""
         wanted = {self.hash(row): row.id for row in rows}
 
-        def texts(lacking: list[str]) -> dict[str, str]:
-            with ledger.reading() as reader:
-                edits = reader.edits(head.namespace_id, [wanted[key] for key in lacking])
-            return {key: self.text(edits[wanted[key]]) for key in lacking}
+        def texts(reader: Reader, lacking: list[str]) -> dict[str, str]:
+            edits = reader.edits(head.namespace_id, [wanted[key] for key in lacking])
+            return {key: self.text(edits[wanted[key]]) for key in lacking if wanted[key] in edits}
 
         return self.vectors.of(wanted, texts)
 
@@ -94,6 +93,12 @@ class Indexing:
                 index.remove([edit_id for edit_id, active in states.items() if not active])
                 self._put(index, head, [row for row in rows if row.kind == kind])
                 index.mark(head.seq)
+
+    def purge(self, namespace: str, ids: Sequence[str], embedders: Iterable[str]) -> None:
+        """Take the vectors of these edits out of whatever keeps an index beside the ledger."""
+        keys = [(namespace, kind, embedder) for kind in self.kinds for embedder in embedders]
+        with self.ledger.storage.index_turn():
+            self.choice.purge(keys, ids, memory=self.ledger.identity)
 
     def _made(self, view: View, head: Head, kind: str, *, anew: bool) -> Index:
         index = self.choice.make(
@@ -154,5 +159,6 @@ class Indexing:
     def _put(self, index: Index, head: Head, rows: list[Row]) -> None:
         for start in range(0, len(rows), PUT_BATCH):
             batch = rows[start : start + PUT_BATCH]
-            known = self.kept.of(self.ledger, head, batch)
-            index.put([row.id for row in batch], np.stack([known[self.kept.hash(row)] for row in batch]))
+            known = self.kept.of(head, batch)
+            if there := [row for row in batch if self.kept.hash(row) in known]:
+                index.put([row.id for row in there], np.stack([known[self.kept.hash(row)] for row in there]))

@@ -1,4 +1,4 @@
-"""The ledger: the append-only record of every change to the memory, and the truth.
+"""The ledger: the record of every change to the memory, and the truth. It is append-only, but for what is purged.
 
 Everything here speaks rows and ids; what a change means is decided in `memory.py`.
 """
@@ -9,26 +9,28 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from memedit.edits import AnyEdit
+from memedit.memory.checksums import EVENT, of_bytes, of_events
 from memedit.memory.events import Change, Event
+from memedit.memory.folding import changes, states
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
 from memedit.memory.rows import (
     NOWHERE,
     Head,
     Row,
     as_dict,
-    from_micros,
+    checksum,
+    corrupt,
     micros,
-    read_data,
     read_edit,
+    read_head,
     read_row,
     read_vector,
 )  # fmt: skip
@@ -51,6 +53,12 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         storage.open()
+        try:
+            with self.reading() as reader:
+                reader.check_names()
+        except BaseException:
+            storage.close()
+            raise
 
     def close(self) -> None:
         """Let go of it, once no change is under way; whatever comes later raises `AlreadyClosed`."""
@@ -68,23 +76,26 @@ class Ledger:
         with self.storage.transaction(writes=True) as connection:
             yield Writer(connection, self.storage)
 
-    @cached_property
+    @property
     def identity(self) -> str:
-        """What tells this ledger from every other."""
-        return str(self.storage.read("SELECT id FROM identity", ())[0][0])
+        """What tells this ledger from every other; another one, once a backup was restored into it."""
+        found = self.storage.read("SELECT id FROM identity", ())
+        if not found:
+            raise corrupt("what tells it from others is gone")
+        return str(found[0][0])
 
     def head(self, namespace: str) -> Head:
         """Where the namespace stands now, including what other processes committed."""
         found = self.storage.read("SELECT id, revision, seq FROM namespaces WHERE name = ?", (namespace,))
-        return Head(*found[0]) if found else NOWHERE
+        return read_head(found[0]) if found else NOWHERE
 
     def edits(self, namespace_id: int, ids: Iterable[str]) -> dict[str, AnyEdit]:
         """As `Reader.edits`, each batch read by itself: what an edit says never changes."""
         found: dict[str, AnyEdit] = {}
-        for batch in _batches(ids):
+        for batch in batches(ids):
             among = f"namespace_id = ? AND id IN ({', '.join('?' * len(batch))})"
-            rows = self.storage.read(f"SELECT id, kind, body FROM edits WHERE {among}", (namespace_id, *batch))
-            found |= {edit_id: read_edit(edit_id, kind, body) for edit_id, kind, body in rows}
+            query = f"SELECT id, kind, body, checksum FROM edits WHERE {among}"
+            found |= {row[0]: read_edit(*row) for row in self.storage.read(query, (namespace_id, *batch))}
         return found
 
 
@@ -92,54 +103,51 @@ class Reader:
     """Reads within one transaction."""
 
     def __init__(self, connection: Connection, storage: Storage) -> None:
-        self._connection = connection
+        self.connection = connection
         self._storage = storage
 
     def head(self, namespace: str) -> Head:
-        row = self._connection.execute(HEAD, {"name": namespace}).first()
-        return NOWHERE if row is None else Head(*row)
+        row = self.connection.execute(HEAD, {"name": namespace}).first()
+        return NOWHERE if row is None else read_head(row)
 
     def namespaces(self) -> list[str]:
-        return sorted(self._connection.scalars(select(namespaces.c.name)))
+        found = list(self.connection.execute(select(namespaces.c.name, namespaces.c.checksum)))
+        for name, check in found:
+            if not isinstance(name, str) or (check is not None and check != checksum([name])):
+                raise corrupt(f"the name of a namespace, {name!a:.40}, is not as it was written")
+        return sorted(row.name for row in found)
+
+    def check_names(self) -> None:
+        """Raise `LedgerCorrupt` where a namespace would not be found by its name, and seem to be empty."""
+        other = namespaces.alias()
+        found = self.connection.scalar(select(func.count()).where(namespaces.c.name == other.c.name))
+        if found != len(self.namespaces()):
+            raise corrupt("a namespace is not found by its name")
 
     def in_force(self, namespace_id: int, *, until: int | None = None) -> set[str]:
         """Ids of the edits in force after event `until` (after the last one when None)."""
-        return {edit_id for edit_id, active in self._states(namespace_id, until=until) if active}
+        return {edit_id for edit_id, active in states(self.connection, namespace_id, until=until).items() if active}
 
     def states_since(self, namespace_id: int, seq: int, *, until: int | None = None) -> dict[str, bool]:
         """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
-        return {edit_id: bool(active) for edit_id, active in self._states(namespace_id, since=seq, until=until)}
+        return states(self.connection, namespace_id, seq, until)
 
     def marked_since(self, namespace_id: int, seq: int) -> bool:
         """Whether events after `seq` did something with edits but put them in force or take them out."""
         query = select(events.c.seq).where(
             events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.active.is_(None)
         )
-        return self._connection.execute(query.limit(1)).first() is not None
-
-    def _states(self, namespace_id: int, *, since: int = 0, until: int | None = None) -> Iterable[tuple[str, int]]:
-        span = and_(
-            events.c.namespace_id == namespace_id,
-            events.c.active.is_not(None),
-            events.c.seq > since,
-            *([] if until is None else [events.c.seq <= until]),
-        )
-        last = select(func.max(events.c.seq)).where(span).group_by(events.c.edit_id)
-        query = select(events.c.edit_id, events.c.active).where(
-            events.c.namespace_id == namespace_id, events.c.seq.in_(last)
-        )
-        return ((row.edit_id, row.active) for row in self._connection.execute(query))
+        return self.connection.execute(query.limit(1)).first() is not None
 
     def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """The rows of these edits, in force or not; of all when None."""
-        query = select(*(edits.c[name] for name in Row.__slots__)).where(edits.c.namespace_id == namespace_id)
+        query = select(*ROW).where(edits.c.namespace_id == namespace_id)
         yield from (read_row(*row) for row in self._in_batches(query, edits.c.id, ids))
 
     def edits(self, namespace_id: int, ids: Iterable[str] | None = None) -> dict[str, AnyEdit]:
         """The edits of these ids that exist, in force or not; all of them when None."""
-        query = select(edits.c.id, edits.c.kind, edits.c.body).where(edits.c.namespace_id == namespace_id)
-        rows = self._in_batches(query, edits.c.id, ids)
-        return {row.id: read_edit(row.id, row.kind, row.body) for row in rows}
+        query = select(*BODY).where(edits.c.namespace_id == namespace_id)
+        return {row.id: read_edit(*row) for row in self._in_batches(query, edits.c.id, ids)}
 
     def in_force_of_subjects(self, namespace_id: int, keys: Iterable[str]) -> Iterator[Row]:
         """Rows of the Facts in force with one of these subjects."""
@@ -150,17 +158,15 @@ class Reader:
         return self._rows_in_force(namespace_id, edits.c.content_hash, hashes)
 
     def _rows_in_force(self, namespace_id: int, column: ColumnElement[str], values: Iterable[str]) -> Iterator[Row]:
-        query = select(*(edits.c[name] for name in Row.__slots__)).where(
-            edits.c.namespace_id == namespace_id, LAST_STATE == 1
-        )
-        yield from (Row(*row) for row in self._in_batches(query, column, values))
+        query = select(*ROW).where(edits.c.namespace_id == namespace_id, LAST_STATE == 1)
+        yield from (read_row(*row) for row in self._in_batches(query, column, values))
 
     def ids(self, namespace_id: int, *, beginning: str) -> list[str]:
         """The ids, in force or not, that begin so."""
         query = select(edits.c.id).where(
             edits.c.namespace_id == namespace_id, func.substr(edits.c.id, 1, len(beginning)) == beginning
         )
-        return list(self._connection.scalars(query))
+        return list(self.connection.scalars(query))
 
     def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
         """Those of these ids that are in force after event `until` (after the last one when None)."""
@@ -170,80 +176,85 @@ class Reader:
             *([] if until is None else [events.c.seq <= until]),
         )
         found: set[str] = set()
-        for batch in _batches(ids):
+        for batch in batches(ids):
             last = select(func.max(events.c.seq)).where(span, events.c.edit_id.in_(batch)).group_by(events.c.edit_id)
             query = select(events.c.edit_id).where(
                 events.c.namespace_id == namespace_id, events.c.active == 1, events.c.seq.in_(last)
             )
-            found.update(self._connection.scalars(query))
+            found.update(self.connection.scalars(query))
         return found
+
+    def recorded_among(self, namespace_id: int, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that the ledger has an event of, purged ones among them."""
+        query = select(events.c.edit_id).where(events.c.namespace_id == namespace_id).distinct()
+        return {row.edit_id for row in self._in_batches(query, events.c.edit_id, ids)}
+
+    def embedders(self) -> list[str]:
+        """The ids of all embedders that there are vectors of."""
+        return list(self.connection.scalars(select(vectors.c.embedder).distinct()))
 
     def changes(self, head: Head, namespace: str, *, edit_id: str | None = None) -> list[Change]:
         """The change sets of a namespace, oldest first; only those that touched `edit_id` when it is given."""
-        happened = select(events).where(events.c.namespace_id == head.namespace_id).order_by(events.c.seq)
-        if edit_id is not None:
-            happened = happened.where(events.c.edit_id == edit_id)
-        by_revision: dict[int, list[Event]] = {}
-        for row in self._connection.execute(happened):
-            active = None if row.active is None else bool(row.active)
-            by_revision.setdefault(row.revision, []).append(Event(row.kind, row.edit_id, active, read_data(row.data)))
-        made = (
-            select(change_sets).where(change_sets.c.namespace_id == head.namespace_id).order_by(change_sets.c.revision)
-        )
-        return [
-            Change(
-                namespace, row.revision, row.kind, from_micros(row.at), row.author, row.reason, row.target,
-                tuple(by_revision.get(row.revision, ())),
-            )
-            for row in self._connection.execute(made)
-            if edit_id is None or row.revision in by_revision
-        ]  # fmt: skip
+        return changes(self.connection, head, namespace, edit_id)
 
     def undoable(self, namespace_id: int) -> int | None:
-        """The last change set that is no undo and has not been taken back."""
+        """The last change set that is no undo, has not been taken back, and of which a purge left something."""
         mine = change_sets.c.namespace_id == namespace_id
         undone = select(change_sets.c.target).where(mine, change_sets.c.kind == "undo")
+        holding = select(events.c.revision).where(events.c.namespace_id == namespace_id)
         query = select(func.max(change_sets.c.revision)).where(
-            mine, change_sets.c.kind != "undo", change_sets.c.revision.not_in(undone)
+            mine,
+            change_sets.c.kind.not_in(("undo", "purge")),
+            change_sets.c.revision.not_in(undone),
+            or_(change_sets.c.kind == "revert", change_sets.c.revision.in_(holding)),
         )
-        return self._connection.scalar(query)  # type: ignore[no-any-return]
+        return self.connection.scalar(query)  # type: ignore[no-any-return]
 
     def last_seq(self, namespace_id: int, revision: int) -> int:
         """The last event of all change sets up to `revision`."""
         query = select(func.max(events.c.seq)).where(
             events.c.namespace_id == namespace_id, events.c.revision <= revision
         )
-        return self._connection.scalar(query) or 0
+        return self.connection.scalar(query) or 0
 
     def revision_at(self, namespace_id: int, when: datetime) -> int:
         """The revision that was in force at this memory time; 0 before the first."""
         query = select(func.max(change_sets.c.revision)).where(
             change_sets.c.namespace_id == namespace_id, change_sets.c.at <= micros(when)
         )
-        return self._connection.scalar(query) or 0
+        return self.connection.scalar(query) or 0
 
     def vectors(self, embedder: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """The stored vectors of these texts, shape (dimension,) each."""
-        query = select(vectors.c.text_hash, vectors.c.vector).where(vectors.c.embedder == embedder)
+        """The stored vectors of these texts, shape (dimension,) each; without what is not as it was written."""
+        query = select(vectors.c.text_hash, vectors.c.vector, vectors.c.checksum).where(vectors.c.embedder == embedder)
         rows = self._in_batches(query, vectors.c.text_hash, hashes)
-        return {row.text_hash: read_vector(row.text_hash, row.vector) for row in rows}
+        return {
+            row.text_hash: read_vector(row.text_hash, row.vector)
+            for row in rows
+            if row.checksum is None or row.checksum == of_bytes(row.vector)
+        }
 
     def dimension(self, embedder: str) -> int | None:
         """Of the stored vectors of this embedder; None when there are none."""
         query = select(func.length(vectors.c.vector)).where(vectors.c.embedder == embedder).limit(1)
-        size = self._connection.scalar(query)
-        return None if size is None else size // 4
+        size = self.connection.scalar(query)
+        return size // 4 or None if size else None
+
+    def flipped_vectors(self) -> int:
+        """How many vectors are not as they were written."""
+        rows = self.connection.execute(select(vectors.c.vector, vectors.c.checksum).execution_options(yield_per=BATCH))
+        return sum(row.checksum is not None and row.checksum != of_bytes(row.vector) for row in rows)
 
     def check(self) -> list[str]:
         """What the database finds wrong with its file."""
-        return self._storage.faults(self._connection)
+        return self._storage.faults(self.connection)
 
     def _in_batches(self, query: Select[Any], column: Any, values: Iterable[str] | None) -> Iterator[Any]:
         if values is None:
-            yield from self._connection.execute(query)
+            yield from self.connection.execute(query)
         else:
-            for batch in _batches(values):
-                yield from self._connection.execute(query.where(column.in_(batch)))
+            for batch in batches(values):
+                yield from self.connection.execute(query.where(column.in_(batch)))
 
 
 class Writer(Reader):
@@ -253,69 +264,83 @@ class Writer(Reader):
         """The namespace, made when it is new."""
         head = self.head(name)
         if head is NOWHERE:
-            self._connection.execute(insert(namespaces).values(name=name, revision=0, seq=0))
+            self.connection.execute(insert(namespaces).values(name=name, revision=0, seq=0, checksum=checksum([name])))
             head = self.head(name)
         return head
 
     def begin_change(self, head: Head, change: Change) -> Head:
         """Record a new change set (without its events) and make it the namespace's last."""
         revision = head.revision + 1
-        self._connection.execute(
-            insert(change_sets).values(
-                namespace_id=head.namespace_id, revision=revision, kind=change.kind, at=micros(change.at),
-                author=change.author, reason=change.reason, target=change.target,
-            )
-        )  # fmt: skip
+        values = {
+            "revision": revision, "kind": change.kind, "at": micros(change.at), "author": change.author,
+            "reason": change.reason, "target": change.target,
+        }  # fmt: skip
+        noted = {"namespace_id": head.namespace_id, "checksum": checksum(list(values.values()))}
+        self.connection.execute(insert(change_sets).values(values | noted))
         return self._move(head, revision, head.seq)
 
     def append(self, head: Head, happened: Sequence[Event]) -> Head:
         """Append events to the namespace's last change set."""
         if not happened:
             return head
-        self._connection.execute(
-            insert(events),
-            [
-                {
-                    "namespace_id": head.namespace_id,
-                    "seq": head.seq + place,
-                    "revision": head.revision,
-                    "kind": event.kind,
-                    "edit_id": event.edit_id,
-                    "active": None if event.active is None else int(event.active),
-                    "data": json.dumps(dict(event.data)) if event.data else None,
-                }
-                for place, event in enumerate(happened, start=1)
-            ],
-        )
+        rows: list[Sequence[Any]] = [
+            (
+                head.seq + place, event.kind, event.edit_id, None if event.active is None else int(event.active),
+                json.dumps(dict(event.data)) if event.data else None,
+            )
+            for place, event in enumerate(happened, start=1)
+        ]  # fmt: skip
+        shared = {"namespace_id": head.namespace_id, "revision": head.revision}
+        names = [column.name for column in EVENT]
+        self.connection.execute(insert(events), [shared | dict(zip(names, row, strict=True)) for row in rows])
+        one = change_sets.c.namespace_id == head.namespace_id, change_sets.c.revision == head.revision
+        before = self.connection.scalar(select(change_sets.c.checksum).where(*one))
+        if before is not None:
+            self.connection.execute(update(change_sets).where(*one).values(checksum=of_events(rows, before)))
         return self._move(head, head.revision, head.seq + len(happened))
 
     def put_edits(self, namespace_id: int, rows: Sequence[tuple[Row, str]]) -> None:
         """Store new edits: their rows with their bodies (JSON)."""
         if rows:
-            values = [{"namespace_id": namespace_id, "body": body} | as_dict(row) for row, body in rows]
-            self._connection.execute(insert(edits), values)
+            values = [
+                {"namespace_id": namespace_id, "body": body, "checksum": checksum((row.id, row.kind, body))}
+                | as_dict(row)
+                | {"row_checksum": checksum(list(as_dict(row).values()))}
+                for row, body in rows
+            ]
+            self.connection.execute(insert(edits), values)
 
     def put_vectors(self, embedder: str, found: Mapping[str, NDArray[np.float32]]) -> None:
-        """Store vectors by the hash of their text; one that is there already stays."""
+        """Store vectors by the hash of their text, in the place of what is there."""
         if found:
+            stored = {key: np.asarray(vector, dtype="<f4").tobytes() for key, vector in found.items()}
             values = [
-                {"text_hash": key, "embedder": embedder, "vector": np.asarray(vector, dtype="<f4").tobytes()}
-                for key, vector in found.items()
+                {"text_hash": key, "embedder": embedder, "vector": one, "checksum": of_bytes(one)}
+                for key, one in stored.items()
             ]
-            upsert = UPSERTS[self._connection.dialect.name](vectors)
-            self._connection.execute(upsert.on_conflict_do_nothing(), values)
+            upsert = UPSERTS[self.connection.dialect.name](vectors)
+            fresh = {name: upsert.excluded[name] for name in ("vector", "checksum")}
+            key = [vectors.c.text_hash, vectors.c.embedder]
+            self.connection.execute(upsert.on_conflict_do_update(index_elements=key, set_=fresh), values)
 
     def forget_vectors(self, embedder: str) -> None:
         """Drop an embedder's vectors, so that they are made anew."""
-        self._connection.execute(vectors.delete().where(vectors.c.embedder == embedder))
+        self.connection.execute(vectors.delete().where(vectors.c.embedder == embedder))
+
+    def roll_back(self) -> None:
+        """Let nothing of this transaction be; nothing more can be done in it."""
+        if (transaction := self.connection.get_transaction()) is not None:
+            transaction.rollback()
 
     def _move(self, head: Head, revision: int, seq: int) -> Head:
-        self._connection.execute(
+        self.connection.execute(
             update(namespaces).where(namespaces.c.id == head.namespace_id).values(revision=revision, seq=seq)
         )
         return Head(head.namespace_id, revision, seq)
 
 
+BODY = tuple(edits.c[name] for name in ("id", "kind", "body", "checksum"))
+ROW = (*(edits.c[name] for name in Row.__slots__), edits.c.row_checksum)
 HEAD = select(namespaces.c.id, namespaces.c.revision, namespaces.c.seq).where(namespaces.c.name == bindparam("name"))
 LAST_STATE = (
     select(events.c.active)
@@ -332,7 +357,8 @@ LAST_STATE = (
 """1 for an edit in force, in a query of `edits`."""
 
 
-def _batches(values: Iterable[str]) -> Iterator[list[str]]:
+def batches(values: Iterable[str]) -> Iterator[list[str]]:
+    """The different ones among these values, as many at a time as a query takes."""
     unique = list(dict.fromkeys(values))
     for start in range(0, len(unique), BATCH):
         yield unique[start : start + BATCH]

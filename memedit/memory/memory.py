@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from memedit.aio import Closing
 from memedit.edits import KINDS, SCOPED, AnyEdit, EditLike
 from memedit.embedders import Embedder, Vectors
 from memedit.errors import EditRejected, FileRejected
 from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
-from memedit.memory.checks import checked_namespace, checked_note, unknown
+from memedit.memory.care import DEFAULT, Care
+from memedit.memory.checks import checked_namespace, unknown
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.encoders import Encoders
-from memedit.memory.events import Change, ChangeKind, Event
+from memedit.memory.events import Change, Event
 from memedit.memory.files import read_edits, write_edits
 from memedit.memory.ledger import Ledger
+from memedit.memory.purging import period
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
 from memedit.memory.snapshot import Snapshot, read_snapshot
 from memedit.memory.storage import storage_of
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View, Views
-from memedit.memory.whole import faults
 from memedit.relations import shipped_relations
 from memedit.text import storable, words
 from memedit.threads import together
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
 
 CHUNK = 512  # edits committed together by `add_many`
-DEFAULT = "default"
 
 
-class EditMemory(Closing):
+class EditMemory(Care):
     """The edits of many namespaces.
 
     Every verb takes `namespace=`. Each call that changes something is one change set, and one revision of its
@@ -57,14 +56,17 @@ class EditMemory(Closing):
         languages: A second finder, that reads many languages: of statements and whole conversations, in a space of its
             own. The one of the extra `languages` when left out, where that is installed and the embedder is one that
             comes with memedit; None for none.
-        judge: Reads statements that are added against earlier ones (`contradictions`). The one that comes with memedit
-            when left out, where it fits the embedder; None for none, where likeness alone counts.
+        judge: Reads statements that are added against earlier ones (`contradictions`), and whether a text governs every
+            answer (`governing`). The one that comes with memedit when left out, where it fits the embedder; None for
+            none, where likeness alone counts, and a text is a Fact.
         index: `auto`, `exact`, `two-pass`, `chroma`; a store of large namespaces with its address, such as
             `pgvector:postgresql://…` (alone where it is the ledger's), `chroma:http://…` or `qdrant:http://…`; an
             `IndexStore`, an `IndexChoice`, or a function (namespace, kind) → Index.
         single_valued: Relation to whether a subject has one value of it at a time, beside the shipped table.
         query_cache: How many query vectors are kept; 0 for none.
         clock: The memory time of changes, and of expiry.
+        keep_history: For how long what is out of force is kept, such as `90 days`; then it is purged, when the memory
+            is opened and once a day where it changes. For good when None.
 
     Raises:
         LedgerError: The ledger cannot be opened; the subclass says why.
@@ -82,7 +84,9 @@ class EditMemory(Closing):
         single_valued: Mapping[str, bool] | None = None,
         query_cache: int = 4_096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep_history: str | timedelta | None = None,
     ) -> None:
+        self._keeps = None if keep_history is None else period(keep_history)
         storage = storage_of(path)
         self.path = storage.folder
         self.relations = shipped_relations().with_single(single_valued or {})
@@ -100,6 +104,7 @@ class EditMemory(Closing):
             lambda: self._languages,
             IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address),
         )
+        self._keep_history()
 
     @property
     def place(self) -> str:
@@ -155,8 +160,11 @@ class EditMemory(Closing):
         does a statement that surely takes the place of an older, short one, in whatever words. Otherwise nothing is
         removed, and the receipt lists `possible_conflicts`.
 
+        A plain text that says how every message is to be answered (“Never use emojis with me.”) becomes a Behaviour
+        that governs every answer; any other is a Fact. `Fact("…")` is one whatever it says.
+
         Args:
-            edit: An edit, or a plain statement.
+            edit: An edit, or a plain text.
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
 
@@ -348,7 +356,7 @@ class EditMemory(Closing):
             of_kind = (row for row in view.rows.values() if row.kind == kind) if view.counts[kind] else ()
             ids = [row.id for row in of_kind if not (nameless and row.names_text)]
             known = self._views.edits(view.head.namespace_id, ids)
-            return [known[edit_id] for edit_id in ids if not expired(known[edit_id], self.clock())]
+            return [edit for edit in map(known.get, ids) if edit is not None and not expired(edit, self.clock())]
 
         return [] if self._views.is_empty(where) else self._views.read(where, read)
 
@@ -371,11 +379,6 @@ class EditMemory(Closing):
         """The number of the namespace's last change set; 0 when it has none."""
         return self._ledger.head(checked_namespace(namespace)).revision
 
-    def namespaces(self) -> list[str]:
-        """The names of all namespaces that ever held an edit."""
-        with self._ledger.reading() as reader:
-            return reader.namespaces()
-
     def as_of(self, when: int | datetime | None, *, namespace: str = DEFAULT) -> Snapshot:
         """The namespace as the memory knew it at a revision, or at a (memory) time. None for now.
 
@@ -387,9 +390,12 @@ class EditMemory(Closing):
 
     # ---- files ----------------------------------------------------------------------------------------------------
 
-    def export(self, path: str | Path, *, namespace: str = DEFAULT) -> int:
-        """Write the edits in force to a file: `.jsonl`, or `.yaml` for people and git. Gives how many."""
-        edits = self.edits(namespace=namespace)
+    def export(self, path: str | Path, *, namespace: str = DEFAULT, secrets: bool = False) -> int:
+        """Write the edits in force to a file: `.jsonl`, or `.yaml` for people and git. Gives how many.
+
+        secrets: Also Erasures, with what they keep; without, they are left out.
+        """
+        edits = [edit for edit in self.edits(namespace=namespace) if secrets or not edit.SECRET]
         write_edits(Path(path), edits)
         return len(edits)
 
@@ -410,28 +416,6 @@ class EditMemory(Closing):
             return list(self._adding(change, on_conflict).run(settled(edits, change.namespace, {}), max(len(edits), 1)))
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
-
-    def rebuild_index(self, *, namespace: str = DEFAULT, embed: bool = False) -> int:
-        """Build the namespace's index again from the ledger. Gives how many edits it holds.
-
-        Args:
-            embed: Also make all vectors of this embedder anew, instead of taking those in the ledger.
-        """
-        where = checked_namespace(namespace)
-        if embed:
-            for vectors in filter(None, (self._vectors, self._languages)):
-                with self._ledger.writing() as writer:
-                    writer.forget_vectors(vectors.embedder.id)
-                vectors.forget()
-            self._views.drop()  # the other namespaces take the new vectors when they are next used
-        return len(self._views.rebuilt(where).rows)
-
-    def check(self, *, namespace: str | None = None) -> list[str]:
-        """What is wrong with ledger and index, in words; empty when both are whole and agree.
-
-        It reads every edit ever made in the namespaces looked at (all when None).
-        """
-        return faults(self._ledger, self._views, None if namespace is None else [checked_namespace(namespace)])
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 
@@ -460,11 +444,6 @@ class EditMemory(Closing):
             self._across = TextVectors(self._ledger, lambda: encoder, lambda: encoder, self._query_cache)
         return self._across
 
-    def _change(self, kind: ChangeKind, namespace: str, author: str | None, reason: str | None) -> Change:
-        """A change set that is about to be made now."""
-        author, reason = checked_note(author, reason)
-        return Change(checked_namespace(namespace), 0, kind, self.clock(), author, reason)
-
     def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
-        parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, lambda: self.judge
+        parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, self._encoders
         return Adding(*parts, change, on_conflict, retracting)

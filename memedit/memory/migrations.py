@@ -44,9 +44,11 @@ namespaces = Table(
     Column("name", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    Column("checksum", BigInteger),
     UniqueConstraint("name"),
 )
-"""`revision` and `seq` are the last change set's and the last event's number, each counted within the namespace."""
+"""`revision` and `seq` are the last change set's and the last event's number, each counted within the namespace; the
+checksum is of the name."""
 
 edits = Table(
     "edits",
@@ -61,10 +63,13 @@ edits = Table(
     Column("text_hash", String(32), nullable=False),
     Column("relation_hash", String(32), nullable=False),
     Column("body", Text, nullable=False),
+    Column("checksum", BigInteger),
+    Column("row_checksum", BigInteger),
     Index("edits_by_subject", "namespace_id", "subject_key"),
     Index("edits_by_content", "namespace_id", "content_hash"),
 )
-"""What each edit says. A row never changes; whether the edit is in force is the fold of its events."""
+"""What each edit says. A row never changes; whether the edit is in force is the fold of its events. The first checksum
+is of its body, the second of the rest."""
 
 change_sets = Table(
     "change_sets",
@@ -76,8 +81,10 @@ change_sets = Table(
     Column("author", Text),
     Column("reason", Text),
     Column("target", BigInteger),
+    Column("checksum", BigInteger),
 )
-"""What one call changed. `at` is in microseconds since 1970, UTC; `target` is the revision an undo or revert names."""
+"""What one call changed. `at` is in microseconds since 1970, UTC; `target` is the revision an undo or revert names.
+The checksum is of the row and its events."""
 
 events = Table(
     "events",
@@ -99,6 +106,7 @@ vectors = Table(
     Column("text_hash", String(32), primary_key=True),
     Column("embedder", Text, primary_key=True),
     Column("vector", LargeBinary, nullable=False),
+    Column("checksum", BigInteger),
 )
 """Little-endian float32, L2-normalised; derived, kept so that an index is rebuilt without embedding."""
 
@@ -115,7 +123,15 @@ def m002_identity(connection: Connection) -> None:
     connection.execute(insert(identity).values(id=uuid4().hex))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables, m002_identity)
+def m003_checksums(connection: Connection) -> None:
+    """Columns that a ledger of the first steps lacks. What is there already stays without checksums."""
+    lacking = [(table, "checksum") for table in (namespaces, edits, change_sets, vectors)] + [(edits, "row_checksum")]
+    for table, name in lacking:
+        if name not in {column["name"] for column in inspect(connection).get_columns(table.name)}:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} BIGINT")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables, m002_identity, m003_checksums)
 
 
 def migrate(connection: Connection) -> None:

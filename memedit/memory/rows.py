@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from sys import intern
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,12 @@ class Head:
 
 
 NOWHERE = Head(namespace_id=-1, revision=0, seq=0)
+
+
+def read_head(stored: Sequence[Any]) -> Head:
+    if not all(isinstance(number, int) for number in stored):
+        raise corrupt("the row of a namespace cannot be read")
+    return Head(*stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +90,38 @@ def as_utc(when: datetime) -> datetime:
 
 
 def from_micros(at: int) -> datetime:
-    return EPOCH + timedelta(microseconds=at)
-
-
-def read_row(edit_id: str, kind: str, subject: str | None, relation: str | None, *rest: str) -> Row:
-    """A row as a view keeps it for long: what many rows have in common is one text."""
     try:
-        names, content, text, relation_text = rest
+        return EPOCH + timedelta(microseconds=at)
+    except (TypeError, OverflowError) as error:
+        raise corrupt("the time of a change cannot be read") from error
+
+
+def checksum(values: Sequence[Any], onto: int = 0) -> int:
+    """Of the values of a row, behind what was summed before: CRC-32, which no flip of few bits gets past."""
+    return crc32(repr(tuple(values)).encode("utf-8", "surrogatepass"), onto)
+
+
+def read_row(*stored: Any) -> Row:
+    """A row as a view keeps it for long: what many rows have in common is one text. Its checksum is the last value."""
+    *values, check = stored
+    if check is not None and check != checksum(values):
+        raise corrupt(f"the row of edit `{stored[0]!s:.40}` is not as it was written")
+    try:
+        edit_id, kind, subject, relation, names, content, text, relation_text = values
         relation = relation and intern(relation)
         names = subject if subject == names else names
         return Row(edit_id, intern(kind), subject, relation, names, content, text, intern(relation_text))
     except TypeError as error:
-        raise corrupt(f"the row of edit `{edit_id!s:.40}` cannot be read") from error
+        raise corrupt(f"the row of edit `{stored[0]!s:.40}` cannot be read") from error
 
 
-def read_edit(edit_id: str, kind: str, body: str) -> AnyEdit:
+def read_edit(edit_id: str, kind: str, body: str, check: int | None) -> AnyEdit:
+    if check is not None and check != checksum((edit_id, kind, body)):
+        raise corrupt(f"edit `{edit_id!s:.40}` is not as it was written")
     try:
         return KINDS[kind].model_validate_json(body)
-    except (ValidationError, ValueError, KeyError) as error:
-        raise corrupt(f"edit `{edit_id:.40}` cannot be read") from error
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise corrupt(f"edit `{edit_id!s:.40}` cannot be read") from error
 
 
 def read_data(stored: str | None) -> dict[str, Any]:
@@ -119,7 +140,15 @@ def read_vector(key: str, stored: bytes) -> NDArray[np.float32]:
 
 def corrupt(what: str) -> LedgerCorrupt:
     """The error for what cannot be as it stands in the ledger."""
-    return LedgerCorrupt(f"The ledger is damaged: {what}.", do="restore it from a backup; `memedit doctor` shows more")
+    return LedgerCorrupt(
+        f"The ledger is damaged: {what}.",
+        do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
+    )
+
+
+def is_gone(edit_id: str) -> LedgerCorrupt:
+    """The error for an edit that is in force and of which the ledger has no row."""
+    return corrupt(f"edit `{edit_id!s:.40}` is in force, and what it says is gone")
 
 
 def as_dict(row: Row) -> dict[str, Any]:

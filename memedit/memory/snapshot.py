@@ -14,7 +14,7 @@ from memedit.index import ExactIndex
 from memedit.memory.checks import check_revision
 from memedit.memory.ledger import Ledger
 from memedit.memory.recall import Candidate, expired
-from memedit.memory.rows import as_utc, corrupt
+from memedit.memory.rows import as_utc, is_gone
 from memedit.memory.vectors import TextVectors
 
 FEW = 5_000  # edits that are read one by one; of more, all that were ever added are
@@ -60,7 +60,9 @@ class Snapshot:
         if not edits:
             return []
         texts = {text_hash(edit.key_text): edit.key_text for edit in edits.values()}
-        known = self._vectors.of(texts, lambda lacking: {key: texts[key] for key in lacking})
+        known = self._vectors.known(texts) | self._vectors.lacking(
+            texts
+        )  # not stored: what was in force then may be purged by now
         index = ExactIndex()
         index.put(list(edits), np.stack([known[text_hash(edit.key_text)] for edit in edits.values()]))
         found = index.search(self._vectors.of_queries([query])[0], k)
@@ -86,6 +88,6 @@ def read_snapshot(
         ids = reader.in_force(head.namespace_id, until=reader.last_seq(head.namespace_id, revision))
         known = reader.edits(head.namespace_id, ids if len(ids) < FEW else None)
     if lost := ids - known.keys():
-        raise corrupt(f"edit `{min(lost)!s:.40}` is in force, and what it says is gone")
+        raise is_gone(min(lost))
     edits = sorted((known[edit_id] for edit_id in ids), key=lambda edit: (edit.created_at, edit.id))
     return Snapshot(namespace, revision, tuple(edit for edit in edits if not expired(edit, at)), vectors)

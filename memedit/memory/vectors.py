@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from memedit.embedders import Embedder, QueryCache, Vectors
 from memedit.errors import EmbedderError, MemeditError
-from memedit.memory.ledger import Ledger
+from memedit.memory.ledger import Ledger, Reader
 from memedit.text import one_line, storable
 
 logger = logging.getLogger(__name__)
@@ -107,29 +107,34 @@ class TextVectors:
             return self.of_queries(wholes)
         return self._queries.embed(self._finder(), [storable(whole) for whole in wholes])
 
-    def made(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
+    def lacking(self, texts: Mapping[str, str]) -> dict[str, Vectors]:
         """The vectors that the ledger lacks, made now and not stored. texts: hash to text."""
-        known = self._known(texts)
-        lacking = {key: text for key, text in texts.items() if key not in known}
-        return self._embed(lacking)
+        known = self.known(texts)
+        return self._embed({key: text for key, text in texts.items() if key not in known})
 
-    def of(self, hashes: Collection[str], texts: Callable[[list[str]], Mapping[str, str]]) -> dict[str, Vectors]:
-        """The vectors of all these texts; those that the ledger lacks are made and stored there.
+    def of(
+        self, hashes: Collection[str], texts: Callable[[Reader, list[str]], Mapping[str, str]]
+    ) -> dict[str, Vectors]:
+        """The vectors of these texts; those that the ledger lacks are made and stored there.
 
         Args:
             hashes: Of the texts.
-            texts: Gives the texts of those that are lacking, by hash.
+            texts: Gives the texts of those that are lacking, by hash, but for what was purged.
         """
-        known = self._known(hashes)
+        known = self.known(hashes)
         if lacking := [key for key in hashes if key not in known]:
             logger.info("embedding %d texts with %s", len(lacking), self.embedder.id)
-            made = self._embed(texts(lacking))
+            with self._ledger.reading() as reader:
+                found = texts(reader, lacking)
+            made = self._embed(found)
             with self._ledger.writing() as writer:
-                writer.put_vectors(self.embedder.id, made)
+                there = texts(writer, lacking)  # nothing is stored of what was purged while it was embedded
+                writer.put_vectors(self.embedder.id, {key: one for key, one in made.items() if key in there})
             known |= made
         return known
 
-    def _known(self, hashes: Collection[str]) -> dict[str, Vectors]:
+    def known(self, hashes: Collection[str]) -> dict[str, Vectors]:
+        """Those of these vectors that the ledger has."""
         if not hashes:
             return {}
         with self._ledger.reading() as reader:

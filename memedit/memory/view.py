@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from memedit.errors import IndexUnreachable, IndexUnusable
 from memedit.index import Index, IndexChoice, MentionIndex
 from memedit.memory.indexing import Indexing, Kept
 from memedit.memory.ledger import Ledger
-from memedit.memory.rows import NOWHERE, Head, Row
+from memedit.memory.rows import NOWHERE, Head, Row, is_gone
 from memedit.memory.vectors import TextVectors
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class View:
 
     namespace: str
     lock: threading.RLock = field(default_factory=threading.RLock)
+    dropped: bool = False
     head: Head = NOWHERE
     rows: dict[str, Row] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
@@ -115,19 +116,22 @@ class Views:
         """Whether a namespace holds nothing in force. One that is loaded and holds something is taken at its word."""
         with self._lock:
             view = self._views.get(namespace)
-        return not (view is not None and view.rows) and not self.current(namespace).rows
+        return not (view is not None and view.rows) and self.read(namespace, lambda view: not view.rows)
 
     def read(self, namespace: str, use: Callable[[View], T]) -> T:
         """What `use` makes of the current view, which is locked meanwhile; of a repaired one if its index fails."""
-        view = self.current(namespace)
-        with view.lock:
-            try:
-                return use(view)
-            except IndexUnreachable:
-                raise  # it is as it was, when its server is there again
-            except IndexUnusable as error:
-                self._repair(view, error)
-                return use(view)
+        while True:
+            view = self.current(namespace)
+            with view.lock:
+                if view.dropped:  # by another thread, just now
+                    continue
+                try:
+                    return use(view)
+                except IndexUnreachable:
+                    raise  # it is as it was, when its server is there again
+                except IndexUnusable as error:
+                    self._repair(view, error)
+                    return use(view)
 
     def rebuilt(self, namespace: str) -> View:
         """The namespace's view, loaded and indexed anew from the ledger."""
@@ -145,13 +149,14 @@ class Views:
         for view in dropped:
             with view.lock:
                 view.clear()
+                view.dropped = True
 
     def loaded(self, namespace: str) -> bool:
         with self._lock:
             return namespace in self._views
 
     def edits(self, namespace_id: int, ids: Sequence[str]) -> dict[str, AnyEdit]:
-        """The edits of these ids, from the last used ones or from the ledger."""
+        """The edits of these ids, from the last used ones or from the ledger; without what was purged meanwhile."""
         with self._lock:
             found = {}
             for edit_id in ids:
@@ -161,12 +166,38 @@ class Views:
         if missing := [edit_id for edit_id in ids if edit_id not in found]:
             read = self._ledger.edits(namespace_id, missing)
             found |= read
+            if lost := [edit_id for edit_id in missing if edit_id not in read]:
+                self._check_purged(namespace_id, lost)
             with self._lock:
                 for edit_id, edit in read.items():
                     self._edits[namespace_id, edit_id] = edit
                 while len(self._edits) > MAX_EDITS:
                     self._edits.popitem(last=False)
         return found
+
+    def purge(self, namespace: str, namespace_id: int, ids: Sequence[str], embedders: Iterable[str]) -> None:
+        """Let go of edits that were purged, wherever something is kept of them beside the ledger."""
+        self.forget(namespace_id, ids)
+        self.drop()  # so that no index is open while its files are thrown away
+        self._indexing.purge(namespace, ids, embedders)
+
+    def anew(self) -> None:
+        """Forget all, and what indexes keep in the folder: the ledger is another one."""
+        self.drop()
+        with self._lock:
+            self._edits.clear()
+        self._indexing.purge("", (), ())
+
+    def forget(self, namespace_id: int, ids: Iterable[str]) -> None:
+        """Keep none of these edits parsed."""
+        with self._lock:
+            for edit_id in ids:
+                self._edits.pop((namespace_id, edit_id), None)
+
+    def _check_purged(self, namespace_id: int, ids: Sequence[str]) -> None:
+        with self._ledger.reading() as reader:
+            if lost := reader.active_among(namespace_id, ids) - reader.edits(namespace_id, ids).keys():
+                raise is_gone(min(lost))
 
     def _catch_up_or_repair(self, view: View) -> None:
         try:
@@ -203,9 +234,12 @@ class Views:
             fresh = view.head.seq == 0
             rows = list(reader.rows(head.namespace_id, None if fresh and len(came) > 1_000 else came))
         rows = [row for row in rows if states.get(row.id)]
-        for edit_id, active in states.items():
-            if not active:
-                view.remove(edit_id)
+        if lost := set(came) - {row.id for row in rows}:
+            raise is_gone(min(lost))
+        went = [edit_id for edit_id, active in states.items() if not active]
+        for edit_id in went:
+            view.remove(edit_id)
+        self.forget(head.namespace_id, went)  # they may have been purged
         for row in rows:
             view.put(row)
         view.relations |= self._relation_vectors(view, head, rows)
@@ -222,7 +256,7 @@ class Views:
     def _relation_vectors(self, view: View, head: Head, rows: list[Row]) -> dict[str, Vectors]:
         """The vectors of relation texts that the view does not have yet."""
         fresh = [row for row in rows if row.kind in ASKED and row.relation_hash not in view.relations]
-        return Kept.relation_texts(self._vectors).of(self._ledger, head, fresh)
+        return Kept.relation_texts(self._vectors).of(head, fresh)
 
     def _across_languages(self, view: View) -> Indexing | None:
         """What keeps the view's second indexes; None where there is nothing to find, or nothing that finds."""

@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from memedit.edits import AnyEdit
 from memedit.errors import LedgerCorrupt
-from memedit.memory.ledger import Ledger
+from memedit.memory.ledger import Ledger, Reader
+from memedit.memory.rows import Head
 from memedit.memory.view import Views
 
 
-def faults(ledger: Ledger, views: Views, namespaces: Sequence[str] | None) -> list[str]:
-    """What is wrong, in words; looks at every edit ever made in these namespaces (in all when None)."""
-    try:
+def faults(ledger: Ledger, views: Views, namespaces: Sequence[str] | None, *, deep: bool = False) -> list[str]:
+    """What is wrong, in words; looks at every edit ever made in these namespaces (in all when None).
+
+    deep: Whether also at every vector that is stored, of all namespaces.
+    """
+    found: list[str] = []
+    with _noted(found, "ledger: "):
         with ledger.reading() as reader:
-            found = [f"ledger: {report}" for report in reader.check()]
+            found += [f"ledger: {report}" for report in reader.check()]
             wanted = reader.namespaces() if namespaces is None else namespaces
-        return found + [
-            f"namespace {where}: {fault}" for where in wanted for fault in _of_namespace(ledger, views, where)
-        ]
-    except LedgerCorrupt as error:
-        return [f"ledger: {error.what}"]
+            if deep and (flipped := reader.flipped_vectors()):
+                found.append(f"ledger: {flipped} vectors are not as they were written; they are made anew when needed")
+        for where in wanted:
+            own: list[str] = []
+            with _noted(own), ledger.reading() as reader:
+                _look_at(reader, reader.head(where), where, own)
+            if not own:  # else it cannot be loaded
+                with _noted(own):
+                    own += _of_view(ledger, views, where)
+            found += [f"namespace {where}: {fault}" for fault in own]
+    return found
 
 
-def _of_namespace(ledger: Ledger, views: Views, where: str) -> Iterator[str]:
-    with ledger.reading() as reader:
-        head = reader.head(where)
+def _look_at(reader: Reader, head: Head, where: str, found: list[str]) -> None:
+    """Note what is wrong with the rows of a namespace, one by one where they cannot be read together."""
+    with _noted(found):
+        reader.changes(head, where)
+    edits: dict[str, AnyEdit] = {}
+    try:
         edits = reader.edits(head.namespace_id)
+    except LedgerCorrupt:
+        for edit_id in reader.ids(head.namespace_id, beginning=""):
+            with _noted(found):
+                edits |= reader.edits(head.namespace_id, [edit_id])
+    with _noted(found):
         for row in reader.rows(head.namespace_id):
-            if edits[row.id].content_hash != row.content_hash:
-                yield f"edit `{row.id}` was altered outside memedit"
+            if row.id in edits and edits[row.id].content_hash != row.content_hash:
+                found.append(f"edit `{row.id}` was altered outside memedit")
+    with _noted(found):
+        for edit_id in sorted(reader.in_force(head.namespace_id) - edits.keys()):
+            if not any(edit_id in fault for fault in found):
+                found.append(f"edit `{edit_id}` is in force, and what it says is gone")
+
+
+def _of_view(ledger: Ledger, views: Views, where: str) -> Iterator[str]:
     view = views.current(where)
     with view.lock, ledger.reading() as reader:
         head = reader.head(where)
@@ -40,3 +68,11 @@ def _of_namespace(ledger: Ledger, views: Views, where: str) -> Iterator[str]:
         for kind, index in view.languages.items():
             if len(index) != view.counts[kind]:
                 yield f"{view.counts[kind]} edits to find across languages, but {len(index)} in their index"
+
+
+@contextmanager
+def _noted(found: list[str], about: str = "") -> Iterator[None]:
+    try:
+        yield
+    except LedgerCorrupt as error:
+        found.append(f"{about}{error.what}")

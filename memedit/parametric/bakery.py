@@ -76,7 +76,7 @@ class Bakery:
         self.swept = SweptBook(self._parts.stats.root, self.weights)
         self._shelf = Shelf(memory.path)
         self._laid: dict[str, list[Group]] = {}
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, tuple[str, int]] = {}
 
     # ---- verbs ----------------------------------------------------------------------------------------------------
 
@@ -251,10 +251,10 @@ class Bakery:
     def in_step(self, namespace: str) -> frozenset[str]:
         """Bring the weights in step with the ledger; gives the edits that memory need not answer.
 
-        Where nothing was committed since the last look, it costs one look at the ledger.
+        Where nothing was committed since the last look, it costs two looks at the ledger.
         """
-        revision = self._memory.revision(namespace=namespace)
-        if self._seen.get(namespace) != revision:
+        stands = self._memory.identity, self._memory.revision(namespace=namespace)
+        if self._seen.get(namespace) != stands:
             groups = groups_of(self._memory.history(namespace=namespace), self.weights)
             if groups or self._laid.get(namespace):
                 active = {edit.id for edit in self._memory.edits(namespace=namespace)}
@@ -263,7 +263,7 @@ class Bakery:
                     for one in groups
                 ]
             self._lay(namespace, [one for one in groups if one.ids])
-            self._seen[namespace] = revision
+            self._seen[namespace] = stands
         return frozenset().union(*(group.silent for group in self._laid[namespace]))
 
     # ---- how it is done -------------------------------------------------------------------------------------------

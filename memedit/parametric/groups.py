@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from memedit.memory import Change
-from memedit.memory.folding import folded
+from memedit.memory.events import folded
+from memedit.memory.purging import BAKED
 from memedit.parametric.delta import Delta
 from memedit.parametric.slots import Change as Wrote
 from memedit.parametric.slots import load_change
-
-FOLDER = "baked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Shelf:
     """
 
     def __init__(self, memory: Path | None) -> None:
-        self._folder = None if memory is None else memory / FOLDER
+        self._folder = None if memory is None else memory / BAKED
         self._held: dict[str, Wrote] = {}
 
     def put(self, delta: Wrote) -> str:
@@ -100,7 +99,7 @@ class Shelf:
 
     def file(self, name: str) -> Path:
         """Where it lies, in a memory that has a folder."""
-        return (self._folder or Path(FOLDER)) / f"{name}.safetensors"
+        return (self._folder or Path(BAKED)) / f"{name}.safetensors"
 
 
 def _tensors(change: Wrote) -> dict[str, Sequence[Any]]:

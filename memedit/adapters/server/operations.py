@@ -187,8 +187,8 @@ def imported(caller: Caller, given: asked.Importing) -> Any:
 
 
 def exported(caller: Caller, given: asked.Exporting) -> Any:
-    """The edits in force as the text of a file, which `import` reads."""
-    edits = caller.memory.edits(namespace=caller.where)
+    """The edits in force as the text of a file, which `import` reads; without Erasures, which tell what they keep."""
+    edits = [edit for edit in caller.memory.edits(namespace=caller.where) if not edit.SECRET]
     return {"edits": len(edits), "text": dump_edits(edits, given.form)}
 
 

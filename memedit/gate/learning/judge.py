@@ -26,11 +26,10 @@ from memedit.gate.learning.encoding import Learning, Report, batches, embedded, 
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.roles import LABELS
+from memedit.memory.governing import EVERY
 from memedit.memory.statements import CONTRADICTS, LATER, OTHER
 
 NEAR = 8  # edits that the finder proposes
-EVERY = " < every message"
-"""What stands in a conversation's place where a statement is to be told that governs every answer."""
 
 
 @dataclass(frozen=True, slots=True)

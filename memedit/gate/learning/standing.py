@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors
+from memedit.gate.learning import logistic
 
-STEPS, RATE, SCALE = 400, 0.5, 4.0
-DECAY = 0.1
+SCALE = 4.0
 WEIGHT = 8.0  # of a standing instruction against another statement: there are few
 PROPOSED = 0.08  # share of statements that are to be proposed
 
@@ -22,15 +22,8 @@ def fit(vectors: Vectors, standing: NDArray[np.bool_]) -> tuple[Vectors, float]:
         vectors: Of statements, (statements, dimension).
         standing: Which of them are standing instructions.
     """
-    rows = SCALE * vectors.astype(np.float64)
-    costs = np.where(standing, WEIGHT, 1.0)
-    costs /= costs.mean()
-    weights, bias = np.zeros(rows.shape[1]), 0.0
-    for _ in range(STEPS):
-        error = costs * (1 / (1 + np.exp(-(rows @ weights + bias))) - standing)
-        weights -= RATE * (rows.T @ error + DECAY * weights) / len(rows)
-        bias -= RATE * float(error.mean())
-    direction: Vectors = (weights / np.linalg.norm(weights)).astype(np.float32)
+    weights, _ = logistic.fit(SCALE * vectors, standing, cost=WEIGHT)
+    direction: Vectors = weights / np.linalg.norm(weights)
     return direction, float(np.quantile(vectors @ direction, 1 - PROPOSED))
 
 

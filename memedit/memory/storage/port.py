@@ -109,6 +109,18 @@ class Storage(ABC):
         """What the database finds wrong with its own files."""
         return []
 
+    @abstractmethod
+    def copy_to(self, file: Path) -> None:
+        """Copy the ledger, as it is at one moment, into a new file of SQLite, while others write on."""
+
+    @abstractmethod
+    def scrub(self) -> None:
+        """Leave nothing in its files of what was deleted.
+
+        Raises:
+            LedgerBusy: Others read for too long. What was deleted is gone for all; its old bytes may still be there.
+        """
+
     @property
     def engine(self) -> Engine:
         """The engine, while it is open.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
 
 from memedit.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerReadOnly, LedgerUnreachable, StorageFull
+from memedit.memory.migrations import migrate
 from memedit.memory.storage import port
+from memedit.memory.storage.copying import copy_rows
 from memedit.memory.storage.port import Storage
 from memedit.postgres import Address, DriverError, is_away
 from memedit.text import one_line
@@ -60,6 +63,21 @@ class Postgres(Storage):
                 raise
             finally:
                 connection.close()
+
+    def copy_to(self, file: Path) -> None:
+        engine = create_engine(URL.create("sqlite", database=str(file)), hide_parameters=True)
+        try:
+            with self.transaction(writes=False) as source, engine.begin() as target:
+                migrate(target)
+                copy_rows(source, target)
+        finally:
+            engine.dispose()
+
+    def scrub(self) -> None:
+        """Write the tables anew, without what was deleted. The server's own log and backups are out of reach."""
+        with self.typed_errors(), self.engine.connect() as connection:
+            for table in ("edits", "events", "change_sets", "vectors"):
+                connection.exec_driver_sql(f"VACUUM (FULL) {self._at.schema}.{table}")
 
     def _make_engine(self) -> Engine:
         return self._at.engine(CONNECTIONS, wait=port.BUSY_SECONDS)

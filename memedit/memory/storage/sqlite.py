@@ -25,7 +25,8 @@ class SQLite(Storage):
         folder: Where it lies, made when missing; None for a ledger of this process only.
     """
 
-    driver_errors: ClassVar = (sqlite3.Error,)
+    driver_errors: ClassVar = (sqlite3.Error, UnicodeDecodeError)
+    """The second is what the driver raises for a message that quotes a damaged name."""
 
     def __init__(self, folder: Path | None) -> None:
         super().__init__()
@@ -65,14 +66,42 @@ class SQLite(Storage):
         found = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
         return [report for report in map(str, found) if report != "ok"]
 
+    def copy_to(self, file: Path) -> None:
+        with (
+            self._read_turn,
+            self.typed_errors(),
+            self.engine.connect() as connection,
+            closing(sqlite3.connect(file)) as to,
+        ):
+            own = connection.connection.driver_connection
+            assert isinstance(own, sqlite3.Connection)
+            own.backup(to)
+
+    def scrub(self) -> None:
+        """Write the file anew, without what was deleted, and empty its log."""
+        if self.folder is None:
+            return
+        with self._write_turn, self.typed_errors(), self.engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+            if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar():
+                raise LedgerBusy(
+                    f"Others read the ledger {self._ledger} for more than {port.BUSY_SECONDS:.0f} s. "
+                    "What was purged is gone for all, but its old bytes may still lie in the ledger's log.",
+                    do="purge the same once more, when they have ended",
+                )
+
     def _make_engine(self) -> Engine:
         if self.folder is None:
-            engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+            engine = create_engine(
+                "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+            )
         else:
             _make_folder(self.folder)
+            _check_not_gone(self.folder)
             engine = create_engine(
                 URL.create("sqlite", database=self._ledger),
                 connect_args={"check_same_thread": False, "timeout": port.BUSY_SECONDS},
+                hide_parameters=True,  # they are what edits say
                 max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
             )
         event.listen(engine, "connect", _set_up)
@@ -98,11 +127,11 @@ class SQLite(Storage):
             return LedgerReadOnly(
                 f"The ledger {where} cannot be written.", do="make the folder writable, or copy it to one that is"
             )
-        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        is_illegible = isinstance(cause, UnicodeDecodeError) or "decode to UTF-8" in str(cause)
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or is_illegible:
             return LedgerCorrupt(
                 f"The ledger {where} is damaged: {cause}.",
-                do="restore it from a backup, or import your last export into a new folder; `memedit doctor` shows "
-                "more",
+                do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
             )
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return LedgerBusy(
@@ -117,6 +146,7 @@ def _set_up(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 
@@ -130,6 +160,21 @@ def _make_folder(path: Path) -> None:
             f"The folder {str(path)!r:.300} cannot be made: {getattr(error, 'strerror', None) or error}.",
             do="name a folder that can be written",
         ) from error
+
+
+def _check_not_gone(folder: Path) -> None:
+    """Raise `LedgerCorrupt` where only the ledger is missing of a memory: it is not silently a new one."""
+    ledger = folder / LEDGER_FILE
+    if ledger.exists() and ledger.stat().st_size:
+        return
+    beside = [name for name in ("index", "index.turn", "baked") if (folder / name).exists()]
+    log = folder / f"{LEDGER_FILE}-wal"
+    beside += [log.name] if not ledger.exists() and log.exists() and log.stat().st_size else []
+    if beside:
+        raise LedgerCorrupt(
+            f"The ledger {ledger} is gone; of the memory there are {', '.join(beside)}.",
+            do="put the ledger back; or move the folder away, and `memedit restore` a backup into a new one",
+        )
 
 
 def _no_folder(path: Path) -> LedgerError:

@@ -1,0 +1,84 @@
+"""Whether a text says how every message is to be answered (“Never use emojis with me”): a standing instruction.
+
+Most texts hold for some messages only, also most that say “always”. What tells the few apart is learned
+(`gate/learning/governing.py`): the text's vector, how the judge reads it, and the words that such texts are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memedit.embedders import Vectors
+from memedit.text import words
+
+if TYPE_CHECKING:
+    from memedit.encoder.judge import Judge
+
+FILE = "governing.npz"
+EVERY = " < every message"
+"""What stands in a conversation's place where the judge reads whether a text governs every answer."""
+BOUND = 12.0  # log-odds beyond which more says no more
+VECTOR, ODDS, LENGTH = 3.0, 0.2, 0.3  # what the features are brought to like size by
+CUES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\b(always|never|every|any|all|from now on|whatever|whenever|ever|immer|nie|niemals|jede\w*|toujours|jamais|"
+        r"siempre|nunca|sempre|mai|altijd|nooit)\b",
+        r"\b(answers?|repl(?:y|ies)|responses?|respond|speak|talk|write|explain|call me|address me|antworte?n?|"
+        r"réponds?|responde|rispondi|antwoord)\b",
+        r"\b(emojis?|bullets?|tone|language|german|english|french|spanish|formal|short|brief|concise|sentences?|words|"
+        r"lists?|metric|units?|jargon|style|polite|markdown|headings?|simple|plain)\b",
+        r"\b(you|your|du|dein|tu|tes|vous|usted|tú)\b",
+        r"\b(me|my|i|ich|mir|je|moi|yo)\b",
+        r"^(please |pls )?(always|never|don'?t|do not|no|keep|be|use|answer|reply|speak|write|talk|call|stop|give|end|"
+        r"start|explain|avoid|skip|treat|act|you are|respond|address)\b",
+        r"\b(when|if|for|in|with|about|wenn|bei|quand|si|cuando|quando)\b",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Governing:
+    """Tells texts that govern every answer from all others, in MiniLM's space.
+
+    Args:
+        reader: Reads a text where a conversation is expected.
+        weights: Of `features`, (features,).
+        least: Log-odds from which a text is taken to govern every answer.
+    """
+
+    reader: Judge
+    weights: Vectors
+    least: float
+
+    def of(self, texts: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
+        """Which of the texts govern every answer, (texts,). vectors (texts, dimension): by MiniLM."""
+        found: NDArray[np.bool_] = features(self.reader, texts, vectors) @ self.weights >= self.least
+        return found
+
+
+def features(reader: Judge, texts: Sequence[str], vectors: Vectors) -> Vectors:
+    """One row a text: its vector, the judge's log-odds, and its cues and length. vectors (texts, dimension)."""
+    out, direct, bridge = reader.logits([(EVERY, text) for text in texts]).T
+    odds = np.clip(np.logaddexp(direct, bridge) - out, -BOUND, BOUND)
+    said = [[*(bool(cue.search(text)) for cue in CUES), LENGTH * np.log1p(len(words(text)))] for text in texts]
+    rows: Vectors = np.column_stack([VECTOR * vectors, ODDS * odds, np.array(said)]).astype(np.float32)
+    return rows
+
+
+@cache
+def shipped_governing() -> Governing:
+    """The one that comes with memedit."""
+    from memedit.encoder.judge import shipped_judge
+
+    with np.load(Path(str(resources.files("memedit.data"))) / "encoders" / FILE, allow_pickle=False) as kept:
+        return Governing(shipped_judge(), kept["weights"], float(kept["least"]))

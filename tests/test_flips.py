@@ -1,0 +1,210 @@
+"""Bits that flip in the ledger are noticed: what is read is what was written, or it is `LedgerCorrupt`, never else."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections import Counter
+
+import pytest
+from test_backup import filled, state
+from test_cli import run, value  # noqa: F401
+from test_durability import opened
+
+from memedit.errors import LedgerCorrupt, LedgerError
+from memedit.memory import storage
+from memedit.memory.repairing import DAMAGED, repair
+
+LEDGER = storage.LEDGER_FILE
+TURNS = 60
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A closed memory, and all that can be read of it."""
+    folder = tmp_path_factory.mktemp("known")
+    with opened(folder) as memory:
+        filled(memory)
+        found = [(one.edit.id, one.similarity) for one in memory.search("firm 7", k=99)]
+        told = state(memory), found
+    return folder / LEDGER, told
+
+
+def read(folder):
+    with opened(folder) as memory:
+        memory.check(deep=True)
+        found = [(one.edit.id, one.similarity) for one in memory.search("firm 7", k=99)]
+        return state(memory), found
+
+
+def test_what_is_read_is_what_was_written_or_an_error_that_says_so(known, tmp_path):
+    file, told = known
+    chance, outcomes = random.Random(20), Counter()
+    whole = file.read_bytes()
+    for turn in range(TURNS):
+        data = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 8, 100])):
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        (folder / LEDGER).write_bytes(data)
+        try:
+            assert read(folder) == told, turn
+            outcomes["as it was"] += 1
+        except LedgerError as error:  # which always says what to do
+            outcomes[type(error).__name__ if error.do else "says nothing"] += 1
+        shutil.rmtree(folder)
+    assert outcomes["as it was"] > 5
+    assert outcomes["LedgerCorrupt"] > TURNS / 3
+    assert outcomes.total() == TURNS
+    assert not outcomes["says nothing"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE events SET active = 1 WHERE active = 0",
+        "UPDATE events SET active = 'x' WHERE seq = 3",
+        "UPDATE events SET edit_id = edit_id || 'x' WHERE seq = 3",
+        "DELETE FROM events WHERE seq = 3",
+        "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)",
+        "DELETE FROM change_sets WHERE revision = 2",
+        "UPDATE change_sets SET reason = 'another'",
+        "UPDATE change_sets SET at = at + 1 WHERE revision = 1",
+        "UPDATE edits SET subject_key = 'another'",
+        "DELETE FROM edits WHERE rowid = 3",
+        "UPDATE namespaces SET name = 'others' WHERE name = 'other'",
+        "UPDATE namespaces SET seq = seq - 1",
+        "DELETE FROM identity; UPDATE edits SET kind = 'wish'",
+    ],
+)
+def test_rows_that_are_not_as_they_were_written(known, tmp_path, change):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    with sqlite3.connect(tmp_path / LEDGER) as connection:
+        connection.executescript(change)
+    connection.close()
+    with pytest.raises(LedgerCorrupt, match="memedit repair"):
+        read(tmp_path)
+
+
+def test_a_ledger_of_before_there_were_checksums_opens_and_goes_on(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    with sqlite3.connect(tmp_path / LEDGER) as connection:
+        for table in ("namespaces", "edits", "change_sets", "vectors"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+        connection.execute("ALTER TABLE edits DROP COLUMN row_checksum")
+        connection.execute("DELETE FROM migrations WHERE number > 2")
+    connection.close()
+    assert read(tmp_path) == known[1]
+    with opened(tmp_path) as memory:
+        kept = memory.add("A later one is later.").id
+        memory.purge(memory.edits()[0].id)
+        memory.undo()
+        assert memory.check(deep=True) == []
+        assert kept not in {edit.id for edit in memory.edits()}
+
+
+@pytest.mark.parametrize("beside", ["index", "baked", f"{LEDGER}-wal"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_whose_ledger_is_gone_is_no_new_memory(tmp_path, beside, is_there):
+    if is_there:
+        (tmp_path / LEDGER).write_bytes(b"")
+        beside = beside if beside != f"{LEDGER}-wal" else "index"
+    if beside.endswith("wal"):
+        (tmp_path / beside).write_bytes(b"log")
+    else:
+        (tmp_path / beside).mkdir()
+    with pytest.raises(LedgerCorrupt, match=f"is gone; of the memory there are {beside}"):
+        opened(tmp_path)
+    assert beside in {file.name for file in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("list",), ("show", "x"), ("search", "x"), ("history",), ("ask", "x"), ("explain", "x"), ("export", "a.yaml"),
+        ("namespaces",), ("undo",), ("retract", "x"), ("purge", "x", "--yes"), ("backup", "a"), ("reindex",),
+    ],
+)  # fmt: skip
+def test_a_mistyped_memory_is_an_error_and_none_is_made(run, tmp_path, args):  # noqa: F811
+    assert "There is no memory in mistyped" in run(*args, "--memory", "mistyped", code=2).output
+    assert not (tmp_path / "mistyped").exists()
+
+
+# ---- saving what is whole -----------------------------------------------------------------------------------------
+
+
+def test_a_whole_ledger_is_repaired_to_what_it_was(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    made = repair(tmp_path)
+    assert (made.lost, made.doubtful) == ([], [])
+    assert read(tmp_path) == known[1]
+    with opened(tmp_path) as memory:
+        assert memory.check(deep=True) == []
+    with pytest.raises(LedgerError, match="earlier repair"):
+        repair(tmp_path)
+
+
+def test_what_is_whole_is_saved_and_the_rest_is_named(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    with sqlite3.connect(tmp_path / LEDGER) as connection:
+        lost = connection.execute("SELECT id FROM edits WHERE body LIKE '%firm 7 is%'").fetchone()[0]
+        connection.execute("UPDATE edits SET body = replace(body, 'firm 7', 'firm 9')")
+        connection.execute("UPDATE change_sets SET reason = 'another' WHERE revision = 3")
+    connection.close()
+    plan = repair(tmp_path, dry_run=True)
+    assert not (tmp_path / DAMAGED).exists()
+    made = repair(tmp_path)
+    assert made.lost == plan.lost == [f"edit `{lost}`"]
+    assert made.doubtful
+    assert all(one.startswith("change set") for one in made.doubtful)
+    with opened(tmp_path) as memory:
+        assert memory.check(deep=True) == []
+        before = {edit.id: edit for edit in known[1][0]["default"][0]}
+        assert {edit.id: edit for edit in memory.edits()} == {one: edit for one, edit in before.items() if one != lost}
+        assert memory.history()[2].reason == "another"
+
+
+def test_whatever_flipped_a_repaired_ledger_opens_and_holds_nothing_else(known, tmp_path):
+    chance, saved = random.Random(7), Counter()
+    texts = {edit.text for edits, _, _ in known[1][0].values() for edit in edits}
+    for turn in range(15):
+        data = bytearray(known[0].read_bytes())
+        for _ in range(chance.choice([1, 8, 30])):
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        (folder / LEDGER).write_bytes(data)
+        try:
+            repair(folder)
+        except LedgerError:
+            saved["nothing"] += 1
+            continue
+        with opened(folder) as memory:
+            assert memory.check(deep=True) == []
+            held = {edit.text for name in memory.namespaces() for edit in memory.edits(namespace=name)}
+        assert len(held - texts) <= 1, turn  # the one that was purged may be in force again: its word is lost
+        saved["most" if len(held) > 20 else "some"] += 1
+    assert saved["most"] > 5
+
+
+def test_the_commands(run, tmp_path):  # noqa: F811
+    run("add", "firm A is A")
+    run("add", "firm B is B")
+    assert "ledger and index agree" in run("doctor", "--deep").stdout
+    with sqlite3.connect(tmp_path / ".memedit" / LEDGER) as connection:
+        connection.execute("UPDATE edits SET body = replace(body, 'firm A', 'firm X')")
+    connection.close()
+    broken = run("doctor", "--deep", code=1).stdout
+    assert "is not as it was written" in broken
+    assert "memedit repair --plan" in broken
+    assert "memedit repair" in run("list", code=2).output
+    plan = run("repair", "--plan").stdout
+    assert "lost      edit `" in plan
+    assert "1 edit and 2 changes can be saved" in plan
+    assert "made a new ledger" in run("repair", input="y\n").stdout
+    assert "firm B is B" in run("list").stdout
+    assert "firm" not in run("list").stdout.replace("firm B is B", "")
+    run("repair", "--memory", "nowhere", "--yes", code=2)
+    run("repair", "--json", code=2)

@@ -1,0 +1,64 @@
+"""Which texts become standing instructions when they are added."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memedit import Behaviour, EditMemory, Fact
+from memedit.embedders import default_embedder
+from memedit.eval.benchmarks.everyday import shipped
+from memedit.memory.governing import shipped_governing
+from memedit.testing import HashEmbedder
+
+GOVERNING = (
+    "Never use emojis with me.",
+    "Please always answer in German.",
+    "Keep your answers short, two sentences at most.",
+)
+OTHERS = (
+    "My name is Wren.", "We are closed in August.", "Our newsletter never uses emojis.", "Always lock the back door.",
+    "Refunds take 5 days.", "My sister speaks German.",
+)  # fmt: skip
+
+
+def test_a_text_that_governs_every_answer_becomes_a_standing_instruction() -> None:
+    with EditMemory() as memory:
+        receipts = list(memory.add_many([*GOVERNING, *OTHERS], author="Ada", reason="asked for"))
+        assert [receipt.edit.kind for receipt in receipts] == ["behaviour"] * len(GOVERNING) + ["fact"] * len(OTHERS)
+        told = receipts[0].edit
+        assert isinstance(told, Behaviour)
+        assert told.standing
+        assert (told.conduct, told.author, told.reason) == (GOVERNING[0], "Ada", "asked for")
+        assert memory.add(GOVERNING[0]).status == "known"
+        assert {one.text for one in memory.of_kind("behaviour", nameless=True)} == set(GOVERNING)
+        memory.undo()
+        assert not memory.edits()
+
+
+def test_what_says_of_what_kind_it_is_is_that() -> None:
+    with EditMemory() as memory:
+        assert memory.add(Fact(GOVERNING[0])).edit.kind == "fact"
+        assert memory.add({"statement": GOVERNING[1]}).edit.kind == "fact"
+
+
+@pytest.mark.parametrize("options", [{"judge": None}, {"embedder": HashEmbedder()}])
+def test_where_nothing_reads_a_text_is_a_fact(options: dict[str, object]) -> None:
+    with EditMemory(**options) as memory:  # type: ignore[arg-type]
+        assert memory.add(GOVERNING[0]).edit.kind == "fact"
+
+
+def test_most_of_another_hand_s_are_told_and_hardly_anything_else_is() -> None:
+    told = [json.loads(line) for line in shipped("instructions").read_text(encoding="utf-8").splitlines()]
+    test = [one for one in told if one["part"] == "test"]
+    lines = shipped("test").read_text(encoding="utf-8").splitlines()
+    plain = [one["statement"] for one in map(json.loads, lines) if not one.get("standing")]
+    governing, embed = shipped_governing(), default_embedder().embed
+
+    def share(texts: list[str]) -> float:
+        return float(governing.of(texts, embed(texts)).mean())
+
+    assert share([one["statement"] for one in test if one["always"]]) >= 0.75
+    assert share([one["statement"] for one in test if not one["always"]]) <= 0.2  # half of these sound like one
+    assert share(plain) <= 0.03
