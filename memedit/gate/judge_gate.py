@@ -24,7 +24,7 @@ from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.opposites import opposed
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
-from memedit.gate.weighing import Pair, Weighing, with_doubts
+from memedit.gate.weighing import Pair, Weighing, shared, with_doubts
 from memedit.language import language_of
 from memedit.memory import Candidate, Recalled
 from memedit.network import softmax
@@ -171,10 +171,11 @@ class JudgeGate(Gate):
         measured = self.evidence.measure(recalled, found)
         pairs = [
             Pair(
-                one.similarity, _without_radius(logits, one), evidence.ruled_out, opposed(recalled.query, one.edit.text)
+                one.similarity, _without_radius(logits, one), evidence.ruled_out, opposed(recalled.query, text),
+                (len(recalled.whole), len(text)), shared(recalled.whole, text),
             )
-            for one, (logits, evidence) in zip(found, measured, strict=True)
-        ]
+            for one, text, (logits, evidence) in zip(found, (one.edit.text for one in found), measured, strict=True)
+        ]  # fmt: skip
         likely = [max(pair.similarity, pair.likely) for pair in pairs]
         read = [at for at, pair in enumerate(pairs) if pair.similarity >= FAR or pair.likely >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,12 @@ from memedit.encoder.graph import CARD, shipped_folder
 from memedit.errors import GateUnusable
 from memedit.gate.port import Verdict
 from memedit.network import Network, network_in, packed, softmax
+from memedit.text import FUNCTION_WORDS, words
 
 FEATURES = (
     "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
     "similarity lead", "evidence lead", "judged lead", "ruled out", "place", "opposite",
+    "length said", "length told", "told is said", "said is told",
 )  # fmt: skip
 WEIGHTS = "weighing.npz"
 BOUND = 12.0  # log-odds beyond which more says no more
@@ -41,12 +43,16 @@ class Pair:
         logits: Of `LABELS`, by the evidence.
         ruled_out: Whether the query rules out what it says.
         opposite: Whether the query asks for the opposite of what it says.
+        lengths: Of the conversation and of what it says, characters.
+        shared: Shares of its words that the conversation holds, and of the conversation's that it holds.
     """
 
     similarity: float
     logits: tuple[float, ...]
     ruled_out: bool = False
     opposite: bool = False
+    lengths: tuple[int, int] = (0, 0)
+    shared: tuple[float, float] = (0.0, 0.0)
 
     @property
     def odds(self) -> float:
@@ -130,9 +136,18 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
         np.array([float(pair.opposite) for pair in pairs]),
+        *np.log1p([pair.lengths for pair in pairs]).T,
+        *np.array([pair.shared for pair in pairs]).T,
     )
     rows: Vectors = np.stack(columns, axis=1).astype(np.float32)
     return rows
+
+
+def shared(said: str, told: str) -> tuple[float, float]:
+    """The shares of the words of what is told that are said, and of what is said that are told; words of meaning."""
+    saying, telling = _meaning(said), _meaning(told)
+    both = len(saying & telling)
+    return both / max(len(telling), 1), both / max(len(saying), 1)
 
 
 def with_doubts(
@@ -190,6 +205,11 @@ def save(weighing: Weighing, folder: Path) -> None:
 def shipped() -> Weighing:
     """The one that comes with memedit."""
     return load(shipped_folder())
+
+
+@lru_cache(maxsize=4_096)
+def _meaning(text: str) -> frozenset[str]:
+    return frozenset(words(text)) - FUNCTION_WORDS
 
 
 def _lead(values: Vectors) -> Vectors:
