@@ -2,7 +2,7 @@
 
     MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base FOLDER, or shipped, to go on from
     MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says
-        with --recent N: above all from the last N groups, with a share of everything before (--replay)
+    python bench/encoders.py mean FOLDER --of FOLDER FOLDER     of the weights of two judges or more
     python bench/encoders.py export FOLDER memedit/data/encoders
 
 `bench/everyday.py fit` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
@@ -35,7 +35,8 @@ from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, w
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
-from memedit.gate.learning.messages import Group, Message, read_groups
+from memedit.gate.learning.encoding import save
+from memedit.gate.learning.messages import Group, read_groups
 from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
 from memedit.memory.statements import CONTRADICTS, OTHER, SAME
@@ -44,7 +45,6 @@ from memedit.text import same_key, words
 NAMES = ("minilm", "finder", "judge")
 FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
 SHORT, ORDINARY = 160, 350
-BRIEF, RARELY = 400, 0.06  # characters of a message, share of the further pairs, where above all the last is learned
 SENTENCE_ENDS = ".?!。؟।"
 QUESTIONS = {
     "counterfact": 900, "counterfact queries": 500, "zsre": 1_200, "wiki_counterfact": 700, "wiki_recent": 500,
@@ -56,40 +56,27 @@ QUESTIONS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "judge", "export"))
+    parser.add_argument("what", choices=("finder", "judge", "mean", "export"))
     parser.add_argument("folder", type=Path, help="of the trained models, `finder` and `judge`")
     parser.add_argument("into", type=Path, nargs="?")
     parser.add_argument("--base", help="folder of a model to go on from, or `shipped`")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
-    parser.add_argument("--recent", type=int, help="groups, of those that came last, that are learned from whole")
-    parser.add_argument("--replay", type=float, default=0.2, help="share of the messages before them")
+    parser.add_argument("--of", nargs="+", type=Path, default=[], help="folders whose judges' mean is taken")
+    parser.add_argument("--seed", type=int, default=0, help="of the judge's draws and their order")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     torch.set_num_interop_threads(1)
     if asked.what == "export":
         return export(asked.folder, asked.into)
-    train = {"finder": train_finder, "judge": train_judge}[asked.what]
+    if asked.what == "mean":
+        return mean([one / "judge" for one in asked.of], asked.folder / "judge")
     groups = list(read_groups([shipped("train"), *asked.also]))
     data = Path(os.environ["MEMEDIT_DATA"])
-    if asked.what == "judge" and asked.recent:
-        older = replayed(groups[: -asked.recent], asked.replay)
-        return train_judge([*older, *groups[-asked.recent :]], asked.folder, data, asked.base, asked.minutes, RARELY)
-    return train(groups, asked.folder, data, asked.base, asked.minutes)
-
-
-def replayed(groups: Sequence[Group], share: float) -> Iterator[Group]:
-    """Groups with a share of their shorter messages: enough not to forget them."""
-    rng = random.Random(8)
-    for group in groups:
-        kept = [one for one in group.messages if _size(one) < BRIEF and rng.random() < share]
-        if kept:
-            yield replace(group, messages=tuple(kept))
-
-
-def _size(message: Message) -> int:
-    return sum(len(text) for _, text in message.turns)
+    if asked.what == "judge":
+        return train_judge(groups, asked.folder, data, asked.base, asked.minutes, asked.seed)
+    return train_finder(groups, asked.folder, data, asked.base, asked.minutes)
 
 
 def train_finder(
@@ -101,20 +88,26 @@ def train_finder(
 
 
 def train_judge(
-    groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None,
-    further: float | None = None,
+    groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None, seed: int
 ) -> None:  # fmt: skip
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
-    recipe = judge.Recipe() if minutes is None else judge.Recipe(minutes=minutes)
-    recipe = recipe if further is None else replace(recipe, further=further)
+    recipe = replace(judge.Recipe(seed=seed), **({} if minutes is None else {"minutes": minutes}))
     found_by = folder / "finder"
     judge.train(
         groups, folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
         statements=[*statements("train"), *counterfactual_statements(data)],
         instructions=[*instructions("train"), *ordinary(groups)], base=base, recipe=recipe,
     )  # fmt: skip
+
+
+def mean(of: Sequence[Path], into: Path) -> None:
+    """Write the mean of models that grew from one (model soups, Wortsman et al. 2022, arXiv:2203.05482)."""
+    models = [AutoModelForSequenceClassification.from_pretrained(str(folder)) for folder in of]
+    states = [model.state_dict() for model in models]
+    models[0].load_state_dict({name: torch.stack([one[name] for one in states]).mean(0) for name in states[0]})
+    save(models[0], AutoTokenizer.from_pretrained(str(of[0])), into)
 
 
 def export(folder: Path, into: Path) -> None:
