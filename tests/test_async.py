@@ -21,6 +21,7 @@ from memedit.baking import Bakes
 from memedit.editable_aio import AsyncEditable
 from memedit.errors import AlreadyClosed, EditRejected
 from memedit.memory.aio import AsyncMemory
+from memedit.memory.care import Care
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -94,8 +95,8 @@ def editable() -> Iterator[EditableLLM]:
 
 
 def _own(kind: type) -> dict[str, Any]:
-    """What the class says itself, with the verbs that need weights."""
-    return {**vars(Bakes), **vars(kind)} if issubclass(kind, Bakes) else dict(vars(kind))
+    """What the class says itself, with the verbs that need weights, and those of care."""
+    return {name: one for base in (Bakes, Care, kind) if issubclass(kind, base) for name, one in vars(base).items()}
 
 
 def _verbs(kind: type, *but: str) -> set[str]:
@@ -274,7 +275,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "add": (SYDNEY,), "add_many": ([SYDNEY],), "apply": ([SYDNEY],), "retract": ("0123",), "get": ("0123",),
     "recorded": (["0123"],), "search": ("Where?",), "recall": ("Where?",), "of_kind": ("fact",),
     "prepare": (["Where?", "Who?"],), "as_of": (None,), "export": ("edits.jsonl",), "import_": ("edits.jsonl",),
-    "record": ("bake", []),
+    "record": ("bake", []), "backup": ("kept.db",), "restore": ("kept.db",), "purge": (["0123"],),
 }  # fmt: skip
 ASKED: dict[str, tuple[Any, ...]] = {
     "score": (["Where?"], [["here"]]), "classify": ("good", ["yes", "no"]), "classify_many": (["good"], ["yes", "no"]),
@@ -290,6 +291,8 @@ async def test_a_closed_memory_says_so(memory: EditMemory, verb: str, tmp_path: 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "edits.jsonl").write_text('{"statement": "The capital of Australia is Sydney."}\n')
     memory.add(SYDNEY)
+    if verb == "restore":
+        memory.backup("kept.db")
     memory.close()
     memory.close()
     await memory.aclose()
