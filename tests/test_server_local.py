@@ -226,6 +226,10 @@ def test_a_conversation_with_tools_is_one_in_every_api() -> None:
     [
         (URLS[0], {"n": 2}),
         (URLS[0], {"tools": 3}),
+        (URLS[0], {"response_format": {"type": "json_object"}}),
+        (URLS[1], {"text": {"format": {"type": "json_object"}}}),
+        (URLS[2], {"output_config": {"format": {"type": "json_schema"}}}),
+        (URLS[1], {"input": [{"type": "\ud800"}]}),
         (URLS[0], {"tools": ["x"]}),
         (URLS[1], {"tools": [{"type": "web_search"}]}),
         (URLS[1], {"input": [{"type": "item_reference", "id": "x"}]}),
@@ -237,7 +241,8 @@ def test_a_conversation_with_tools_is_one_in_every_api() -> None:
 async def test_what_it_cannot_be_asked_is_said(memory: EditMemory, path: str, more: dict[str, Any]) -> None:
     llm = FakeLLM()
     async with caller(app_of(llm, memory)) as client:
-        answer = await client.post(path, json={**body(path, OUT), **more})
+        raw = json.dumps({**body(path, OUT), **more})
+        answer = await client.post(path, content=raw, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["do"]
     assert not llm.requests

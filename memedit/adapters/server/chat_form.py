@@ -25,6 +25,7 @@ SAME = {
     "text": {"format": {"type": "text"}}, "response_format": {"type": "text"},
 }  # fmt: skip
 """Fields that ask for what is so anyway, as long as they have this value."""
+FORMS = ("response_format", "text_format", "output_format", "output_config")
 EMPTY: tuple[Any, ...] = (None, [], {})
 THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 """What another model thought before it answered, which a model does not read again."""
@@ -52,6 +53,8 @@ def chat_form(codec: Codec, body: Body) -> Request:
         request, options = as_request([*_turns(body)]), _of_messages(options)
     elif isinstance(codec, Responses):
         request = as_request(_joined(_items(body)))
+    if form := next((name for name in FORMS if name in options), None):
+        raise RequestRejected(f"A local model is held to no form of its answer, as `{form}` asks.", do="leave it out")
     if "n" in options:
         raise RequestRejected("A local model behind a server gives one answer.", do="leave out `n`, and ask again")
     if "tools" in options:
