@@ -97,23 +97,27 @@ async def test_a_local_model_answers_responses(memory: EditMemory) -> None:
 
 async def test_a_local_model_completes_texts(memory: EditMemory) -> None:
     answer = (await asked(memory, COMPLETIONS, IN, max_tokens=9, echo=True)).json()
-    assert (answer["object"], answer["choices"][0]["text"]) == ("text_completion", f"{IN}It is Oslo .")
+    assert (answer["object"], answer["choices"][0]["text"]) == ("text_completion", f"{IN} It is Oslo .")
     told = events((await asked(memory, COMPLETIONS, OUT, stream=True, stream_options={"include_usage": True})).content)
     assert told[-1] == "[DONE]"
     assert told[-2]["choices"] == []
     assert told[-2]["usage"]["total_tokens"] == 0
-    assert [one["choices"][0]["text"] for one in told[:-2]] == ["Nobody ", "knows ", ".", ""]
+    assert [one["choices"][0]["text"] for one in told[:-2]] == [" Nobody ", "knows ", ".", ""]
     assert [one["choices"][0]["finish_reason"] for one in told[:-2]] == [None, None, None, "stop"]
     echoed = events((await asked(memory, COMPLETIONS, OUT, stream=True, echo=True)).content)
     assert echoed[0]["choices"][0]["text"] == OUT
 
 
-async def test_memedits_own_words_stand_apart_from_a_text(memory: EditMemory) -> None:
-    memory.add(Erasure("Oslo", subject="Norland", relation="capital", reply="No."))
-    whole = (await asked(memory, COMPLETIONS, IN)).json()
-    assert whole["choices"][0]["text"] == " No."
-    told = events((await asked(memory, COMPLETIONS, IN, stream=True)).content)
-    assert told[0]["choices"][0]["text"] == " No."
+async def test_a_completion_stands_apart_from_its_prompt_where_words_do(memory: EditMemory) -> None:
+    for prompt, text in (("It is", " Oslo."), ("It is ", "Oslo."), ("It is\n", "Oslo."), ("", "Oslo."), ("It is", ".")):
+        llm = FakeLLM(lambda prompt, text=text: text.lstrip())  # type: ignore[misc]
+        async with caller(app_of(llm, memory)) as client:
+            whole = (await client.post(COMPLETIONS, json=body(COMPLETIONS, prompt))).json()
+            told = events((await client.post(COMPLETIONS, json=body(COMPLETIONS, prompt, stream=True))).content)
+        assert whole["choices"][0]["text"] == text
+        assert told[0]["choices"][0]["text"] == text
+    memory.add(Erasure("Oslo", subject="Norland", relation="capital", reply="Nothing."))
+    assert (await asked(memory, COMPLETIONS, IN)).json()["choices"][0]["text"] == " Nothing."
 
 
 async def test_a_local_model_answers_messages(memory: EditMemory) -> None:
@@ -153,7 +157,7 @@ async def test_the_apis_clients_read_a_local_models_streams(memory: EditMemory) 
             pass
         assert (await responses.get_final_response()).output_text == "It is Oslo ."
     texts = await client.completions.create(**body(COMPLETIONS, IN), stream=True)
-    assert "".join([piece.choices[0].text async for piece in texts]) == "It is Oslo ."
+    assert "".join([piece.choices[0].text async for piece in texts]) == " It is Oslo ."
     other = anthropic.AsyncAnthropic(base_url="http://localhost", api_key="k", http_client=caller(app))
     async with other.messages.stream(**body(URLS[2], IN)) as messages:
         assert [text async for text in messages.text_stream] == ["It ", "is ", "Oslo ", "."]

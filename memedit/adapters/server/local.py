@@ -19,7 +19,7 @@ from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
 from memedit.llms import LLM
 from memedit.messages import Reply
-from memedit.methods.base import Final, Ready
+from memedit.methods.base import Final
 from memedit.threads import aclosed_after
 
 
@@ -61,8 +61,7 @@ class LocalModel(Backend):
         answers = editable.astream(asked)
         pieces = _pieces(answers)
         first = await anext(pieces)  # what is wrong with the request is told by a status, and not within a stream
-        if isinstance(answers.end, Ready):
-            first = replace(first, text=codec.following(body, first.text))
+        first = replace(first, text=codec.following(body, first.text))
         known_by = {codec.id_header: f"req_{uuid.uuid4().hex}"}
         headers = {"content-type": "text/event-stream", **known_by, **_applied(answers)}
         return httpx2.Response(200, headers=headers, content=streamed(call, first, pieces))

@@ -101,7 +101,7 @@ class Codec(ABC):
         """
 
     def following(self, body: Body, text: str) -> str:
-        """Words of memedit's own as they stand behind what was asked."""
+        """A reply's text as it stands behind what was asked: replies begin with their first word."""
         return text
 
     @abstractmethod

@@ -11,6 +11,9 @@ from memedit.adapters.wire.codec import Body, Codec, Stamp, event, no_answer
 from memedit.errors import RequestRejected
 from memedit.messages import Message, Reply, Request, as_request
 
+CLOSING = ".,;:!?)]}%’”'\""
+"""What stands at once behind a word."""
+
 
 class Completions(Codec):
     """OpenAI's completions, which came before chat, and those of the servers that still have them."""
@@ -49,8 +52,8 @@ class Completions(Codec):
 
     def following(self, body: Body, text: str) -> str:
         prompt = self.conversation(body)[0].text
-        apart = not text or not prompt or prompt[-1].isspace() or text[0].isspace()
-        return text if apart else f" {text}"
+        apart = bool(text and prompt) and not prompt[-1].isspace() and not text[0].isspace() and text[0] not in CLOSING
+        return f" {text}" if apart else text
 
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:
         text = (self.conversation(body)[0].text if body.get("echo") else "") + reply.text

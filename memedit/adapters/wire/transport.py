@@ -155,9 +155,7 @@ def response_to(call: Call, answer: Answer) -> httpx2.Response:
     if isinstance(raw, Received):
         whole, given = raw.answer, raw.response.headers.multi_items()
     else:
-        calls, reply = answer.trace.calls, answer.reply
-        if not (calls and calls[-1].kind == "final"):
-            reply = replace(reply, text=call.codec.following(call.body, reply.text))
+        reply = replace(answer.reply, text=call.codec.following(call.body, answer.reply.text))
         whole = call.codec.answer(call.body, reply, Stamp(uuid.uuid4().hex, int(time.time()), _usage(answer)))
         given = [(call.codec.id_header, f"req_{uuid.uuid4().hex}")]
     headers = [(name, value) for name, value in given if name not in (*LENGTHS, "content-type")]
