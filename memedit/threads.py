@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 Pieces = TypeVar("Pieces")
 Result = TypeVar("Result")
+BESIDE = 32  # calls that are made beside their callers at most; further ones wait
 
 
 async def in_thread(iterate: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
@@ -36,10 +39,26 @@ async def in_thread(iterate: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
 
 
 def together(first: Callable[[], Result], second: Callable[[], Result], *rest: Callable[[], Result]) -> list[Result]:
-    """What blocking calls give that are made at the same time, the first on the caller's own thread."""
-    with ThreadPoolExecutor(1 + len(rest)) as pool:
-        given = [pool.submit(contextvars.copy_context().run, call) for call in (second, *rest)]
+    """What blocking calls give that are made at the same time, the first on the caller's own thread; all end first."""
+    pool = kept_pool("memedit-beside", BESIDE)
+    given = [pool.submit(contextvars.copy_context().run, call) for call in (second, *rest)]
+    try:
         return [first(), *(one.result() for one in given)]
+    finally:
+        wait(given)
+
+
+def kept_pool(name: str, threads: int) -> ThreadPoolExecutor:
+    """The process's pool of this name: on a busy machine to begin a thread takes longer than what is done in it.
+
+    What runs in a pool must not wait for the same pool.
+    """
+    return _pool(name, threads, os.getpid())  # no thread survives a fork
+
+
+@cache
+def _pool(name: str, threads: int, process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, name)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -20,12 +20,12 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_provider import ASKED, EDIT, FACT, OTHER, Provider, editable
 from langgraph.runtime import get_runtime
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import memedit.adapters.langchain
 from memedit import EditMemory, Erasure
 from memedit.adapters.langchain import EditableChatModel, EditMiddleware, EditRetriever, memory_tools
-from memedit.errors import MissingExtra
+from memedit.errors import MissingExtra, RequestRejected
 from memedit.methods.base import Final, Generate, Steps, Task, method
 from memedit.testing import HashEmbedder, NamedGate
 
@@ -340,6 +340,15 @@ def test_without_langchain_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
         _ = memedit.adapters.langchain.EditMiddleware
     with pytest.raises(AttributeError, match="nothing"):
         _ = memedit.adapters.langchain.nothing
+
+
+def test_a_number_of_documents_is_one() -> None:
+    retriever = EditRetriever(memory(), gate=NamedGate())
+    assert retriever.invoke(ASKED, k=0) == []
+    with pytest.raises(RequestRejected, match="k is -1"):
+        retriever.invoke(ASKED, k=-1)
+    with pytest.raises(ValidationError, match="k"):
+        EditRetriever(memory(), gate=NamedGate(), k=-1)
 
 
 def test_the_retriever_in_a_chain() -> None:

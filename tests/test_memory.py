@@ -17,6 +17,7 @@ from memedit.errors import (
     EditConflict,
     EditRejected,
     FileRejected,
+    LedgerError,
     NothingToUndo,
     UnknownEdit,
     UnknownRevision,
@@ -64,6 +65,11 @@ def exported(memory, folder, **where):
 
 
 # ---- adding -------------------------------------------------------------------------------------------------------
+
+
+def test_what_names_no_memory_is_said() -> None:
+    with pytest.raises(LedgerError, match="list names no memory"):
+        EditMemory(["The CEO of Acme is Carol Diaz."])  # type: ignore[arg-type]
 
 
 def test_add_get_search_recall(memory):

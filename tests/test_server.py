@@ -52,6 +52,8 @@ async def client(upstream: WireServer, memory: EditMemory) -> AsyncIterator[http
 def body(path: str, question: str, **more: Any) -> dict[str, Any]:
     if path.endswith("responses"):
         return {"model": "m", "input": question, **more}
+    if path == "/v1/completions":
+        return {"model": "m", "prompt": question, **more}
     needed = {"max_tokens": 64} if path.endswith("messages") else {}
     return {"model": "m", "messages": [{"role": "user", "content": question}], **needed, **more}
 

@@ -251,6 +251,7 @@ async def test_rates_are_of_each_key(memory: EditMemory) -> None:
         other = await client.get("/memedit/me", headers=as_("bob"))
     assert codes == [200, 200, 200, 429]
     assert 1 <= int(refused.headers["retry-after"]) <= 20
+    assert refused.json()["error"]["type"] == "rate_limit_error"
     assert other.status_code == 200
 
 

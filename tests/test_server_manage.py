@@ -73,6 +73,8 @@ async def test_edits_come_and_go(client: httpx2.AsyncClient) -> None:
     assert [edit["text"] for edit in (await get(client, "/edits", limit=1, offset=1))["edits"]] == [EDIT]
     assert (await get(client, "/edits", search="Acme", limit=1))["edits"][0]["id"] == other["edit"]["id"]
     assert (await get(client, "/edits", as_of=1))["found"] == 1
+    refused = await client.get("/memedit/edits", params={"search": "Acme", "as_of": 1})
+    assert (refused.status_code, "`search`" in refused.json()["error"]["message"]) == (422, True)
     gone = await client.delete(f"/memedit/edits/{other['edit']['id'][:6]}", params={"reason": "old"})
     assert gone.json()["reason"] == "old"
     assert (await get(client, "/edits"))["found"] == 1

@@ -17,7 +17,7 @@ pytest.importorskip("prometheus_client")
 
 import httpx2
 import uvicorn
-from test_server import FACT, IN, OUT, URLS, body, caller
+from test_server import FACT, IN, OUT, URLS, body
 from wire_server import WireServer, running
 
 from memedit import EditMemory
@@ -128,77 +128,7 @@ def test_ready_once_it_is_warm_and_open_requests_end_before_it_does(upstream: Wi
         httpx2.get(f"{url}/healthz")
 
 
-# ---- a local model --------------------------------------------------------------------------------------------------
-
-
-def events(content: bytes) -> list[Any]:
-    lines = [line.removeprefix("data: ") for line in content.decode().split("\n") if line.startswith("data: ")]
-    return [line if line == "[DONE]" else json.loads(line) for line in lines]
-
-
-async def asked(memory: EditMemory, path: str, question: str, **more: Any) -> httpx2.Response:
-    llm = FakeLLM(lambda prompt: "It is Oslo ." if FACT["statement"] in prompt else "Nobody knows .")
-    async with caller(make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)) as client:
-        answer = await client.post(path, json=body(path, question, **more))
-    for request in llm.requests:
-        assert dict(request.options).keys() <= {"max_tokens", "temperature", "response_format"}
-    return answer
-
-
-async def test_a_local_model_completes_chats(memory: EditMemory) -> None:
-    answer = await asked(memory, URLS[0], IN, max_completion_tokens=9, n=1, user="u", stop=None)
-    assert answer.json()["choices"][0]["message"]["content"] == "It is Oslo ."
-    assert answer.headers["x-memedit-edits"] == memory.edits()[0].id
-    streamed = await asked(memory, URLS[0], IN, stream=True, stream_options={"include_usage": True})
-    assert streamed.headers["x-memedit-edits"] == memory.edits()[0].id
-    told = events(streamed.content)
-    assert told[-1] == "[DONE]"
-    assert told[-2]["usage"]["total_tokens"] == 0
-    deltas = [one["choices"][0]["delta"].get("content") for one in told[:-2]]
-    assert deltas == ["", "It ", "is ", "Oslo ", ".", None]
-    assert told[-3]["choices"][0]["finish_reason"] == "stop"
-
-
-async def test_a_local_model_answers_responses(memory: EditMemory) -> None:
-    answer = await asked(memory, URLS[1], OUT, max_output_tokens=9)
-    assert answer.json()["output"][0]["content"][0]["text"] == "Nobody knows ."
-    told = events((await asked(memory, URLS[1], IN, stream=True)).content)
-    assert [one["sequence_number"] for one in told] == list(range(len(told)))
-    kinds = [one["type"] for one in told]
-    assert kinds[:4] == [
-        "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
-    ]  # fmt: skip
-    deltas = [one["delta"] for one in told if one["type"] == "response.output_text.delta"]
-    assert deltas == ["It ", "is ", "Oslo ", "."]
-    assert told[-1]["response"]["output"][0]["content"][0]["text"] == "It is Oslo ."
-    assert told[-1]["response"]["id"] == told[0]["response"]["id"]
-
-
-async def test_a_local_model_refuses_what_it_has_not(memory: EditMemory) -> None:
-    llm = FakeLLM()
-    async with caller(make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)) as client:
-        assert (await client.get("/v1/models")).json()["data"][0]["id"] == "fake"
-        assert (await client.post("/v1/embeddings", json={"input": "x"})).status_code == 404
-        assert (await client.post(URLS[2], json=body(URLS[2], OUT))).status_code == 404
-        answer = await client.post(URLS[0], json={"model": "m", "messages": []})
-    assert answer.status_code == 400
-    assert "messages" in answer.json()["error"]["message"]
-
-
-async def test_openais_client_reads_a_local_models_streams(memory: EditMemory) -> None:
-    openai = pytest.importorskip("openai")
-    llm = FakeLLM(lambda prompt: "It is Oslo .")
-    app = make_app(LocalModel(llm, Editing.of(memory, NamedGate())), memory)
-    client = openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="k", http_client=caller(app))
-    stream = await client.chat.completions.create(**body(URLS[0], IN), stream=True)
-    assert "".join([piece.choices[0].delta.content or "" async for piece in stream]) == "It is Oslo ."
-    async with client.responses.stream(**body(URLS[1], IN)) as responses:
-        async for _ in responses:
-            pass
-        assert (await responses.get_final_response()).output_text == "It is Oslo ."
-
-
-@pytest.mark.parametrize("path", URLS[:2])
+@pytest.mark.parametrize("path", URLS)
 def test_a_local_model_stops_when_the_caller_hangs_up(memory: EditMemory, path: str) -> None:
     ended = threading.Event()
 

@@ -22,7 +22,7 @@ from wire_server import WireServer, running
 from memedit import EditMemory, Erasure
 from memedit.adapters.openai import editable
 from memedit.adapters.wire.chat import ChatCompletions
-from memedit.adapters.wire.codec import STREAMING, Stamp
+from memedit.adapters.wire.codec import STREAMING, Stamp, encoded
 from memedit.adapters.wire.completions import Completions
 from memedit.adapters.wire.messages import Messages
 from memedit.adapters.wire.responses import Responses
@@ -91,6 +91,11 @@ def test_what_is_not_changed_is_written_as_it_was(messages: list[Any], more: dic
         again = codec.write(body, request, options, streamed=True)
         assert json.dumps(again) == json.dumps(before)
         assert json.dumps(body) == json.dumps(before)
+
+
+def test_a_lone_surrogate_goes_on_as_the_escape_it_came_as() -> None:
+    assert encoded({"a": "é"}) == '{"a":"é"}'.encode()
+    assert encoded(json.loads('{"é":"\\ud800"}')) == rb'{"\u00e9":"\ud800"}'
 
 
 def test_notes_go_into_the_instructions_of_one_call() -> None:

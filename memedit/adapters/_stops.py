@@ -15,10 +15,10 @@ def stops_of(stop: Any) -> tuple[str, ...]:
     Raises:
         RequestRejected: It is neither a text nor a list of texts.
     """
-    stops = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
-    if not all(isinstance(one, str) and one for one in stops):
+    stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, Sequence) or not all(isinstance(one, str) and one for one in stops):
         raise RequestRejected(f"`stop` is {stop!r}.", do="give a text, or a list of texts, none of them empty")
-    return stops
+    return tuple(stops)
 
 
 def cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:

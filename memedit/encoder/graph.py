@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.errors import EncoderUnusable, MissingExtra
+from memedit.threads import kept_pool
 
 try:
     from onnxruntime import InferenceSession, SessionOptions
@@ -66,8 +66,7 @@ class Encoder:
         encoded = self._tokenizer.encode_batch(list(texts))
         if len(encoded) == 1:
             return self._pass(encoded[0])
-        with ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool:
-            return np.concatenate(list(pool.map(self._pass, encoded)))
+        return np.concatenate(list(kept_pool("memedit-encode", os.cpu_count() or 1).map(self._pass, encoded)))
 
     def _pass(self, encoded: Any) -> Vectors:
         ids = np.array(encoded.ids)

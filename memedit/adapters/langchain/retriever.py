@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
 from memedit.adapters._whose import named, tellable_hits
+from memedit.errors import RequestRejected
 from memedit.gate import Gate, Verdict, as_gate
 from memedit.memory import EditMemory
 
@@ -23,13 +24,13 @@ class EditRetriever(BaseRetriever):
     Args:
         memory: An EditMemory, or the folder of one.
         namespace: Whose edits: a name, or a function that gives it.
-        k: How many documents at most; also for one call. None for all.
+        k: How many documents at most, 0 or more; also for one call. None for all.
         gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
     """
 
     memory: EditMemory = Field(exclude=True, repr=False)
     namespace: Any = "default"
-    k: int | None = None
+    k: int | None = Field(None, ge=0)
     gate: Gate = Field(exclude=True, repr=False)
 
     def __init__(self, memory: Any, *, gate: Any = None, **fields: Any) -> None:
@@ -37,10 +38,13 @@ class EditRetriever(BaseRetriever):
         super().__init__(memory=memory, gate=as_gate(gate), **fields)
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any = None, k: int | None = None) -> list[Document]:
+        most = self.k if k is None else k
+        if most is not None and (not isinstance(most, int) or most < 0):
+            raise RequestRejected(f"k is {most!r}.", do="give a whole number, 0 or more, or None for all")
         namespace = named(self.namespace)
         hits = tellable_hits(query, self.memory, self.gate, namespace)
         documents = (_document(one, namespace) for one in hits.passed)
-        return list(islice(documents, self.k if k is None else k))
+        return list(islice(documents, most))
 
 
 def _document(verdict: Verdict, namespace: str) -> Document:

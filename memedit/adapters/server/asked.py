@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from memedit.edits import MAX_TEXT
 from memedit.memory.conflicts import OnConflict
@@ -36,6 +37,12 @@ class Listing(Asked):
     )
     limit: int = Field(100, ge=1, le=MOST)
     offset: int = Field(0, ge=0, le=2**53, description="How many of the newest are passed over.")
+
+    @model_validator(mode="after")
+    def _is_one_question(self) -> Self:
+        if self.search is not None and (self.tag is not None or self.as_of is not None):
+            raise PydanticCustomError("one_question", "`search` goes with neither `tag` nor `as_of`")
+        return self
 
 
 class One(Asked):

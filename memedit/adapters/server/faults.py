@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import httpx2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from memedit.adapters.wire.codec import encoded
 from memedit.adapters.wire.upstream import NoAnswer
 from memedit.errors import (
     CapabilityMissing,
@@ -44,7 +45,10 @@ STATUS: dict[type[MemeditError], int] = {
     IndexUnusable: 503,
     ProviderError: 502,
 }
-TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+    413: "request_too_large", 429: "rate_limit_error",
+}  # fmt: skip
 
 
 class Refused(Exception):
@@ -64,13 +68,13 @@ class Refused(Exception):
         super().__init__(message)
 
 
-def fault(refused: Refused, *, kind: str | None = None) -> JSONResponse:
+def fault(refused: Refused, *, kind: str | None = None) -> Response:
     """The answer to a request that is refused. OpenAI's clients pass over the outer `type`, which is Anthropic's."""
     status = refused.status
     kind = kind or TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     said = {"message": refused.message, "type": kind, "param": None, "code": None}
     told = {"type": "error", "error": said | ({"do": refused.do} if refused.do else {})}
-    return JSONResponse(told, status, headers=refused.headers)
+    return Response(encoded(told), status, refused.headers, "application/json")
 
 
 def fault_of(error: Exception) -> Response:

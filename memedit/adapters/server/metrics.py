@@ -15,7 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which processes that count together name their folder to one another; Prometheus' client reads it."""
 LOG = logging.getLogger("memedit.server")
-ROUTES = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models", "/healthz", "/readyz", "/metrics")
+ROUTES = (
+    "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions", "/v1/embeddings", "/v1/models",
+    "/healthz", "/readyz", "/metrics",
+)  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 

@@ -36,12 +36,12 @@ class ChatCompletions(Codec):
         choice = next(iter(answer.get("choices") or ()), None)
         if choice is None:
             raise no_answer("choices", answer)
-        message, usage = choice["message"], answer.get("usage")
+        message = choice["message"]
         return Reply(
             message.get("content") or "",
             tuple(message.get("tool_calls") or ()),
             choice.get("finish_reason"),
-            {"input": usage["prompt_tokens"], "output": usage["completion_tokens"]} if usage else {},
+            read_usage(answer),
         )
 
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:
@@ -56,14 +56,13 @@ class ChatCompletions(Codec):
             message["tool_calls"] = list(reply.tool_calls)
         reason = reply.finish_reason or "stop"
         choice = {"message": message, "logprobs": None, "finish_reason": reason}
-        read, written = stamp.usage.get("input", 0), stamp.usage.get("output", 0)
         return {
             "id": f"chatcmpl-{stamp.id}",
             "object": "chat.completion",
             "created": stamp.created,
             "model": body.get("model"),
             "choices": [{"index": place, **choice} for place in range(body.get("n") or 1)],
-            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+            "usage": write_usage(stamp),
         }
 
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:
@@ -83,3 +82,15 @@ class ChatCompletions(Codec):
         if counted:
             yield event({**head, "choices": [], "usage": usage})
         yield event("[DONE]")
+
+
+def read_usage(answer: Body) -> dict[str, int]:
+    """The tokens that an answer says it took, in memedit's words; none where it says nothing."""
+    usage = answer.get("usage")
+    return {"input": usage["prompt_tokens"], "output": usage.get("completion_tokens", 0)} if usage else {}
+
+
+def write_usage(stamp: Stamp) -> dict[str, int]:
+    """The same in the words of chat completions, and of completions."""
+    read, written = stamp.usage.get("input", 0), stamp.usage.get("output", 0)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

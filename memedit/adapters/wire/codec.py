@@ -100,6 +100,10 @@ class Codec(ABC):
             ProviderError: It is none.
         """
 
+    def following(self, body: Body, text: str) -> str:
+        """A reply's text as it stands behind what was asked: replies begin with their first word."""
+        return text
+
     @abstractmethod
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:
         """A reply as the whole answer to a body."""
@@ -114,8 +118,11 @@ class Codec(ABC):
 
 
 def encoded(value: Any) -> bytes:
-    """JSON as the clients of these APIs write it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """JSON as the clients of these APIs write it; a lone surrogate, which has no UTF-8, as the escape it came as."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def event(data: Body | str, name: str | None = None) -> bytes:

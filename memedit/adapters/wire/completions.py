@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from memedit.adapters.wire.chat import MOST
+from memedit.adapters.wire.chat import MOST, read_usage, write_usage
 from memedit.adapters.wire.codec import Body, Codec, Stamp, event, no_answer
 from memedit.errors import RequestRejected
 from memedit.messages import Message, Reply, Request, as_request
+
+CLOSING = ".,;:!?)]}%’”'\""
+"""What stands at once behind a word."""
 
 
 class Completions(Codec):
@@ -45,27 +48,23 @@ class Completions(Codec):
         choice = next(iter(answer.get("choices") or ()), None)
         if choice is None or "text" not in choice:
             raise no_answer("choices", answer)
-        usage = answer.get("usage")
-        return Reply(
-            choice["text"] or "",
-            (),
-            choice.get("finish_reason"),
-            {"input": usage["prompt_tokens"], "output": usage.get("completion_tokens", 0)} if usage else {},
-        )
+        return Reply(choice["text"] or "", (), choice.get("finish_reason"), read_usage(answer))
+
+    def following(self, body: Body, text: str) -> str:
+        prompt = self.conversation(body)[0].text
+        apart = bool(text and prompt) and not prompt[-1].isspace() and not text[0].isspace() and text[0] not in CLOSING
+        return f" {text}" if apart else text
 
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:
-        prompt = self.conversation(body)[0].text
-        apart = "" if not prompt or prompt[-1].isspace() or reply.text[:1].isspace() else " "
-        text = (prompt if body.get("echo") else "") + apart + reply.text
+        text = (self.conversation(body)[0].text if body.get("echo") else "") + reply.text
         choice = {"text": text, "logprobs": None, "finish_reason": reply.finish_reason or "stop"}
-        read, written = stamp.usage.get("input", 0), stamp.usage.get("output", 0)
         return {
             "id": f"cmpl-{stamp.id}",
             "object": "text_completion",
             "created": stamp.created,
             "model": body.get("model"),
             "choices": [{"index": place, **choice} for place in range(body.get("n") or 1)],
-            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+            "usage": write_usage(stamp),
         }
 
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:

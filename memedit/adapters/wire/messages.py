@@ -92,21 +92,25 @@ class Messages(Codec):
         }
 
     def events(self, body: Body, answer: Body) -> Iterator[bytes]:
+        for name, data in self.told(answer):
+            yield event({"type": name, **data}, name)
+
+    @staticmethod
+    def told(answer: Body) -> list[tuple[str, Body]]:
+        """The events of a whole answer: the name of each, and what it says."""
         usage = answer.get("usage") or {}
         ends = {name: answer[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in answer}
         begun = {**answer, "content": [], **dict.fromkeys(ends), "usage": {**usage, "output_tokens": 0}}
-        yield _event("message_start", {"message": begun})
+        told: list[tuple[str, Body]] = [("message_start", {"message": begun})]
         for index, block in enumerate(answer["content"]):
             first, deltas = _pieces(block)
-            yield _event("content_block_start", {"index": index, "content_block": first})
-            for delta in deltas:
-                yield _event("content_block_delta", {"index": index, "delta": delta})
-            yield _event("content_block_stop", {"index": index})
+            told.append(("content_block_start", {"index": index, "content_block": first}))
+            told += [("content_block_delta", {"index": index, "delta": delta}) for delta in deltas]
+            told.append(("content_block_stop", {"index": index}))
         ends |= {"container": answer["container"]} if "container" in answer else {}
         last = {"delta": ends, "usage": {name: usage[name] for name in SPENT if usage.get(name) is not None}}
         managed = {name: answer[name] for name in ("context_management",) if name in answer}
-        yield _event("message_delta", last | managed)
-        yield _event("message_stop", {})
+        return [*told, ("message_delta", last | managed), ("message_stop", {})]
 
     def error(self, message: str, kind: str) -> dict[str, Any]:
         return {"type": "error", **super().error(message, kind)}
@@ -150,10 +154,6 @@ def _block(call: Body) -> dict[str, Any]:
 
 def _wants_json(body: Body) -> bool:
     return bool((body.get("output_config") or {}).get("format") or body.get("output_format"))
-
-
-def _event(kind: str, data: Body) -> bytes:
-    return event({"type": kind, **data}, kind)
 
 
 def _pieces(block: Body) -> tuple[Body, list[Body]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import NoneType
 
+from memedit.errors import LedgerError
 from memedit.memory.storage.port import Storage
 from memedit.memory.storage.sqlite import LEDGER_FILE, SQLite
 
@@ -23,11 +25,13 @@ def storage_of(given: str | Path | None) -> Storage:
     It is not opened.
 
     Raises:
-        LedgerError: The address cannot be read.
+        LedgerError: It is none of these, or the address cannot be read.
         MissingExtra: The driver of the database is not installed.
     """
     if isinstance(given, str) and is_address(given):
         from memedit.memory.storage.postgres import Postgres  # an extra
 
         return Postgres(given)
+    if not isinstance(given, (str, Path, NoneType)):
+        raise LedgerError(f"A {type(given).__name__} names no memory.", do="give a folder, an address or an EditMemory")
     return SQLite(None if given is None else Path(given).expanduser())
