@@ -199,14 +199,8 @@ def fit_governing(files: Sequence[Path], into: Path) -> None:
     learning_governing.save(weights, least, into / governing.FILE)
     found = rows([one["statement"] for one in parts["test"]]) @ weights >= least
     always = np.array([one["always"] for one in parts["test"]])
-    print(
-        "taken to govern every answer:",
-        _share(found[always]),
-        "of those that do,",
-        _share(found[~always]),
-        "that sound like it,",
-    )
-    print("and", _share(rows(left) @ weights >= least), "of other statements")
+    print(f"taken to govern every answer: {_share(found[always])} of those that do,")
+    print(f"{_share(found[~always])} that sound like it, {_share(rows(left) @ weights >= least)} of other statements")
 
 
 def fit_statements(groups: Sequence[Group], into: Path) -> None:
