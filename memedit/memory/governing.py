@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "governing.npz"
 EVERY = " < every message"
 """What stands in a conversation's place where the judge reads whether a text governs every answer."""
+LONGEST = 240  # characters; what is longer is a procedure or a story, of which none was learned from
 BOUND = 12.0  # log-odds beyond which more says no more
 VECTOR, ODDS, LENGTH = 3.0, 0.2, 0.3  # what the features are brought to like size by
 CUES = tuple(
@@ -63,7 +64,7 @@ class Governing:
     def of(self, texts: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
         """Which of the texts govern every answer, (texts,). vectors (texts, dimension): by MiniLM."""
         found: NDArray[np.bool_] = features(self.reader, texts, vectors) @ self.weights >= self.least
-        return found
+        return found & np.array([len(text) <= LONGEST for text in texts])
 
 
 def features(reader: Judge, texts: Sequence[str], vectors: Vectors) -> Vectors:
