@@ -133,6 +133,23 @@ def test_a_mistyped_memory_is_an_error_and_none_is_made(run, tmp_path, args):  #
     assert not (tmp_path / "mistyped").exists()
 
 
+@pytest.mark.parametrize("is_page", [False, True])
+def test_a_damaged_memory_is_not_backed_up(known, tmp_path, is_page):
+    data = bytearray(known[0].read_bytes())
+    place = data.find(b"firm 7 is")
+    data[place] ^= 1
+    if is_page:
+        start = place - place % 4096
+        data[start : start + 4096] = bytes(4096)
+    (tmp_path / LEDGER).write_bytes(data)
+    earlier = tmp_path / "monday.backup"
+    earlier.write_bytes(b"whole")
+    with opened(tmp_path) as memory, pytest.raises(LedgerCorrupt, match="damaged"):
+        memory.backup(earlier, overwrite=True)
+    assert earlier.read_bytes() == b"whole"
+    assert sorted(file.name for file in tmp_path.glob("*backup*")) == [earlier.name]
+
+
 # ---- saving what is whole -----------------------------------------------------------------------------------------
 
 
