@@ -82,7 +82,10 @@ def backup(ledger: Ledger, folder: Path | None, file: Path, at: datetime, *, ove
         LedgerCorrupt: The ledger is damaged; no file is written.
     """
     if file.exists() and not overwrite:
-        raise FileRejected(f"{storable(str(file))} is there already.", do="name another file, or allow to overwrite it")
+        raise FileRejected(
+            f"{storable(str(file))} is there already.",
+            do="name another file, or overwrite it: `--yes`, `overwrite=True`",
+        )
     draft = file.with_name(f".{file.name[:100]}.{secrets.token_hex(4)}")
     try:
         draft.touch(mode=0o600, exist_ok=False)  # it will hold what Erasures keep
