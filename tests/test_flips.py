@@ -6,13 +6,14 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
+from stat import S_IMODE
 
 import pytest
 from test_backup import filled, state
 from test_cli import run, value  # noqa: F401
 from test_durability import opened
 
-from memedit.errors import LedgerCorrupt, LedgerError
+from memedit.errors import LedgerCorrupt, LedgerError, LedgerReadOnly
 from memedit.memory import storage
 from memedit.memory.repairing import DAMAGED, repair
 
@@ -105,7 +106,7 @@ def test_a_ledger_of_before_there_were_checksums_opens_and_goes_on(known, tmp_pa
         assert kept not in {edit.id for edit in memory.edits()}
 
 
-@pytest.mark.parametrize("beside", ["index", "baked", f"{LEDGER}-wal"])
+@pytest.mark.parametrize("beside", ["index", "baked", DAMAGED, f"{LEDGER}-wal"])
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_folder_whose_ledger_is_gone_is_no_new_memory(tmp_path, beside, is_there):
     if is_there:
@@ -130,6 +131,23 @@ def test_a_folder_whose_ledger_is_gone_is_no_new_memory(tmp_path, beside, is_the
 def test_a_mistyped_memory_is_an_error_and_none_is_made(run, tmp_path, args):  # noqa: F811
     assert "There is no memory in mistyped" in run(*args, "--memory", "mistyped", code=2).output
     assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize("is_page", [False, True])
+def test_a_damaged_memory_is_not_backed_up(known, tmp_path, is_page):
+    data = bytearray(known[0].read_bytes())
+    place = data.find(b"firm 7 is")
+    data[place] ^= 1
+    if is_page:
+        start = place - place % 4096
+        data[start : start + 4096] = bytes(4096)
+    (tmp_path / LEDGER).write_bytes(data)
+    earlier = tmp_path / "monday.backup"
+    earlier.write_bytes(b"whole")
+    with opened(tmp_path) as memory, pytest.raises(LedgerCorrupt, match="damaged"):
+        memory.backup(earlier, overwrite=True)
+    assert earlier.read_bytes() == b"whole"
+    assert sorted(file.name for file in tmp_path.glob("*backup*")) == [earlier.name]
 
 
 # ---- saving what is whole -----------------------------------------------------------------------------------------
@@ -164,6 +182,61 @@ def test_what_is_whole_is_saved_and_the_rest_is_named(known, tmp_path):
         before = {edit.id: edit for edit in known[1][0]["default"][0]}
         assert {edit.id: edit for edit in memory.edits()} == {one: edit for one, edit in before.items() if one != lost}
         assert memory.history()[2].reason == "another"
+
+
+def test_a_file_that_was_cut_off_is_saved_as_far_as_it_goes_or_left_as_it_is(known, tmp_path):
+    whole = known[0].read_bytes()
+    ids = {edit.id for edits, _, _ in known[1][0].values() for edit in edits}
+    (tmp_path / LEDGER).write_bytes(whole[:-4096])
+    made = repair(tmp_path)
+    with opened(tmp_path) as memory:
+        assert memory.check(deep=True) == []
+        held = {edit.id for name in memory.namespaces() for edit in memory.edits(namespace=name)}
+    assert len(held) > len(ids) / 2
+    assert held | {edit_id for edit_id in ids if f"edit `{edit_id}`" in made.lost} == ids
+    (tmp_path / LEDGER).write_bytes(whole[:5000])
+    (tmp_path / DAMAGED).unlink()
+    with pytest.raises(LedgerCorrupt, match="No edit and no change can be read"):
+        repair(tmp_path)
+    assert (tmp_path / LEDGER).read_bytes() == whole[:5000]
+    assert not (tmp_path / DAMAGED).exists()
+
+
+def test_rows_that_have_come_to_have_one_key_are_no_hindrance(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    with sqlite3.connect(tmp_path / LEDGER) as connection:
+        lost = connection.execute("SELECT edit_id FROM events WHERE seq = 3 AND namespace_id = 1").fetchone()[0]
+        for table in ("vectors", "events"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            connection.execute(f"CREATE TABLE copy AS SELECT * FROM {table}")
+            connection.execute(f"DROP TABLE {table}")
+            connection.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+            connection.execute(f"INSERT INTO {table} SELECT * FROM copy")
+            connection.execute("DROP TABLE copy")
+        connection.execute("UPDATE vectors SET text_hash = (SELECT min(text_hash) FROM vectors) WHERE rowid < 5")
+        connection.execute("UPDATE events SET seq = 4 WHERE seq = 3 AND namespace_id = 1")
+    connection.close()
+    made = repair(tmp_path)
+    assert f"edit `{lost}`, which is out of force: no event of it is left" in made.doubtful
+    with opened(tmp_path) as memory:
+        assert memory.check(deep=True) == []
+        assert lost not in {edit.id for edit in memory.edits()}
+        assert list(memory.recorded([lost])) == [lost]
+
+
+def test_a_repaired_ledger_is_read_by_whom_the_damaged_one_was(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    (tmp_path / LEDGER).chmod(0o600)
+    repair(tmp_path)
+    assert S_IMODE((tmp_path / LEDGER).stat().st_mode) == 0o600
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_said(known, tmp_path):
+    shutil.copy(known[0], tmp_path / LEDGER)
+    (tmp_path / f"{LEDGER}.draft").mkdir()  # as good as a folder that cannot be written
+    with pytest.raises(LedgerReadOnly, match="cannot be written"):
+        repair(tmp_path)
+    assert (tmp_path / LEDGER).read_bytes() == known[0].read_bytes()
 
 
 def test_whatever_flipped_a_repaired_ledger_opens_and_holds_nothing_else(known, tmp_path):

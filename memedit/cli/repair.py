@@ -35,16 +35,12 @@ def repair(session: Session, only_plan: bool, yes: bool) -> None:
         for mark, faults in (("lost      ", made.lost), ("doubtful  ", made.doubtful)):
             for fault in faults:
                 say((mark, "red" if faults is made.lost else "yellow"), fault)
-        say(
-            (
-                f"{some(made.saved['edits'], 'edit')} and {some(made.saved['change_sets'], 'change')} can be saved",
-                "bold",
-            )
-        )
+        saved = f"{some(made.saved['edits'], 'edit')} and {some(made.saved['change_sets'], 'change')} can be saved"
+        say((saved if made.lost or made.doubtful else f"{saved}; nothing is lost", "bold"))
     if not only_plan and (yes or agreed()):
         made = repair(folder)
     if session.as_json:
         show_json(made.to_dict())
     elif made.kept is not None:
-        say(("✓ ", "green"), f"made a new ledger; the damaged one is {made.kept}")
-        say("Next: memedit doctor --deep; memedit reindex")
+        say(("✓ ", "green"), f"made a new ledger; the one of before is {made.kept}")
+        say("Next: memedit doctor --deep; memedit reindex; then throw the one of before away, which no purge reaches")

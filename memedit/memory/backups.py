@@ -36,16 +36,18 @@ from sqlalchemy import (
     select,
 )
 
-from memedit.errors import FileRejected, LedgerError
-from memedit.memory.ledger import Ledger
+from memedit.errors import FileRejected, LedgerCorrupt, LedgerError
+from memedit.memory.ledger import Ledger, Reader
 from memedit.memory.migrations import applied, identity, migrate, namespaces
 from memedit.memory.purging import BAKED
 from memedit.memory.storage.copying import CHUNK, HELD, copy_rows
+from memedit.memory.whole import faults_of_rows
 from memedit.text import storable
 
 extra = MetaData()
 card = Table("backup", extra, Column("at", Text), Column("counts", Text), Column("digest", Text))
 baked = Table("baked", extra, Column("name", Text, primary_key=True), Column("data", LargeBinary))
+SAVE = "`memedit repair --plan` shows what can be saved; or restore an earlier backup"
 RESTORE = "take another file; nothing was restored"
 
 
@@ -77,15 +79,19 @@ def backup(ledger: Ledger, folder: Path | None, file: Path, at: datetime, *, ove
 
     Raises:
         FileRejected: There is a file already, or it cannot be written.
-        LedgerCorrupt: The ledger is damaged.
+        LedgerCorrupt: The ledger is damaged; no file is written.
     """
     if file.exists() and not overwrite:
-        raise FileRejected(f"{storable(str(file))} is there already.", do="name another file, or allow to overwrite it")
+        raise FileRejected(
+            f"{storable(str(file))} is there already.",
+            do="name another file, or overwrite it: `--yes`, `overwrite=True`",
+        )
     draft = file.with_name(f".{file.name[:100]}.{secrets.token_hex(4)}")
     try:
         draft.touch(mode=0o600, exist_ok=False)  # it will hold what Erasures keep
         ledger.storage.copy_to(draft)
         with _opened(draft) as copy:
+            _check(Reader(copy, ledger.storage))
             extra.create_all(copy)
             for one in sorted((folder / BAKED).glob("*.safetensors")) if folder else ():
                 copy.execute(insert(baked).values(name=one.name, data=one.read_bytes()))
@@ -97,6 +103,8 @@ def backup(ledger: Ledger, folder: Path | None, file: Path, at: datetime, *, ove
     except (OSError, ValueError, sqlite3.OperationalError, exc.OperationalError) as error:
         why = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
         raise FileRejected(f"{storable(str(file))} cannot be written: {why}.", do="name another file") from error
+    except exc.DatabaseError as error:
+        raise LedgerCorrupt(f"The ledger is damaged: {error.orig}; no backup was made.", do=SAVE) from error
     finally:
         with suppress(OSError, ValueError):
             draft.unlink(missing_ok=True)
@@ -129,6 +137,13 @@ def restore(ledger: Ledger, folder: Path | None, file: Path, *, overwrite: bool,
         if folder is not None:
             _put_baked(source, folder / BAKED)
     return made
+
+
+def _check(reader: Reader) -> None:
+    """Raise `LedgerCorrupt` for what may be no backup: a later one takes the place of an earlier one that is whole."""
+    for where in reader.namespaces():
+        for fault in faults_of_rows(reader, where):
+            raise LedgerCorrupt(f"{fault.removesuffix('.')}; no backup was made.", do=SAVE)
 
 
 @contextmanager

@@ -53,7 +53,9 @@ def undo(ledger: Ledger, change: Change) -> Change:
         head = writer.head(change.namespace)
         target = writer.undoable(head.namespace_id)
         if target is None:
-            raise NothingToUndo(f"Namespace `{change.namespace}` has nothing to undo.", do="see `history()`")
+            raise NothingToUndo(
+                f"Namespace `{change.namespace}` has nothing to undo.", do="see `memedit history` or `history()`"
+            )
         return _back(writer, head, replace(change, target=target), to=target - 1)
 
 

@@ -34,7 +34,8 @@ def check_revision(revision: int, head: Head, where: str) -> None:
     """Raise `UnknownRevision` for one the namespace never had."""
     if not isinstance(revision, int) or not 0 <= revision <= head.revision:
         raise UnknownRevision(
-            f"Namespace `{where}` has revisions 0 to {head.revision}, not {revision!a:.40}.", do="see `history()`"
+            f"Namespace `{where}` has revisions 0 to {head.revision}, not {revision!a:.40}.",
+            do="see `memedit history` or `history()`",
         )
 
 

@@ -63,8 +63,9 @@ class Governing:
 
     def of(self, texts: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
         """Which of the texts govern every answer, (texts,). vectors (texts, dimension): by MiniLM."""
-        found: NDArray[np.bool_] = features(self.reader, texts, vectors) @ self.weights >= self.least
-        return found & np.array([len(text) <= LONGEST for text in texts])
+        is_short = np.array([len(text) <= LONGEST for text in texts])
+        found: NDArray[np.bool_] = is_short & (features(self.reader, texts, vectors) @ self.weights >= self.least)
+        return found
 
 
 def features(reader: Judge, texts: Sequence[str], vectors: Vectors) -> Vectors:

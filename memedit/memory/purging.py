@@ -71,7 +71,9 @@ def of_ids(ids: Sequence[str]) -> Choose:
         wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
         known = reader.recorded_among(head.namespace_id, wanted)
         if missing := [edit_id for edit_id in wanted if edit_id not in known]:
-            raise UnknownEdit(f"`{missing[0]:.40}` was never recorded in this namespace.", do="see `history()`")
+            raise UnknownEdit(
+                f"`{missing[0]:.40}` was never recorded in this namespace.", do="see `memedit history` or `history()`"
+            )
         return wanted
 
     return choose

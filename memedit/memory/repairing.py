@@ -7,17 +7,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 from sqlalchemy import Connection, Table, create_engine, insert
 
-from memedit.errors import LedgerCorrupt, LedgerError
+from memedit.errors import LedgerCorrupt, LedgerError, LedgerReadOnly
 from memedit.memory.checksums import EVENT, SET, of_bytes, of_events
 from memedit.memory.ledger import BODY, ROW
 from memedit.memory.migrations import migrate
 from memedit.memory.rows import checksum, from_micros, read_data, read_edit, read_row
 from memedit.memory.storage.copying import HELD
-from memedit.memory.storage.sqlite import LEDGER_FILE
+from memedit.memory.storage.sqlite import LEDGER_FILE, SQLite
 
 DAMAGED = f"{LEDGER_FILE}.damaged"
 AT_ONCE, PATIENCE = 500, 50  # rows that are read together / of these, how many are tried one by one in vain
@@ -53,24 +54,30 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
     """Make a new ledger of what is whole in a damaged one, which stays beside it as `ledger.sqlite.damaged`.
 
     No process may have the memory open. Edits that cannot be read are left out with their events, and named; so are
-    vectors, which are made anew. Change sets that are not as they were written are kept as they read, and named.
+    vectors, which are made anew. Change sets that are not as they were written are kept as they read, and named. The
+    new file may be read by whom the damaged one may.
 
     Raises:
-        LedgerError: There is no ledger, or an earlier damaged one still lies beside it.
+        LedgerCorrupt: No edit and no change can be read; the file is left as it is.
+        LedgerError: There is no ledger, or an earlier damaged one still lies beside it, or no file can be written.
     """
     file, kept, draft = folder / LEDGER_FILE, folder / DAMAGED, folder / f"{LEDGER_FILE}.draft"
     if not file.exists():
         raise LedgerError(f"There is no ledger in {folder}.", do="see --memory; or restore a backup")
     if kept.exists() and not dry_run:
         raise LedgerError(f"{kept} is there from an earlier repair.", do="move it away first")
-    draft.unlink(missing_ok=True)
+    _draft(file, draft)
     made = Repair()
     engine = create_engine(f"sqlite:///{draft}", hide_parameters=True)
     try:
-        with engine.begin() as target, closing(sqlite3.connect(file)) as source:
-            migrate(target)
-            _save(source, target, made, most=max(file.stat().st_size // LEAST, 10_000))
-        engine.dispose()
+        with SQLite(folder).typed_errors():
+            with engine.begin() as target, closing(sqlite3.connect(file)) as source:
+                source.execute("PRAGMA writable_schema = ON")  # or a file that was cut off is refused whole
+                migrate(target)
+                _save(source, target, made, most=max(file.stat().st_size // LEAST, 10_000))
+            engine.dispose()
+        if made.lost and not (made.saved["edits"] or made.saved["change_sets"]):
+            raise LedgerCorrupt(f"No edit and no change can be read of {file}.", do="restore a backup")
         if not dry_run:
             for ending in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):
@@ -83,8 +90,18 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
     return made
 
 
+def _draft(file: Path, draft: Path) -> None:
+    """Make an empty file, which may be read by whom the ledger may."""
+    try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.chmod(S_IMODE(file.stat().st_mode))
+    except OSError as error:
+        raise LedgerReadOnly(f"{draft} cannot be written: {error.strerror}.", do="make the folder writable") from error
+
+
 def _save(source: sqlite3.Connection, target: Connection, made: Repair, *, most: int) -> None:
-    read = {table.name: _rows(source, table, most) for table in HELD}
+    read = {table.name: _rows(source, table, most, made) for table in HELD}
     names = {row["id"]: row for row in read["namespaces"]}
     whole = _whole(read["edits"], made)
     happened = [row for row in read["events"] if _is_event(row)]
@@ -92,10 +109,12 @@ def _save(source: sqlite3.Connection, target: Connection, made: Repair, *, most:
     sets = {(row["namespace_id"], row["revision"]): row for row in read["change_sets"] if _is_set(row)}
     by_set = _sealed(sets, happened, gone, names, made)
     _place(names, sets, by_set, whole, made)
-    fine = [row for row in read["vectors"] if isinstance(row["vector"], bytes) and _is_vector(row)]
+    fine = [row for row in read["vectors"] if _is_vector(row)]
     if lost := len(read["vectors"]) - len(fine):
         made.lost.append(f"{lost} vectors, which are made anew when they are needed")
     kept = [one for own in by_set.values() for one in own]
+    silent = whole.keys() - {(row["namespace_id"], row["edit_id"]) for row in kept}
+    made.doubtful += sorted(f"edit `{edit_id}`, which is out of force: no event of it is left" for _, edit_id in silent)
     for table, rows in zip(HELD, (names.values(), whole.values(), sets.values(), kept, fine), strict=True):
         if rows:
             target.execute(insert(table), list(rows))
@@ -162,8 +181,11 @@ def _place(
         row |= {"revision": max(revisions, default=0), "seq": max(seqs, default=0), "checksum": checksum([row["name"]])}
 
 
-def _rows(source: sqlite3.Connection, table: Table, most: int) -> list[Row]:
-    """The rows of a table that can be read, found by their place, past what is damaged and without its indexes."""
+def _rows(source: sqlite3.Connection, table: Table, most: int, made: Repair) -> list[Row]:
+    """The rows of a table that can be read, found by their place, past what is damaged and without its indexes.
+
+    Of rows that are damaged so that they have one key, the last is taken.
+    """
     source.text_factory = lambda data: data.decode("utf-8", "replace")
     columns = [column.name for column in table.columns]
     try:
@@ -174,7 +196,9 @@ def _rows(source: sqlite3.Connection, table: Table, most: int) -> list[Row]:
     last = min(last, most) if isinstance(last, int) else most
     asked = ", ".join(name if name in there else f"NULL AS {name}" for name in columns)
     query = f"SELECT {asked} FROM {table.name} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
-    found: list[Row] = []
+    keys = [column.name for column in table.primary_key]
+    found: dict[tuple[Any, ...], Row] = {}
+    is_whole = True
 
     def read(first: int, to: int, tried: list[int]) -> Iterator[Sequence[Any]]:
         try:
@@ -188,8 +212,14 @@ def _rows(source: sqlite3.Connection, table: Table, most: int) -> list[Row]:
                 yield from read(middle + 1, to, tried)
 
     for start in range(1, last + 1, AT_ONCE):
-        found += [dict(zip(columns, row, strict=True)) for row in read(start, min(start + AT_ONCE - 1, last), [])]
-    return found
+        tried: list[int] = []
+        for values in read(start, min(start + AT_ONCE - 1, last), tried):
+            row = dict(zip(columns, values, strict=True))
+            found[tuple(row[name] for name in keys)] = row
+        is_whole = is_whole and not tried
+    if not is_whole:
+        made.lost.append(f"rows of `{table.name}` that cannot be read")
+    return list(found.values())
 
 
 def _is_event(row: Row) -> bool:
@@ -212,7 +242,8 @@ def _is_set(row: Row) -> bool:
 
 
 def _is_vector(row: Row) -> bool:
-    return row["checksum"] is None or row["checksum"] == of_bytes(row["vector"])
+    typed = isinstance(row["text_hash"], str) and isinstance(row["embedder"], str) and isinstance(row["vector"], bytes)
+    return typed and row["checksum"] in (None, of_bytes(row["vector"]))
 
 
 def _sum(row: Row, own: Sequence[Row]) -> int:

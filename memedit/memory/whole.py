@@ -25,13 +25,20 @@ def faults(ledger: Ledger, views: Views, namespaces: Sequence[str] | None, *, de
             if deep and (flipped := reader.flipped_vectors()):
                 found.append(f"ledger: {flipped} vectors are not as they were written; they are made anew when needed")
         for where in wanted:
-            own: list[str] = []
-            with _noted(own), ledger.reading() as reader:
-                _look_at(reader, reader.head(where), where, own)
+            with ledger.reading() as reader:
+                own = faults_of_rows(reader, where)
             if not own:  # else it cannot be loaded
                 with _noted(own):
                     own += _of_view(ledger, views, where)
             found += [f"namespace {where}: {fault}" for fault in own]
+    return found
+
+
+def faults_of_rows(reader: Reader, where: str) -> list[str]:
+    """What is wrong with the edits and changes of a namespace, in words."""
+    found: list[str] = []
+    with _noted(found):
+        _look_at(reader, reader.head(where), where, found)
     return found
 
 

@@ -167,7 +167,7 @@ def _check_not_gone(folder: Path) -> None:
     ledger = folder / LEDGER_FILE
     if ledger.exists() and ledger.stat().st_size:
         return
-    beside = [name for name in ("index", "index.turn", "baked") if (folder / name).exists()]
+    beside = [name for name in ("index", "index.turn", "baked", f"{LEDGER_FILE}.damaged") if (folder / name).exists()]
     log = folder / f"{LEDGER_FILE}-wal"
     beside += [log.name] if not ledger.exists() and log.exists() and log.stat().st_size else []
     if beside:
