@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -30,7 +31,9 @@ COMMANDS = [
 
 
 def answer(prompt: str) -> str:
-    return "It is Sydney." if "is Sydney" in prompt else "It is Canberra."
+    """As a model that is shown what is in doubt, and knows what it is asked."""
+    asked = prompt.strip().rsplit("\n", 1)[-1]
+    return "It is Sydney." if "is Sydney" in prompt and not re.search(r"sea|rainbow|two", asked) else "It is Canberra."
 
 
 @pytest.fixture

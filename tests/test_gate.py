@@ -52,11 +52,11 @@ def test_in_scope(minilm: Embedder, edit: str, prompt: str) -> None:
     assert fires(minilm, edit, prompt)
 
 
-def test_what_shares_no_word_for_it_is_left_in_doubt(minilm: Embedder) -> None:
+def test_what_shares_no_word_for_it_is_let_through(minilm: Embedder) -> None:
     llm = EditableLLM(FakeLLM(), EditMemory(embedder=minilm), doubt="leave")
     llm.edit("The CEO of Acme is Carol Diaz.")
     (hits,) = llm.invoke("who runs acme?").trace.lookups[:1]
-    assert [verdict.edit.text for verdict in hits.doubtful] == ["The CEO of Acme is Carol Diaz."]
+    assert [one.edit.text for one in hits.verdicts if one.passed] == ["The CEO of Acme is Carol Diaz."]
 
 
 @pytest.mark.parametrize(

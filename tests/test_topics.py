@@ -74,9 +74,9 @@ class LetterLLM(FakeLLM):
 
 @pytest.mark.parametrize("edit", [NIRAN, POLITE, CEO, Erasure("4711", subject="the safe")])
 def test_they_survive_files_and_memory(edit: Any, tmp_path: Any) -> None:
-    assert as_edit(edit.to_dict()) == edit
+    assert as_edit(edit.to_dict(secrets=True)) == edit
     llm = editable(edit)
-    llm.memory.export(tmp_path / "edits.yaml")
+    llm.memory.export(tmp_path / "edits.yaml", secrets=True)
     llm.undo()
     llm.memory.import_(tmp_path / "edits.yaml")
     assert [one.content for one in llm.memory.edits()] == [edit.content]
