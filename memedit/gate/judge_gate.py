@@ -91,7 +91,7 @@ class JudgeGate(Gate):
         judge: Reads; the one that comes with memedit when left out.
         evidence: Measures; the one that comes with memedit when left out.
         max_false_fires: Share of messages that no edit bears on for which an edit may be let through all the same; the
-            threshold is that at which this held on messages of groups that were not trained on. 0.07 when left out.
+            threshold is that at which this held on messages of groups that were not trained on. 0.05 when left out.
         threshold: In place of the rate: probability from which an edit is let through.
 
     Raises:

@@ -31,7 +31,7 @@ WEIGHTS = "weighing.npz"
 BOUND = 12.0  # log-odds beyond which more says no more
 UNREAD = (0.0, -BOUND, -BOUND)  # logits of what was not read
 BEHIND = 6.0  # a lead beyond this counts as this much
-RATE = 0.07  # of false fires, where none is given
+RATE = 0.05  # of false fires, where none is given
 
 
 @dataclass(frozen=True, slots=True)
