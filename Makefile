@@ -9,7 +9,7 @@
 #              MEMEDIT_DATA names the benchmark files, MEMEDIT_GGUF a second model; what needs one that is not there is left out
 PYTHON ?= python3
 BIN := .venv/bin
-HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory adapters_openai)
+HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory governing adapters_openai)
 FLOORS := hosted,openai,anthropic,langchain,chroma,server
 FLOORS_TESTS := $(HOSTED_TESTS) $(patsubst %,tests/test_%.py,functions index langchain_chat langchain_chains langchain_agents \
 	openai_client anthropic_client)
@@ -50,6 +50,8 @@ encoders: .venv/.dev
 	$(BIN)/python bench/encoders.py judge bench/out/encoders --minutes 130
 	$(BIN)/python bench/encoders.py export bench/out/encoders memedit/data/encoders
 	$(BIN)/python bench/everyday.py fit --everyday memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/everyday.py governing memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/everyday.py statements memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
 
 bench: .venv/.dev
 	$(BIN)/python bench/sweep.py run
