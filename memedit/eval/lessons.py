@@ -6,9 +6,9 @@ texts in scope and out of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memedit.adapters.counterfactual import Lesson
 from memedit.edits import SLOT, Fact
@@ -20,6 +20,8 @@ from memedit.probes import STRANGERS, UNRELATED
 
 if TYPE_CHECKING:
     from memedit.parametric.meta_training import Example
+
+T = TypeVar("T")
 
 MOST = 6  # texts on each side that an editor learns from
 LONGEST = 400  # characters of an answer; a longer one is a text, not what an edit says
@@ -34,17 +36,11 @@ def read_lessons(specs: Sequence[str]) -> list[Lesson]:
     Raises:
         FileRejected: A file cannot be read, or holds nothing to learn from.
     """
-    found: list[Lesson] = []
-    for spec in specs:
-        cases = _cases(spec)
-        made = list(lessons_of_facts(_facts(spec)) if cases is None else lessons_of(cases))
-        if not made:
-            raise FileRejected(
-                f"{spec} holds no edit with a text in its scope and its answer.",
-                do="give Facts with an object and a prompt, a question or probes, or a benchmark with one edit a case",
-            )
-        found += made
-    return found
+    lacking = (
+        "holds no edit with a text in its scope and its answer",
+        "give Facts with an object and a prompt, a question or probes, or a benchmark with one edit a case",
+    )
+    return _read(specs, lessons_of, lessons_of_facts, lacking)
 
 
 def lessons_of(cases: Iterable[Case]) -> Iterator[Lesson]:
@@ -80,17 +76,11 @@ def read_examples(specs: Sequence[str]) -> list[Example]:
     Raises:
         FileRejected: A file cannot be read, or holds no edit that could be written into weights.
     """
-    found: list[Example] = []
-    for spec in specs:
-        cases = _cases(spec)
-        made = list(examples_of_facts(_facts(spec)) if cases is None else examples_of(cases))
-        if not made:
-            raise FileRejected(
-                f"{spec} holds no edit that says what shall follow which words.",
-                do="give Facts with a prompt, a subject and an object, or a benchmark with one such edit a case",
-            )
-        found += made
-    return found
+    lacking = (
+        "holds no edit that says what shall follow which words",
+        "give Facts with a prompt, a subject and an object, or a benchmark with one such edit a case",
+    )
+    return _read(specs, examples_of, examples_of_facts, lacking)
 
 
 def examples_of(cases: Iterable[Case]) -> Iterator[Example]:
@@ -120,6 +110,21 @@ def _example(fact: Fact, inside: Sequence[str], outside: Sequence[str]) -> Itera
     strangers = [*(rewrite.prompt.replace(SLOT, one) for one in STRANGERS), *UNRELATED]
     others = tuple(text for text in inside if text != rewrite.text)
     yield Example(rewrite, others[:MOST], tuple(outside or strangers)[:MOST], fact.relation or rewrite.prompt)
+
+
+def _read(
+    specs: Sequence[str], of_cases: Callable[[Sequence[Case]], Iterable[T]],
+    of_facts: Callable[[Iterable[Fact]], Iterable[T]], lacking: tuple[str, str],
+) -> list[T]:  # fmt: skip
+    """What is made of files; lacking: what is wrong with one that gives nothing, and what to do."""
+    found: list[T] = []
+    for spec in specs:
+        cases = _cases(spec)
+        made = list(of_facts(_facts(spec)) if cases is None else of_cases(cases))
+        if not made:
+            raise FileRejected(f"{spec} {lacking[0]}.", do=lacking[1])
+        found += made
+    return found
 
 
 def _cases(spec: str) -> Sequence[Case] | None:
