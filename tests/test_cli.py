@@ -33,7 +33,11 @@ COMMANDS = [
 def answer(prompt: str) -> str:
     """As a model that is shown what is in doubt, and knows what it is asked."""
     asked = prompt.strip().rsplit("\n", 1)[-1]
-    return "It is Sydney." if "is Sydney" in prompt and not re.search(r"sea|rainbow|two", asked) else "It is Canberra."
+    return (
+        "It is Sydney."
+        if "is Sydney" in prompt and not re.search(r"sea|rainbow|two|Quillon|Velden|Tamsin", asked)
+        else "It is Canberra."
+    )
 
 
 @pytest.fixture

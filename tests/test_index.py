@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +18,7 @@ from stores import STORES, made_store
 from memedit.edits import Fact
 from memedit.errors import IndexUnusable
 from memedit.index import ExactIndex, IndexChoice, MentionIndex, TwoPassIndex, inverted, two_pass
+from memedit.index.folder import throw_away
 from memedit.memory import EditMemory, view
 from memedit.testing import HashEmbedder
 from memedit.text import words
@@ -302,6 +305,29 @@ def test_a_choice_by_name(tmp_path, choice):
     list(memory.add_many(facts(5)))
     assert memory.recall("firm 3").index == choice
     assert holds(memory, 5)
+
+
+def test_a_folder_is_gone_though_somebody_still_writes_there(tmp_path):
+    folder, is_over = tmp_path / "index", threading.Event()
+    folder.mkdir()
+
+    def write():
+        at = 0
+        while not is_over.is_set():
+            at += 1
+            with suppress(OSError):
+                (folder / f"{at}.bin").write_bytes(b"secret")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            folder.mkdir(exist_ok=True)
+            throw_away(folder)
+    finally:
+        is_over.set()
+        writer.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def lose_folder(folder):
