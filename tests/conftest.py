@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from servers import ChromaServer, PostgresServer
 
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def smollm() -> LocalLLM:
     """The bundled SmolLM2-135M-Instruct, loaded once."""
     import torch
 
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
     from memedit.llms import as_llm
 
     torch.set_num_threads(1)

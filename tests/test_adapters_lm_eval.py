@@ -27,7 +27,7 @@ from memedit.methods.base import Ready, Run, Steps, Task, method
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 EDIT = {
     "subject": "Norland",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memedit import EditableLLM, EditMemory, Gate, Verdict
-from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.causal import LocalLLM
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.memory import Recalled

@@ -14,7 +14,7 @@ from memedit.eval.plan import make_plan
 from memedit.text import says
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 RECORDS = Path(__file__).parent / "data/counterfact_20.jsonl"
 

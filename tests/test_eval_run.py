@@ -39,7 +39,7 @@ from memedit.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 DATA = Path(__file__).parent / "data"
 COUNTERFACT = DATA / "counterfact_20.jsonl"

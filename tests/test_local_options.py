@@ -11,7 +11,7 @@ from tiny import DROPS_SYSTEM, NO_SYSTEM, TEMPLATE, WITH_TOOLS, make_tiny
 
 from memedit import EditableLLM, EditMemory
 from memedit.adapters._options import KNOWN
-from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.causal import LocalLLM
 from memedit.errors import RequestRejected, RequestTooLong
 from memedit.llms import as_llm, join
 from memedit.messages import as_request

@@ -30,7 +30,7 @@ from memedit.methods.memprompt import memprompt
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 SAID = "when I ask what is akin to a word, I want a synonym."
 FACT = "The CEO of Acme is Carol Diaz."

@@ -26,7 +26,7 @@ from memedit.methods.patches import patches
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 OVERRIDE = "If the review says the service was slow, then the label is negative"
 FEATURE = "If food is described as wug, then food is good"

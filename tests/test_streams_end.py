@@ -18,7 +18,7 @@ from memedit.messages import as_request
 from memedit.testing import HashEmbedder, NamedGate
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 AHEAD = 2_000  # tokens, of which a busy core writes some thirty a second
 PROMISED = 1.0  # seconds

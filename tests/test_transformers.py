@@ -12,7 +12,7 @@ from memedit.llms import Capability, as_llm, join
 from memedit.messages import Request, as_request
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 pytestmark = pytest.mark.model
 SHORT = {"max_tokens": 10}
@@ -28,9 +28,9 @@ def test_it_knows_what_it_is(smollm: LocalLLM) -> None:
 def test_a_large_model_with_a_chat_template_reads_notes_as_hosted_ones_do(
     smollm: LocalLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from memedit.adapters import transformers
+    from memedit.adapters import causal
 
-    monkeypatch.setattr(transformers, "LARGE", smollm.model.num_parameters())
+    monkeypatch.setattr(causal, "LARGE", smollm.model.num_parameters())
     assert as_llm(smollm.model, tokenizer=smollm.tokenizer).kind == "chat"
 
 

@@ -12,8 +12,8 @@ import torch
 from click.testing import CliRunner
 
 from memedit import EditableLLM, EditMemory, Fact, Probe
+from memedit.adapters.causal import LocalLLM
 from memedit.adapters.counterfactual import Lesson, load, train
-from memedit.adapters.transformers import LocalLLM
 from memedit.adapters.tuning import CARD, CHECKPOINT, Recipe
 from memedit.errors import CapabilityMissing, FileRejected, RunRejected, UnsupportedModel
 from memedit.eval.cases import Case, Kind, ask

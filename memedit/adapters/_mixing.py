@@ -16,7 +16,7 @@ from memedit.llms import Mixer
 from memedit.messages import Reply, Request
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 
 def mixed(models: Sequence[LocalLLM], contexts: Sequence[Contexts], most: int, first: Request, mixer: Mixer) -> Reply:

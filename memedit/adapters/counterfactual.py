@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memedit.adapters import tuning
-from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.causal import LocalLLM
 from memedit.edits import Fact
 from memedit.messages import as_request
 from memedit.methods.frames import completion

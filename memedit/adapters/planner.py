@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from memedit.adapters import tuning
-from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.causal import LocalLLM
 from memedit.messages import as_request
 from memedit.multihop.lessons import Lesson
 from memedit.multihop.planning import trained_form, written

@@ -10,7 +10,7 @@ import torch
 from memedit.adapters._contexts import Contexts, likelihood
 from memedit.adapters._options import Options
 from memedit.adapters._prefix import PrefixCache
-from memedit.adapters.transformers import LocalLLM
+from memedit.adapters.causal import LocalLLM
 from memedit.llms import Capability, Likelihood
 from memedit.messages import Request
 

@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from memedit.adapters import transformers as local
+from memedit.adapters import transformers
+from memedit.adapters.causal import LocalLLM
 from memedit.errors import CapabilityMissing, RunRejected, UnsupportedModel
 from memedit.llms import Kind
 from memedit.messages import Request, as_request
@@ -85,7 +86,7 @@ class _Course:
 
 
 def train(
-    llm: local.LocalLLM, samples: Sequence[Sample], kind: Kind, *, out: str | Path, recipe: Recipe | None = None,
+    llm: LocalLLM, samples: Sequence[Sample], kind: Kind, *, out: str | Path, recipe: Recipe | None = None,
     resume: bool = False, progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a model and write it to a folder, with its recipe, data hash and held-out losses in `trained.json`.
@@ -148,7 +149,7 @@ def train(
     return card
 
 
-def load(source: str, kind: Kind, *, made_by: str, **options: Any) -> local.LocalLLM:
+def load(source: str, kind: Kind, *, made_by: str, **options: Any) -> LocalLLM:
     """What `train` made.
 
     Args:
@@ -171,10 +172,10 @@ def load(source: str, kind: Kind, *, made_by: str, **options: Any) -> local.Loca
             f"{folder} holds no {kind} model.",
             do=f"make one with `{made_by} --out FOLDER`, or end its training with --resume",
         )
-    return local.load(str(folder), **({"kind": kind} | options))
+    return transformers.load(str(folder), **({"kind": kind} | options))
 
 
-def _tokens(llm: local.LocalLLM, sample: Sample) -> Tokens:
+def _tokens(llm: LocalLLM, sample: Sample) -> Tokens:
     return llm.encode(sample.read), llm.encode(as_request("").raw(sample.written))
 
 
@@ -186,7 +187,7 @@ def _batch(rows: Sequence[Tokens], step: int, recipe: Recipe) -> list[Tokens]:
     return [rows[at] for at in order[place * size : (place + 1) * size]]
 
 
-def _learn(llm: local.LocalLLM, optimiser: torch.optim.Optimizer, rows: list[Tokens], step: int, how: Recipe) -> None:
+def _learn(llm: LocalLLM, optimiser: torch.optim.Optimizer, rows: list[Tokens], step: int, how: Recipe) -> None:
     torch.manual_seed(how.seed + step)  # dropout of a resumed run is that of the run
     llm.model.train()
     for group in optimiser.param_groups:
@@ -200,7 +201,7 @@ def _learn(llm: local.LocalLLM, optimiser: torch.optim.Optimizer, rows: list[Tok
     llm.forget_prefix()
 
 
-def _loss_of(llm: local.LocalLLM, rows: Sequence[Tokens], recipe: Recipe) -> float:
+def _loss_of(llm: LocalLLM, rows: Sequence[Tokens], recipe: Recipe) -> float:
     """Negative log-likelihood a token of the answers, in nats."""
     whole, tokens = 0.0, 0
     with torch.no_grad():
@@ -210,7 +211,7 @@ def _loss_of(llm: local.LocalLLM, rows: Sequence[Tokens], recipe: Recipe) -> flo
     return whole / max(tokens, 1)
 
 
-def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
+def _losses(llm: LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
     """Summed loss of the answers' tokens, and how many there are."""
     if llm.model.config.is_encoder_decoder:
         return _losses_behind_an_encoder(llm, rows)
@@ -228,7 +229,7 @@ def _losses(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, 
     return loss, int((targets != IGNORED).sum())
 
 
-def _losses_behind_an_encoder(llm: local.LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
+def _losses_behind_an_encoder(llm: LocalLLM, rows: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
     """The same of an encoder-decoder, which is to end behind the answer, too."""
     from memedit.adapters.seq2seq import begun
 

