@@ -41,9 +41,7 @@ def vector_of(edit, dimension=32):
 
 
 def secret(**more):
-    return Fact(
-        f"{SECRET}, owned by Orla Quist", subject="Orla Quist", relation="owns", reason=f"she said {SECRET}", **more
-    )
+    return Fact(statement=SECRET, subject="Orla Quist", relation="owns", reason=f"she said {SECRET}", **more)
 
 
 # ---- the bytes ----------------------------------------------------------------------------------------------------
@@ -63,7 +61,7 @@ def test_no_file_holds_what_was_purged(tmp_path, state, is_open_elsewhere):
     elif state == "undone":
         memory.undo(reason=f"not {SECRET}")
     elif state == "superseded":
-        memory.apply([Fact("A harp, owned by Orla Quist", subject="Orla Quist", relation="owns")], retract=[edit.id])
+        memory.apply([Fact(statement="A harp", subject="Orla Quist", relation="owns")], retract=[edit.id])
     memory.add("The last is later.", reason=f"instead of {SECRET}")
     assert holding(tmp_path, SECRET)
     assert holding(tmp_path, vector_of(edit))
@@ -175,10 +173,10 @@ def test_by_subject_all_that_is_about_it_goes(tmp_path):
         memory.add(secret()).id,
         memory.add(Description("A collector.", subject="Orla Quist")).id,
         memory.add(Erasure("555-0199", subject="Orla Quist")).id,
-        memory.add(Fact(object="Oslo", subject="O. Q.", aliases=("Orla Quist",), relation="residence")).id,
+        memory.add(Fact(statement="Oslo", subject="O. Q.", aliases=("Orla Quist",), relation="residence")).id,
     ]
     memory.retract(about[0])
-    kept = memory.add(Fact(object="Rome", subject="Orla", relation="residence"), reason="as Orla Quist told us").edit
+    kept = memory.add(Fact(statement="Rome", subject="Orla", relation="residence"), reason="as Orla Quist told us").edit
     plan = memory.purge(subject="orla  QUIST", dry_run=True)
     assert set(plan.ids) == set(about)
     assert (plan.done, plan.revision, memory.revision()) == (False, 6, 6)
