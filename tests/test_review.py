@@ -6,12 +6,16 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from test_cli import run, value  # noqa: F401
 from test_durability import opened
 from test_purge import SECRET, holding
 
 from memedit import EditableLLM
+from memedit.adapters._agent_tools import MemoryTools
+from memedit.adapters.langchain.store import EditStore
+from memedit.adapters.langchain.tools import memory_tools
 from memedit.edits import Fact
-from memedit.errors import EditConflict, EditRejected, NothingToUndo, UnknownEdit
+from memedit.errors import EditConflict, EditRejected, FileRejected, NothingToUndo, UnknownEdit
 from memedit.memory import EditMemory, proposals
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -243,3 +247,119 @@ def test_a_text_that_is_gone_is_told(tmp_path):
     (fault,) = memory.check()
     assert f"`{waits.id}` waits for approval, and what it says is gone" in fault
     memory.close()
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["jsonl", "yaml"])
+def test_a_file_keeps_what_waits_apart(tmp_path, memory, form):
+    added = memory.add(OTHER)
+    (waits,) = memory.propose(CAPITAL)
+    file = tmp_path / f"edits.{form}"
+    assert memory.export(file) == 2
+    with EditMemory(embedder=HashEmbedder(32)) as other:
+        assert [one.status for one in other.import_(file)] == ["added", "proposed"]
+        assert (in_force(other), waiting(other)) == ([added.id], [waits.id])
+    file.write_text(file.read_text(encoding="utf-8").replace("true", "1"), encoding="utf-8")
+    with pytest.raises(FileRejected, match="`proposed` is true or left out, not 1"):
+        memory.import_(file)
+
+
+# ---- who proposes ---------------------------------------------------------------------------------------------------
+
+
+def test_tools_that_propose_change_no_answer(memory):
+    held = memory.add(OTHER, author="agent")
+    correct, recall, retract = memory_tools(memory, gate=NamedGate(), proposes=True)
+    said = correct.invoke({"statement": "The capital of Norland is Oslo."})
+    (waits,) = memory.proposed()
+    assert said.startswith(f"Proposed as {waits.id}. It does not hold until a person accepts it")
+    assert (waits.author, waits.reason) == ("agent", "proposed by the tool `correct`")
+    assert "Oslo" not in recall.invoke({"message": "What is the capital of Norland?"})
+    assert "Nothing that you proposed" in retract.invoke({"edit_id": held.id})
+    memory.propose("The tower is closed.", author="another")
+    assert "Nothing that you proposed" in retract.invoke({"edit_id": waiting(memory)[1]})
+    assert "Oslo" in retract.invoke({"edit_id": waits.id})
+    assert len(waiting(memory)) == 1
+    assert in_force(memory) == [held.id]
+    with pytest.raises(NothingToUndo, match="only propose"):
+        MemoryTools(memory, proposes=True).undo()
+
+
+def test_a_store_that_proposes_changes_no_answer(memory):
+    held = memory.add(OTHER)
+    store = EditStore(memory, gate=NamedGate(), proposes=True)
+    where = ("edits", "default")
+    store.put(where, "k1", {"statement": "The capital of Norland is Oslo."})
+    assert waiting(memory) == ["k1"]
+    assert store.get(where, "k1") is None
+    store.delete(where, held.id)
+    assert in_force(memory) == [held.id]
+    store.delete(where, "k1")
+    assert waiting(memory) == []
+
+
+async def test_an_mcp_server_that_proposes_has_no_undo(memory):
+    mcp, server = pytest.importorskip("mcp"), pytest.importorskip("memedit.adapters.mcp")
+    made = server.memory_server(memory, gate=NamedGate(), proposes=True)
+    async with mcp.Client(made) as client:
+        assert [one.name for one in (await client.list_tools()).tools] == ["recall", "correct", "retract", "explain"]
+        said = await client.call_tool("correct", {"statement": "The capital of Norland is Oslo."})
+        assert said.structured_content["status"] == "proposed"
+        found = await client.call_tool("recall", {"message": "What is the capital of Norland?"})
+        assert found.structured_content["edits"] == []
+    assert len(waiting(memory)) == 1
+
+
+def test_what_a_document_or_a_talk_says_may_wait(memory):
+    editable = EditableLLM(FakeLLM("nothing"), memory, gate=NamedGate())
+    found = editable.propose("The capital of Norland is Oslo.", source="news.txt")
+    (receipt,) = memory.propose(found.facts)
+    assert receipt.status == "proposed"
+    assert receipt.edit.source.startswith("news.txt")
+    assert editable.edit("The tower is closed.", propose=True).status == "proposed"
+    assert editable.feedback("the deadline", "of the tax office", propose=True).status == "proposed"
+    assert in_force(memory) == []
+    assert len(waiting(memory)) == 3
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_lists_accepts_and_rejects(run):
+    assert "Nothing waits" in run("init").stderr + run("review").stderr
+    added = value(run("add", "The tower is closed.", "--propose", "--author", "bot", "--json"))
+    assert added["status"] == "proposed"
+    first = added["edit"]["id"]
+    said = run("add", "--subject", "Norland", "--relation", "capital", "--object", "Oslo", "--propose").stdout
+    assert "proposed" in said
+    assert "`memedit review` decides on it" in said
+    listed = value(run("review", "--json"))
+    assert [one["id"] for one in listed][0] == first
+    assert "bot" in run("review").stdout
+    assert value(run("list", "--json")) == []
+    assert "? " in run("history").stdout
+    accepted = value(run("review", first[:6], "--accept", "--author", "ann", "--json"))
+    assert (accepted["added"], accepted["receipts"][0]["edit"]["author"]) == (1, "bot")
+    assert [one["id"] for one in value(run("list", "--json"))] == [first]
+    assert "wrote 1 edit and 1 that wait" in run("export", "edits.yaml").stdout
+    assert value(run("review", "--all", "--reject", "--json"))["rejected"] == [listed[1]["id"]]
+    assert "1 proposed" in run("import", "edits.yaml").stdout
+    assert "1 proposed" in run("add", "--file", "edits.yaml").stdout
+    assert "does not wait" in run("review", "nothing", "--accept", code=2).stderr
+    for wrong in (("--accept",), (first,), (first, "--accept", "--reject"), (first, "--all", "--accept")):
+        run("review", *wrong, code=2)
+
+
+def test_what_is_piped_through_waits_there_too(run):
+    run("add", "The tower is closed.", "--propose")
+    said = run("export", "-").stdout
+    assert "1 proposed" in run("import", "-", "--memory", "other", input=said).stdout
+    assert len(value(run("review", "--memory", "other", "--json"))) == 1
+
+
+def test_a_chat_may_only_propose(run):
+    done = value(run("chat", "--propose", "--json", input="/edit The capital of Norland is Oslo.\n"))
+    assert done[0]["status"] == "proposed"
+    assert value(run("list", "--json")) == []

@@ -88,7 +88,7 @@ def parse_entries(text: str, path: PurePath) -> Entries:
         waits = isinstance(value, dict) and value.pop(MARK, False)
         try:
             if not isinstance(waits, bool):
-                raise EditRejected(f"`{MARK}` is {waits!a:.40}.", do="write true, or leave it out")
+                raise EditRejected(f"`{MARK}` is true or left out, not {waits!a:.40}.")
             (found.proposed if waits else found.edits).append(as_edit(value))
         except EditRejected as error:
             what = f"{_shown(path)}, {place}: {error.what}"
