@@ -146,7 +146,9 @@ def test_an_edit_is_added_retracted_and_brought_back(page: Page, memory: EditMem
 
 def test_what_waits_is_reviewed(page: Page, memory: EditMemory) -> None:
     expect(page.locator("#review")).to_be_hidden()
-    memory.propose([MARKUP, "The tower of Norland is closed.", "Pell is far."], namespace="a", author="bot", source="mail")
+    memory.propose(
+        [MARKUP, "The tower of Norland is closed.", "Pell is far."], namespace="a", author="bot", source="mail"
+    )
     page.reload()
     waits = page.locator("#proposals > li")
     expect(waits).to_have_count(3)

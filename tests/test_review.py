@@ -313,7 +313,7 @@ async def test_an_mcp_server_that_proposes_has_no_undo(memory):
 
 
 def test_what_a_document_or_a_talk_says_may_wait(memory):
-    editable = EditableLLM(FakeLLM("nothing"), memory, gate=NamedGate())
+    editable = EditableLLM(FakeLLM(lambda prompt: "nothing"), memory, gate=NamedGate())
     found = editable.propose("The capital of Norland is Oslo.", source="news.txt")
     (receipt,) = memory.propose(found.facts)
     assert receipt.status == "proposed"
@@ -327,7 +327,7 @@ def test_what_a_document_or_a_talk_says_may_wait(memory):
 # ---- the command line -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_line_lists_accepts_and_rejects(run):
+def test_the_command_line_lists_accepts_and_rejects(run):  # noqa: F811
     assert "Nothing waits" in run("init").stderr + run("review").stderr
     added = value(run("add", "The tower is closed.", "--propose", "--author", "bot", "--json"))
     assert added["status"] == "proposed"
@@ -336,7 +336,7 @@ def test_the_command_line_lists_accepts_and_rejects(run):
     assert "proposed" in said
     assert "`memedit review` decides on it" in said
     listed = value(run("review", "--json"))
-    assert [one["id"] for one in listed][0] == first
+    assert listed[0]["id"] == first
     assert "bot" in run("review").stdout
     assert value(run("list", "--json")) == []
     assert "? " in run("history").stdout
@@ -352,14 +352,14 @@ def test_the_command_line_lists_accepts_and_rejects(run):
         run("review", *wrong, code=2)
 
 
-def test_what_is_piped_through_waits_there_too(run):
+def test_what_is_piped_through_waits_there_too(run):  # noqa: F811
     run("add", "The tower is closed.", "--propose")
     said = run("export", "-").stdout
     assert "1 proposed" in run("import", "-", "--memory", "other", input=said).stdout
     assert len(value(run("review", "--memory", "other", "--json"))) == 1
 
 
-def test_a_chat_may_only_propose(run):
+def test_a_chat_may_only_propose(run):  # noqa: F811
     done = value(run("chat", "--propose", "--json", input="/edit The capital of Norland is Oslo.\n"))
     assert done[0]["status"] == "proposed"
     assert value(run("list", "--json")) == []

@@ -133,7 +133,11 @@ async def test_what_is_proposed_waits_for_a_key_that_may_decide(client: httpx2.A
     assert (await post(client, "/proposals/reject", ids=ids[1:]))["change"] == "reject"
     assert [one["id"] for one in (await get(client, "/edits"))["edits"]] == ids[:1]
     past = (await get(client, "/history"))["changes"]
-    assert [(one["change"], one["author"]) for one in past] == [("reject", "adam"), ("accept", "eve"), ("propose", "pat")]
+    assert [(one["change"], one["author"]) for one in past] == [
+        ("reject", "adam"),
+        ("accept", "eve"),
+        ("propose", "pat"),
+    ]
     assert not (await post(client, "/explain", input=IN))["untouched"]
 
 

@@ -75,11 +75,11 @@ class MemoryTools:
         """
         where = named(self.namespace)
         if self.proposes:
-            how = {"author": self.author, "reason": "proposed by the tool `correct`"}
-            (receipt,) = self.memory.propose(statement, namespace=where, **how)
+            why = "proposed by the tool `correct`"
+            (receipt,) = self.memory.propose(statement, namespace=where, author=self.author, reason=why)
         else:
-            how = {"author": self.author, "reason": "kept by the tool `correct`"}
-            receipt = self.memory.add(statement, namespace=where, **how)
+            why = "kept by the tool `correct`"
+            receipt = self.memory.add(statement, namespace=where, author=self.author, reason=why)
         return Kept(
             receipt.id,
             receipt.status,

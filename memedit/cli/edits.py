@@ -286,7 +286,7 @@ def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: boo
     how.pop("source", None)  # each fact has its own
     chosen = list(found.facts) if session.as_json else accepted(found, everything=yes)
     if chosen or session.as_json:
-        _add_many(session, Entries(chosen), how)
+        _add_many(session, Entries([*chosen]), how)
     else:
         say("nothing was added", err=True)
 

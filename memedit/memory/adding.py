@@ -113,7 +113,9 @@ class Adding:
             revision = head.revision if goes_on else head.revision + 1
             if missing := set(self._retracting) - writer.active_among(head.namespace_id, self._retracting):
                 raise unknown(sorted(missing), self._change.namespace)
-            book = self._book(writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals)
+            book = self._book(
+                writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals
+            )
             self._retracting = ()
             receipts = [
                 book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)

@@ -393,9 +393,9 @@ class EditMemory(Care, Proposals):
     # ---- files ----------------------------------------------------------------------------------------------------
 
     def export(self, path: str | Path, *, namespace: str = DEFAULT, secrets: bool = False) -> int:
-        """Write the edits in force, and those that wait for approval, to a file: `.jsonl`, or `.yaml` for people and git.
+        """Write the edits in force, and those that wait, to a file: `.jsonl`, or `.yaml` for people and git.
 
-        Gives how many. Those that wait are marked, and wait again where the file is imported.
+        Gives how many. Those that wait for approval are marked, and wait again where the file is imported.
 
         secrets: Also Erasures, with what they keep; without, they are left out.
         """
@@ -426,8 +426,10 @@ class EditMemory(Care, Proposals):
         try:
             adding = self._adding(change, on_conflict)
             receipts = list(adding.run(settled(own, change.namespace, {}), max(len(own), 1)))
-            who = {"namespace": change.namespace, "author": change.author}
-            return receipts + (self.propose(waiting, reason=change.reason, **who) if waiting else [])
+            if waiting:
+                by, why = change.author, change.reason
+                receipts += self.propose(waiting, namespace=change.namespace, author=by, reason=why)
+            return receipts
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
 
