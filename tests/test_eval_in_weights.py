@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from memedit.adapters.transformers import load
 from test_eval_run import COUNTERFACT
 from tiny import make_tiny
 
+from memedit.adapters.transformers import load
 from memedit.cli import main
 from memedit.errors import CapabilityMissing, FileRejected, RunRejected, UnknownMethod
 from memedit.eval.in_weights import WEIGHTS, Look, looks_of, retention

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memedit.adapters.transformers import load
 from test_parametric_bake import EASY, FACTS, TEXT, same, weights
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit import fallback as fallback_module
+from memedit.adapters.transformers import load
 from memedit.errors import CapabilityMissing, EditDiverged, UnknownMethod
 from memedit.fallback import LADDER, Ladder
 from memedit.messages import Reply
