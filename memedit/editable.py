@@ -303,19 +303,31 @@ class EditableLLM(Closing, Bakes, Falls):
 
     # ---- editing --------------------------------------------------------------------------------------------------
 
-    def edit(self, /, edit: EditLike, *, namespace: str | None = None, derive: bool = False, **how: Any) -> Receipt:
+    def edit(
+        self, /, edit: EditLike, *, namespace: str | None = None, derive: bool = False, propose: bool = False,
+        **how: Any,
+    ) -> Receipt:  # fmt: skip
         """Put an edit in force: a statement, a Fact, Feedback, a Patch, …. See `EditMemory.add`.
 
-        derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same change.
+        Args:
+            derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same
+                change.
+            propose: Whether it waits until somebody accepts it, and does nothing until then (`EditMemory.propose`).
         """
         where = self._in(namespace)
+        if propose:
+            given = with_derived(as_edit(edit), self.memory.edits(namespace=where)) if derive else [edit]
+            return self.memory.propose(given, namespace=where, **how)[0]
         if not derive:
             return self.memory.add(edit, namespace=where, **how)
         edits = with_derived(as_edit(edit), self.memory.edits(namespace=where))
         return next(iter(list(self.memory.add_many(edits, namespace=where, **how))))
 
     def propose(self, text: str, *, source: str | None = None) -> Proposal:
-        """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`."""
+        """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`.
+
+        Where that is another person, or later: `memory.propose(llm.propose(text).facts)`, and `memory.accept`.
+        """
         self._must_be_open()
         return propose(text, self.llm, source=source)
 
@@ -327,7 +339,7 @@ class EditableLLM(Closing, Bakes, Falls):
                 say it: “when I ask *situation*, I want *clarification*”.
             text: What is meant.
             namespace: Where it is kept; the answer's own, or else the object's, when left out.
-            how: As for `EditMemory.add` (author, reason, …).
+            how: As for `edit` (author, reason, propose, …).
 
         Raises:
             RequestRejected: Nothing says of which requests it is meant.

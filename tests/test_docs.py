@@ -30,12 +30,13 @@ def test_readme_block_runs(place: int, tmp_path: Path, monkeypatch: pytest.Monke
     exec(compile(code, f"README.md, block {place + 1}", "exec"), {"__name__": "__main__"})
 
 
-def test_the_page_about_care_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its blocks go on from one another, in one folder; with an embedder that needs nothing loaded."""
+@pytest.mark.parametrize("page", ["care", "security"])
+def test_the_pages_about_care_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their blocks go on from one another, in one folder; with an embedder that needs nothing loaded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("memedit.memory.encoders.default_embedder", HashEmbedder)
-    for place, code in enumerate(BLOCK.findall((ROOT / "docs" / "care.md").read_text()), start=1):
-        exec(compile(code, f"docs/care.md, block {place}", "exec"), {"__name__": "__main__"})
+    for place, code in enumerate(BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text()), start=1):
+        exec(compile(code, f"docs/{page}.md, block {place}", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.model

@@ -144,6 +144,28 @@ def test_an_edit_is_added_retracted_and_brought_back(page: Page, memory: EditMem
     assert [change.kind for change in memory.history(namespace="a")][-3:] == ["add", "retract", "undo"]
 
 
+def test_what_waits_is_reviewed(page: Page, memory: EditMemory) -> None:
+    expect(page.locator("#review")).to_be_hidden()
+    memory.propose(
+        [MARKUP, "The tower of Norland is closed.", "Pell is far."], namespace="a", author="bot", source="mail"
+    )
+    page.reload()
+    waits = page.locator("#proposals > li")
+    expect(waits).to_have_count(3)
+    expect(waits.first.locator(".text")).to_have_text(MARKUP)
+    expect(waits.first).to_contain_text("bot · mail")
+    expect(cards(page)).to_have_count(4)
+    waits.filter(has_text="tower").get_by_role("button", name="Accept").click()
+    expect(card(page, "tower")).to_have_count(1)
+    expect(page.locator("#history > li").first).to_contain_text("accept")
+    waits.filter(has_text="onerror").get_by_role("button", name="Reject").click()
+    expect(waits).to_have_count(1)
+    page.get_by_role("button", name="Reject all").click()
+    expect(page.locator("#review")).to_be_hidden()
+    assert memory.proposed(namespace="a") == []
+    assert page.title() == "memedit"
+
+
 def test_the_playground_shows_both_answers_and_why(page: Page, upstream: WireServer) -> None:
     page.get_by_label("Message").fill("What is the capital of Norland?")
     page.get_by_label("Model").fill("m")

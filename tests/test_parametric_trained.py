@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from families import tiny_of
+from memedit.adapters.transformers import load
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
-from memedit.adapters.transformers import load
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy

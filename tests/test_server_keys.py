@@ -46,7 +46,7 @@ def as_(name: str) -> dict[str, str]:
 
 ROLES = {
     "ann": ("a", Role.READ), "eve": ("a", Role.EDIT), "adam": ("a", Role.ADMIN), "bob": ("b", Role.ADMIN),
-    "prometheus": ("", Role.METRICS),
+    "pat": ("a", Role.PROPOSE), "prometheus": ("", Role.METRICS),
 }  # fmt: skip
 KEYS = Keys(
     {hashlib.sha256(token(name).encode()).hexdigest(): Key(name, where, role) for name, (where, role) in ROLES.items()}

@@ -110,6 +110,51 @@ async def test_the_model_is_compared_and_edits_are_proved(client: httpx2.AsyncCl
     assert "sk-up" not in failed.text
 
 
+async def test_what_is_proposed_waits_for_a_key_that_may_decide(client: httpx2.AsyncClient) -> None:
+    forged = {**FACT, "author": "adam", "reason": "adam said so"}
+    sent = {"edits": [forged, "The tower is closed."], "source": "mail 7", "reason": "ticket 7"}
+    answer = await client.post("/memedit/proposals", json=sent, headers=as_("pat"))
+    assert [one["status"] for one in answer.json()["receipts"]] == ["proposed", "proposed"]
+    assert all(set(one) == {"status", "id", "revision"} for one in answer.json()["receipts"])
+    assert (await get(client, "/edits"))["found"] == 0
+    told = await post(client, "/explain", input=IN)
+    assert told["untouched"]
+    waits = (await get(client, "/proposals", "ann"))["edits"]
+    assert [(one["author"], one["source"]) for one in waits] == [("pat", "mail 7")] * 2  # the key's name, a fact
+    ids = [one["id"] for one in waits]
+    for name in ("ann", "pat"):
+        for how in ("accept", "reject"):
+            refused = await client.post(f"/memedit/proposals/{how}", json={"ids": ids}, headers=as_(name))
+            assert refused.status_code == 403
+    refused = await client.post("/memedit/proposals/accept", json={"ids": ids}, headers=as_("bob"))
+    assert refused.status_code == 404  # of another namespace
+    accepted = await client.post("/memedit/proposals/accept", json={"ids": ids[:1]}, headers=as_("eve"))
+    assert accepted.json()["receipts"][0]["edit"]["author"] == "pat"
+    assert (await post(client, "/proposals/reject", ids=ids[1:]))["change"] == "reject"
+    assert [one["id"] for one in (await get(client, "/edits"))["edits"]] == ids[:1]
+    past = (await get(client, "/history"))["changes"]
+    assert [(one["change"], one["author"]) for one in past] == [
+        ("reject", "adam"),
+        ("accept", "eve"),
+        ("propose", "pat"),
+    ]
+    assert not (await post(client, "/explain", input=IN))["untouched"]
+
+
+async def test_who_imports_is_a_fact_and_what_waits_in_a_file_waits(client: httpx2.AsyncClient) -> None:
+    lines = ['{"statement": "A is B.", "author": "the boss"}', '{"statement": "C is D.", "proposed": true}']
+    await post(client, "/import", text="\n".join(lines))
+    (edit,) = (await get(client, "/edits"))["edits"]
+    assert edit["author"] == "adam"
+    (waits,) = (await get(client, "/proposals"))["edits"]
+    assert (waits["text"], waits["author"]) == ("C is D.", "adam")
+    file = await get(client, "/export")
+    assert (file["edits"], file["proposed"]) == (1, 1)
+    await post(client, "/proposals/reject", ids=[waits["id"]])
+    await post(client, "/import", text=file["text"])
+    assert len((await get(client, "/proposals"))["edits"]) == 1
+
+
 @pytest.mark.parametrize("form", ["jsonl", "yaml"])
 async def test_files_go_out_and_in(client: httpx2.AsyncClient, form: str) -> None:
     await post(client, "/edits", edit=FACT)

@@ -1,7 +1,7 @@
 """What an agent does with an edit memory, whichever protocol offers it: recall, correct, retract, undo and explain.
 
 The docstrings are what a model reads of the tools. What an Erasure keeps is never told, and no tool takes an Erasure
-back.
+back. Tools that propose change no answer: a person accepts or rejects what they propose (`memedit review`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from memedit.adapters._whose import Namespace, erasures_of, named, tellable, tel
 from memedit.errors import NothingToUndo, UnknownEdit
 from memedit.gate import Hits, Verdict, as_gate
 from memedit.memory import Change, EditMemory
+from memedit.memory.events import NOT_UNDONE
 from memedit.secrecy import kept_asked, reveals
 from memedit.text import as_data
 
@@ -38,15 +39,19 @@ class MemoryTools:
         namespace: Whose they are: a name, or a function that gives it.
         gate: As `as_gate` takes it.
         author: Recorded with each change, with the tool's name as its reason.
+        proposes: Whether what is corrected waits until a person accepts it, so that `retract` takes back only what its
+            author proposed and still waits, and `undo` nothing.
     """
 
     def __init__(
-        self, memory: EditMemory, *, namespace: Namespace = "default", gate: Any = None, author: str | None = "agent"
-    ) -> None:
+        self, memory: EditMemory, *, namespace: Namespace = "default", gate: Any = None, author: str | None = "agent",
+        proposes: bool = False,
+    ) -> None:  # fmt: skip
         self.memory = memory
         self.namespace = namespace
         self.gate = as_gate(gate)
         self.author = author
+        self.proposes = proposes
 
     def recall(self, message: Message) -> Found:
         """Look up which corrections bear on a message: id, text and probability of each, and which are in doubt.
@@ -66,10 +71,15 @@ class MemoryTools:
         """Keep a correction, so that it holds in this and all later conversations.
 
         Only when the user has said that something is otherwise, or has agreed that it be kept. Gives its id, what it
-        replaces, and what it may contradict.
+        replaces, and what it may contradict; and says where a person has to accept it first.
         """
         where = named(self.namespace)
-        receipt = self.memory.add(statement, namespace=where, author=self.author, reason="kept by the tool `correct`")
+        if self.proposes:
+            why = "proposed by the tool `correct`"
+            (receipt,) = self.memory.propose(statement, namespace=where, author=self.author, reason=why)
+        else:
+            why = "kept by the tool `correct`"
+            receipt = self.memory.add(statement, namespace=where, author=self.author, reason=why)
         return Kept(
             receipt.id,
             receipt.status,
@@ -81,6 +91,8 @@ class MemoryTools:
     def retract(self, edit_id: EditId) -> Changed:
         """Take a correction back, by its id. Only when the user wants it."""
         where = named(self.namespace)
+        if self.proposes:
+            return self._withdrawn(edit_id, where)
         try:
             edits = tellable([self.memory.get(edit_id, namespace=where)], self.memory, where)
         except UnknownEdit:
@@ -95,12 +107,26 @@ class MemoryTools:
             )
         )
 
+    def _withdrawn(self, edit_id: str, where: str) -> Changed:
+        waits = [one for one in self.memory.proposed(namespace=where) if one.author == self.author]
+        own = [one.id for one in waits if edit_id and one.id.startswith(edit_id)]
+        if len(own) != 1:
+            raise UnknownEdit(
+                f"Nothing that you proposed and that still waits has the id `{as_data(edit_id):.40}`.",
+                do="a person can take back what holds, with `memedit retract`",
+            )
+        return self._changed(
+            self.memory.reject(own, namespace=where, author=self.author, reason="taken back by the tool `retract`")
+        )
+
     def undo(self) -> Changed:
         """Take back the last change of what is kept, whoever made it; once more, the one before it.
 
         Only when the user wants it.
         """
         where = named(self.namespace)
+        if self.proposes:
+            raise NothingToUndo("These tools only propose.", do="a person can undo, with `memedit undo`")
         erased = {one.id for one in erasures_of(self.memory, where)}
         if erased and erased & set(_last(self.memory.history(namespace=where))):
             raise NothingToUndo(
@@ -131,7 +157,7 @@ class MemoryTools:
 def _last(changes: list[Change]) -> tuple[str, ...]:
     """Ids of the edits that were put in force by the change that `undo` takes back."""
     undone = {one.target for one in changes if one.kind == "undo"}
-    left = [one for one in changes if one.kind != "undo" and one.revision not in undone]
+    left = [one for one in changes if one.kind not in NOT_UNDONE and one.revision not in undone]
     return left[-1].came if left else ()
 
 

@@ -49,8 +49,9 @@ REMOVES = ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_wor
 
 
 def memory_server(
-    memory: EditMemory, *, namespace: str = "default", gate: Any = None, author: str | None = "agent"
-) -> MCPServer[Any]:
+    memory: EditMemory, *, namespace: str = "default", gate: Any = None, author: str | None = "agent",
+    proposes: bool = False,
+) -> MCPServer[Any]:  # fmt: skip
     """A server with the tools `recall`, `correct`, `retract`, `undo` and `explain`, and the resource `memedit://edits`.
 
     What the memory refuses comes back as the tool's error, and so does an argument that a tool does not know.
@@ -60,13 +61,15 @@ def memory_server(
         namespace: Whose they are.
         gate: Decides which are in scope; as `as_gate` takes it.
         author: Recorded with each change.
+        proposes: Whether what is corrected waits until a person accepts it (`memedit review`). There is no tool `undo`
+            then, and `retract` takes back only what still waits.
     """
-    tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author)
+    tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author, proposes=proposes)
     hinted: tuple[tuple[Callable[..., Any], ToolAnnotations], ...] = (
         (tools.recall, READS),
         (tools.correct, ADDS),
         (tools.retract, REMOVES),
-        (tools.undo, REMOVES),
+        *([] if proposes else [(tools.undo, REMOVES)]),
         (tools.explain, READS),
     )
     server: MCPServer[Any] = MCPServer(

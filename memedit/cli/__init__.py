@@ -26,6 +26,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "graph": ("graph:graph", "Print or draw the facts as a graph."),
         "search": ("edits:search", "Find the edits nearest to a text."),
         "retract": ("edits:retract", "Take edits out of force."),
+        "review": ("review:review", "Accept or reject edits that wait for approval."),
         "undo": ("changes:undo", "Take back the last change."),
         "history": ("changes:history", "List the changes, or those of one edit."),
         "revert": ("changes:revert", "Go back to the state of a revision."),

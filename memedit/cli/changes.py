@@ -94,7 +94,8 @@ def _lines(change: Change, texts: dict[str, str]) -> list[Piece]:
 
     came: list[Piece] = [(line("+", edit_id), "green") for edit_id in change.came]
     went: list[Piece] = [(line("−", edit_id), "red") for edit_id in change.went]
-    lines = [*went, *came]
+    waits: list[Piece] = [(line("?", edit_id), "yellow") for edit_id in change.waits]
+    lines = [*went, *came, *waits]
     more: list[Piece] = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return lines[:SHOWN] + more
 

@@ -29,8 +29,9 @@ HELP = "/edit STATEMENT   /undo   /explain [PROMPT]   /quit"
 
 @click.command(cls=Command)
 @MAX_TOKENS
+@click.option("--propose", is_flag=True, help="What /edit says waits until `memedit review` accepts it.")
 @click.pass_obj
-def chat(session: Session, max_tokens: int | None) -> None:
+def chat(session: Session, max_tokens: int | None, propose: bool) -> None:
     """Talk with the model, and edit it as you go. The memory is made when there is none.
 
     Lines that begin with a slash are commands: /edit STATEMENT puts an edit in force, /undo takes the last change
@@ -43,7 +44,7 @@ def chat(session: Session, max_tokens: int | None) -> None:
     """
     at_terminal = sys.stdin.isatty() and not session.as_json
     with session.memory(create=True) as memory:
-        talk = Talk(session, session.editable(memory), token_options(max_tokens))
+        talk = Talk(session, session.editable(memory), token_options(max_tokens), propose)
         if at_terminal:
             say((f"{talk.editable.llm.name}, namespace {session.namespace}.  {HELP}", "dim"))
         for line in _lines(at_terminal):
@@ -69,6 +70,7 @@ class Talk:
     """A conversation under way.
 
     Args:
+        propose: Whether what is edited waits for approval.
         messages: What was said, as chat messages.
         done: What happened, as JSON values.
     """
@@ -76,6 +78,7 @@ class Talk:
     session: Session
     editable: EditableLLM
     options: dict[str, Any]
+    propose: bool = False
     messages: list[dict[str, str]] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
 
@@ -106,7 +109,7 @@ class Talk:
             raise click.UsageError("What shall hold? Write /edit STATEMENT.")
         with busy("loading the embedder…"):
             _ = self.editable.memory.embedder
-        receipt = self.editable.edit(statement, source="memedit chat")
+        receipt = self.editable.edit(statement, source="memedit chat", propose=self.propose)
         self._note(
             f"{receipt.status} {cited(receipt.edit)}", {"edit": receipt.edit.to_dict(), "status": receipt.status}
         )

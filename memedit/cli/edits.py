@@ -14,8 +14,9 @@ from memedit.cli._documents import accepted, as_values, proposed
 from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
 
 if TYPE_CHECKING:
-    from memedit.edits import AnyEdit, EditLike
+    from memedit.edits import EditLike
     from memedit.memory import EditMemory, Receipt
+    from memedit.memory.files import Entries
 
 KINDS = ("fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure")
 ADDED = tuple(kind for kind in KINDS if kind != "demonstration")
@@ -57,11 +58,12 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
               help="Find the facts of a text with --model, and add those you accept; `-` is stdin.")  # fmt: skip
 @click.option("--yes", "-y", is_flag=True, help="With --from-document: add all.")
+@click.option("--propose", is_flag=True, help="Not yet: what is added waits until `memedit review` accepts it.")
 @click.option("--derive", is_flag=True, help="Also add what follows by rules: inverse relations, uncles, …")
 @click.pass_obj
 def add(
     session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, document: Path | None, yes: bool,
-    derive: bool,
+    derive: bool, propose: bool,
     **given: Any,
 ) -> None:  # fmt: skip
     """Put an edit in force, or all edits of a file (`-` reads JSON lines or YAML from stdin).
@@ -76,11 +78,11 @@ def add(
         memedit add --topic Acme --conduct "be positive"
         memedit add --kind erasure --subject Acme --relation CEO --object "Carol Diaz"
         memedit add --file edits.yaml
-        memedit add --from-document news.txt --model gguf:FILE
+        memedit add --from-document news.txt --propose --yes
     """
     who = {name: given.pop(name) for name in ("author", "source", "reason")}
     fields = {name: value for name, value in given.items() if value not in (None, ())}
-    how = {"namespace": session.namespace, "on_conflict": on_conflict, **who}
+    how = {"namespace": session.namespace, **who} | ({"propose": True} if propose else {"on_conflict": on_conflict})
     if document is not None:
         if statement is not None or file is not None or fields:
             raise click.UsageError("The facts of a document are whole: give --from-document alone.")
@@ -209,14 +211,16 @@ def retract(session: Session, ids: Sequence[str], author: str | None, reason: st
 
 def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
     """What adding many edits did, in numbers."""
-    count = {status: sum(receipt.status == status for receipt in receipts) for status in ("added", "known")}
+    kinds = ("added", "known", *(["proposed"] if any(one.status == "proposed" for one in receipts) else []))
+    count = {status: sum(receipt.status == status for receipt in receipts) for status in kinds}
     replaced = sum(len(receipt.superseded) for receipt in receipts)
     doubtful = [receipt for receipt in receipts if receipt.possible_conflicts]
     if session.as_json:
         values = [receipt.to_dict() for receipt in receipts]
         show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
         return
-    say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced")
+    waits = f", {count['proposed']} proposed (see `memedit review`)" if "proposed" in count else ""
+    say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced{waits}")
     for receipt in doubtful[:10]:
         others = ", ".join(short(edit_id) for edit_id in receipt.possible_conflicts)
         say(("! ", "yellow"), f"{cited(receipt.edit)}", (f"  may contradict {others}", "dim"))
@@ -224,23 +228,23 @@ def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
         say((f"  and {len(doubtful) - 10} more that may contradict others; --json lists them", "dim"))
 
 
-def read_given(path: Path | None) -> list[AnyEdit]:
+def read_given(path: Path | None) -> Entries:
     """The edits of a file, or those on stdin: JSON lines, or YAML where it does not begin like JSON.
 
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
     from memedit.errors import FileRejected
-    from memedit.memory.files import read_edits
+    from memedit.memory.files import read_entries
 
     if path is not None:
-        return read_edits(path)
+        return read_entries(path)
     text = read_text("-", what="input")
     with tempfile.TemporaryDirectory(prefix="memedit-") as folder:
         written = Path(folder) / ("stdin.jsonl" if text[0] in '{"' else "stdin.yaml")
         written.write_text(text, encoding="utf-8", errors="surrogatepass")
         try:
-            return read_edits(written)
+            return read_entries(written)
         except FileRejected as error:
             raise FileRejected(error.what.replace(str(written), "stdin"), do=error.do) from None
 
@@ -262,7 +266,7 @@ def _add_one(
         with busy("loading the embedder…"):
             _ = memory.embedder
         edits = with_derived(as_edit(edit), memory.edits(namespace=session.namespace)) if derive else [edit]
-        receipts = list(memory.add_many(edits, **how))
+        receipts = memory.propose(edits, **how) if how.pop("propose", False) else list(memory.add_many(edits, **how))
         if derive and session.as_json:
             show_json([receipt.to_dict() for receipt in receipts])
         elif session.as_json:
@@ -273,6 +277,8 @@ def _add_one(
 
 
 def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: bool) -> None:
+    from memedit.memory.files import Entries
+
     found = proposed(session, document)
     if session.as_json and not yes:
         show_json(as_values(found))
@@ -280,17 +286,21 @@ def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: boo
     how.pop("source", None)  # each fact has its own
     chosen = list(found.facts) if session.as_json else accepted(found, everything=yes)
     if chosen or session.as_json:
-        _add_many(session, chosen, how)
+        _add_many(session, Entries([*chosen]), how)
     else:
         say("nothing was added", err=True)
 
 
-def _add_many(session: Session, edits: Sequence[AnyEdit], how: dict[str, Any]) -> None:
+def _add_many(session: Session, given: Entries, how: dict[str, Any]) -> None:
+    waiting = given.proposed + (given.edits if how.pop("propose", False) else [])
+    edits = [] if waiting[len(given.proposed) :] else given.edits
     with session.memory(create=True) as memory:
-        if edits:
+        if edits or waiting:
             with busy("loading the embedder…"):
                 _ = memory.embedder
         receipts = list(progress(memory.add_many(edits, **how), total=len(edits), message="adding"))
+        if waiting:
+            receipts += memory.propose(waiting, **{name: one for name, one in how.items() if name != "on_conflict"})
     show_receipts(session, receipts)
 
 
@@ -298,7 +308,7 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
     if receipt.status == "known":
         say(("· ", "yellow"), "known already: ", cited(receipt.edit))
         return
-    say(("✓ ", "green"), "added ", cited(receipt.edit))
+    say(("✓ ", "green"), f"{receipt.status} ", cited(receipt.edit))
     from memedit.edits import Behaviour
 
     if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
@@ -308,7 +318,8 @@ def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
         say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))
     for edit_id in receipt.possible_conflicts:
         say(("  ! may contradict ", "yellow"), cited(texts[edit_id]) if edit_id in texts else short(edit_id))
-    say((f"  namespace {namespace}, revision {receipt.revision}; `memedit undo` takes it back", "dim"))
+    then = "`memedit review` decides on it" if receipt.status == "proposed" else "`memedit undo` takes it back"
+    say((f"  namespace {namespace}, revision {receipt.revision}; {then}", "dim"))
 
 
 def _kind_of(fields: Iterable[str]) -> str:

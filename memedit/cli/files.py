@@ -29,6 +29,8 @@ FILE = click.argument("file", type=click.Path(path_type=Path))
 def export(session: Session, file: Path, secrets: bool) -> None:
     """Write the edits in force to a file: .jsonl, or .yaml for people and git; `-` writes .jsonl to stdout.
 
+    Those that wait for approval are written too, marked as `proposed`, and wait again where the file is imported.
+
     Example:
         memedit export edits.yaml
         memedit export - | memedit import - --memory elsewhere
@@ -37,18 +39,20 @@ def export(session: Session, file: Path, secrets: bool) -> None:
 
     with session.memory() as memory:
         edits = memory.edits(namespace=session.namespace)
-        told = [edit for edit in edits if secrets or not edit.SECRET]
+        waits = memory.proposed(namespace=session.namespace)
+        told, waiting = ([edit for edit in found if secrets or not edit.SECRET] for found in (edits, waits))
         if file != STDIO:
             memory.export(file, namespace=session.namespace, secrets=secrets)
-    left_out = len(edits) - len(told)
+    left_out = len(edits) + len(waits) - len(told) - len(waiting)
     if file == STDIO:
         if session.as_json:
             raise click.UsageError("--json and - both write to stdout.")
-        click.echo(dump_edits(told, "jsonl"), nl=False)
+        click.echo(dump_edits(told, "jsonl", waiting), nl=False)
     elif session.as_json:
-        show_json({"file": str(file), "edits": len(told), "left_out": left_out})
+        show_json({"file": str(file), "edits": len(told), "proposed": len(waiting), "left_out": left_out})
     else:
-        say(("✓ ", "green"), f"wrote {some(len(told), 'edit')} to {file}")
+        also = f" and {len(waiting)} that wait for approval" if waiting else ""
+        say(("✓ ", "green"), f"wrote {some(len(told), 'edit')}{also} to {file}")
     if left_out and not session.as_json:
         say(f"left out {some(left_out, 'Erasure')}; --secrets writes them, with what they keep", err=True)
 
@@ -67,18 +71,23 @@ def import_file(session: Session, file: Path, on_conflict: Any, author: str | No
     Example:
         memedit import edits.yaml --namespace staging
     """
-    from memedit.memory.files import parse_edits, read_edits
+    from memedit.memory.files import parse_entries, read_entries
 
     if file == STDIO:
         stdin = Path("stdin.jsonl")
-        edits = parse_edits(read_text("-", what="file"), stdin)
+        found = parse_entries(read_text("-", what="file"), stdin)
     else:
-        read_edits(file)  # so that no memory is made for a file that cannot be read
+        read_entries(file)  # so that no memory is made for a file that cannot be read
     with session.memory(create=True) as memory, busy("importing…"):
         how: dict[str, Any] = {"namespace": session.namespace, "on_conflict": on_conflict, "author": author}
         if file == STDIO:
-            own = [edit.with_(namespace=session.namespace) for edit in edits]
-            receipts = memory.apply(own, reason=reason or "import of stdin", **how)
+            own, waiting = (
+                [edit.with_(namespace=session.namespace) for edit in edits] for edits in (found.edits, found.proposed)
+            )
+            why = reason or "import of stdin"
+            receipts = memory.apply(own, reason=why, **how) if own else []
+            if waiting:
+                receipts += memory.propose(waiting, namespace=session.namespace, author=author, reason=why)
         else:
             receipts = memory.import_(file, reason=reason, **how)
     show_receipts(session, receipts)

@@ -26,17 +26,19 @@ if TYPE_CHECKING:
               help="With --http: the environment variable with the token that every request has to bear.")  # fmt: skip
 @click.option("--gate", metavar="SPEC", help="Decides which edits are in scope: a gate's folder or kind.")
 @click.option("--author", default="agent", metavar="NAME", show_default=True, help="Recorded with each change.")
+@click.option("--propose", is_flag=True, help="What is corrected waits until you accept it with `memedit review`.")
 @click.pass_obj
 def mcp(
-    session: Session, over_http: bool, host: str, port: int, token_env: str | None, gate: str | None, author: str
-) -> None:
+    session: Session, over_http: bool, host: str, port: int, token_env: str | None, gate: str | None, author: str,
+    propose: bool,
+) -> None:  # fmt: skip
     """Serve the memory to assistants that speak MCP: tools to recall, correct, retract, undo and explain.
 
     Memory, namespace, embedder and gate are those of the command line; no caller can name others. The memory is made
     where there is none. The assistant's own model answers, so --model plays no part.
 
     Example:
-        memedit mcp --namespace ann
+        memedit mcp --namespace ann --propose
         memedit mcp --http --port 8000
         memedit mcp --http --host 0.0.0.0 --token-env MEMEDIT_TOKEN
     """
@@ -49,7 +51,7 @@ def mcp(
     from memedit.adapters.mcp import memory_server
 
     with session.memory(create=True) as memory:
-        server = memory_server(memory, namespace=session.namespace, gate=gate, author=author)
+        server = memory_server(memory, namespace=session.namespace, gate=gate, author=author, proposes=propose)
         if os.environ.get("MEMEDIT_TRACEBACK"):
             logging.getLogger("mcp").addHandler(logging.StreamHandler())
         if over_http:

@@ -85,7 +85,7 @@ def shipped_folder() -> Path:
 @cache
 def _words(folder: Path) -> tuple[NDArray[np.int8], Vectors]:
     """The word embeddings, which all graphs of a folder share, and the scale of each."""
-    with np.load(folder / WORDS) as kept:
+    with np.load(folder / WORDS, allow_pickle=False) as kept:
         return kept["words"], kept["scales"].astype(np.float32)
 
 

@@ -44,13 +44,14 @@ class Adding:
         change: What the call is recorded as.
         on_conflict: As in `EditMemory.add`.
         retracting: Ids of edits in force that the first chunk takes out of force before it adds its own.
+        book: Decides what is recorded.
     """
 
     def __init__(
         self, ledger: Ledger, views: Views, vectors: TextVectors,
         languages: Callable[[], TextVectors | None], relations: Relations,
         encoders: Encoders, change: Change, on_conflict: OnConflict,
-        retracting: Sequence[str] = (),
+        retracting: Sequence[str] = (), book: type[Book] = Book,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views
@@ -61,6 +62,7 @@ class Adding:
         self._change = change
         self._on_conflict = on_conflict
         self._retracting = tuple(retracting)
+        self._book = book
         self._begun: Head | None = None
 
     def run(self, given: Iterator[Given], chunk: int) -> Iterator[Receipt]:
@@ -111,7 +113,9 @@ class Adding:
             revision = head.revision if goes_on else head.revision + 1
             if missing := set(self._retracting) - writer.active_among(head.namespace_id, self._retracting):
                 raise unknown(sorted(missing), self._change.namespace)
-            book = Book(writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals)
+            book = self._book(
+                writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals
+            )
             self._retracting = ()
             receipts = [
                 book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)

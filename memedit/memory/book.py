@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from memedit.edits import AnyEdit
@@ -18,6 +18,8 @@ from memedit.relations import Relations
 
 class Book:
     """Decides for a chunk of edits what the ledger shall record, one after the other, each seeing the ones before it.
+
+    `memedit.memory.proposals` has two that decide otherwise: of what is proposed, and of what is accepted.
 
     Args:
         reader: Reads the ledger; the caller holds the write lock.
@@ -54,21 +56,16 @@ class Book:
         for row in live:
             self._slots.put(row, self._stored[row.id])
 
+    enters: Callable[[str], Event] = staticmethod(added)
+    """What is recorded of an edit that is put in force."""
+
     def enter(self, row: Row, edit: AnyEdit, on_conflict: OnConflict, revision: int) -> Receipt:
         """The receipt of one edit, if it becomes part of change set `revision`."""
         known = self._stored.get(self._known.get(row.content_hash, ""))
         if known is not None and known.expires_at == edit.expires_at:
             return Receipt(known, revision, "known")
-        stored = self._stored.get(row.id)
-        if stored is not None and (stored.content_hash, stored.expires_at) != (row.content_hash, edit.expires_at):
-            raise EditRejected(
-                f"The id `{row.id}` already names another edit.", do="leave the id out, or give a new one"
-            )
-        gone, possible = self._slots.judge(row, edit, on_conflict)
-        said = self._contradicted.get(row.id, {})
-        rivals = {one: likely for one, likely in said.items() if one in self._rivals and one not in gone}
-        taken, alike = judge_statement(edit, rivals, self._stored, on_conflict)
-        gone, possible = gone + taken, possible + alike
+        stored = self._own(row, edit)
+        gone, possible = self._judged(row, edit, on_conflict)
         if known is not None and known.id not in gone:  # it says the same, and only ends at another time
             gone += (known.id,)
         for edit_id in gone:
@@ -79,8 +76,29 @@ class Book:
         if stored is None:
             stored = self._stored[row.id] = edit
             self.fresh.append((row, edit.model_dump_json(exclude_defaults=True)))
-        self.events.append(added(row.id))
+        self.events.append(self.enters(row.id))
         self._known[row.content_hash] = row.id
         self._slots.put(row, stored)
         self._rivals.add(row.id)
         return Receipt(stored, revision, "added", gone, possible)
+
+    def _own(self, row: Row, edit: AnyEdit) -> AnyEdit | None:
+        """The edit as it is recorded under its id; None where it is new.
+
+        Raises:
+            EditRejected: The id names another edit.
+        """
+        stored = self._stored.get(row.id)
+        if stored is not None and (stored.content_hash, stored.expires_at) != (row.content_hash, edit.expires_at):
+            raise EditRejected(
+                f"The id `{row.id}` already names another edit.", do="leave the id out, or give a new one"
+            )
+        return stored
+
+    def _judged(self, row: Row, edit: AnyEdit, on_conflict: OnConflict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Ids of what it takes the place of, and of what it may contradict."""
+        gone, possible = self._slots.judge(row, edit, on_conflict)
+        said = self._contradicted.get(row.id, {})
+        rivals = {one: likely for one, likely in said.items() if one in self._rivals and one not in gone}
+        taken, alike = judge_statement(edit, rivals, self._stored, on_conflict)
+        return gone + taken, possible + alike

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.errors import NothingToUndo
-from memedit.memory.checks import check_revision, unknown
-from memedit.memory.events import Change, Event, removed, restored, retracted
+from memedit.memory.checks import check_revision, not_waiting, unknown
+from memedit.memory.events import Change, Event, proposed, rejected, removed, restored, retracted
 from memedit.memory.ledger import Ledger, Writer
 from memedit.memory.rows import Head
 from memedit.text import storable
@@ -26,6 +26,21 @@ def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
         if missing := [edit_id for edit_id in wanted if edit_id not in active]:
             raise unknown(missing, change.namespace)
         return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
+
+
+def reject(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
+    """Let edits that wait for approval wait no longer; the change set as it is recorded.
+
+    Raises:
+        UnknownEdit: One of them does not wait; nothing is changed.
+    """
+    wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
+    with ledger.writing() as writer:
+        head = writer.head(change.namespace)
+        known = set(writer.waiting(head.namespace_id)) if wanted else set()
+        if missing := [edit_id for edit_id in wanted if edit_id not in known]:
+            raise not_waiting(missing, change.namespace)
+        return _recorded(writer, head, change, [rejected(edit_id) for edit_id in wanted])
 
 
 def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:
@@ -77,6 +92,8 @@ def _back(writer: Writer, head: Head, change: Change, *, to: int) -> Change:
     before = writer.active_among(head.namespace_id, list(touched), until=then)
     events = [removed(edit_id) for edit_id, active in touched.items() if active and edit_id not in before]
     events += [restored(edit_id) for edit_id, active in touched.items() if not active and edit_id in before]
+    waits = set(writer.waiting(head.namespace_id))  # what was proposed since goes on waiting
+    events += [proposed(edit_id) for edit_id in writer.waiting(head.namespace_id, until=then) if edit_id not in waits]
     return _recorded(writer, head, change, events, marked=writer.marked_since(head.namespace_id, then))
 
 

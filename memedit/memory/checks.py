@@ -41,7 +41,17 @@ def check_revision(revision: int, head: Head, where: str) -> None:
 
 def unknown(ids: Sequence[str], where: str, *, several: bool = False) -> UnknownEdit:
     """The error for ids that are not in force, or for a beginning that several ids share."""
-    names = ", ".join(f"`{storable(str(edit_id)):.40}`" for edit_id in ids[:10])
-    names += f" and {len(ids) - 10} more" if len(ids) > 10 else ""
     what = "names several edits" if several else "is not in force"
-    return UnknownEdit(f"{names} {what} in namespace `{where}`.", do="see the ids with `memedit list` or `edits()`")
+    do = "see the ids with `memedit list` or `edits()`"
+    return UnknownEdit(f"{_named(ids)} {what} in namespace `{where}`.", do=do)
+
+
+def not_waiting(ids: Sequence[str], where: str) -> UnknownEdit:
+    """The error for ids that do not wait for approval."""
+    do = "see what waits with `memedit review` or `proposed()`"
+    return UnknownEdit(f"{_named(ids)} does not wait for approval in namespace `{where}`.", do=do)
+
+
+def _named(ids: Sequence[str]) -> str:
+    names = ", ".join(f"`{storable(str(edit_id)):.40}`" for edit_id in ids[:10])
+    return names + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")

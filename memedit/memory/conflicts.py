@@ -23,14 +23,16 @@ class Receipt:
     Args:
         edit: The edit as it is stored.
         revision: The change set it belongs to.
-        status: `added`; or `known`: an edit that says the same was in force already, and `edit` is that one.
+        status: `added`; or `known`: an edit that says the same was in force already, and `edit` is that one; or
+            `proposed`: it waits for approval, and is not in force.
         superseded: Ids of the edits it replaced.
-        possible_conflicts: Ids of edits that stay in force and may contradict it; look at them.
+        possible_conflicts: Ids of edits that stay in force and may contradict it; look at them. Of a proposed edit,
+            those that it would replace are among them.
     """
 
     edit: AnyEdit
     revision: int
-    status: Literal["added", "known"] = "added"
+    status: Literal["added", "known", "proposed"] = "added"
     superseded: tuple[str, ...] = ()
     possible_conflicts: tuple[str, ...] = ()
 

@@ -8,8 +8,12 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 ChangeKind = Literal[
-    "add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "fallback", "purge"
+    "add", "retract", "undo", "revert", "import", "apply", "bake", "unbake", "fallback", "purge",
+    "propose", "accept", "reject"
 ]  # fmt: skip
+
+NOT_UNDONE = ("undo", "purge", "propose")
+"""Kinds of changes that `undo` goes past."""
 
 State = TypeVar("State")
 
@@ -20,8 +24,9 @@ class Event:
 
     Args:
         kind: `added`, `superseded` (data: `by`), `retracted`, `removed` and `restored` (by undo or revert), `baked`
-            (data: into which weights, by which change), `unbaked`, and `answered` (data: `by`); `purged`, the only
-            event that is left of what was purged. Open: a later kind needs a name and what it does.
+            (data: into which weights, by which change), `unbaked`, and `answered` (data: `by`); `proposed`, after
+            which an edit waits until the next event of it, such as `accepted` or `rejected`; `purged`, the only event
+            that is left of what was purged. Open: a later kind needs a name and what it does.
         active: What it does to the edit: True puts it in force, False takes it out, None neither.
     """
 
@@ -49,6 +54,19 @@ def removed(edit_id: str) -> Event:
 
 def restored(edit_id: str) -> Event:
     return Event("restored", edit_id, True)
+
+
+def proposed(edit_id: str) -> Event:
+    """Waits for approval: it is recorded, and does nothing."""
+    return Event("proposed", edit_id, None)
+
+
+def accepted(edit_id: str) -> Event:
+    return Event("accepted", edit_id, True)
+
+
+def rejected(edit_id: str) -> Event:
+    return Event("rejected", edit_id, False)
 
 
 def purged(edit_id: str) -> Event:
@@ -112,6 +130,11 @@ class Change:
     def went(self) -> tuple[str, ...]:
         """Ids of the edits it took out of force."""
         return tuple(event.edit_id for event in self.events if event.active is False)
+
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """Ids of the edits that wait for approval since."""
+        return tuple(event.edit_id for event in self.events if event.kind == "proposed")
 
 
 def folded(changes: Iterable[Change], start: State, after: Callable[[State, Change], State]) -> State:

@@ -1,4 +1,4 @@
-"""Edits in files: JSON lines, and YAML for people and git."""
+"""Edits in files: JSON lines, and YAML for people and git. What waits for approval is marked, and stays so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -19,15 +20,29 @@ from memedit.text import one_line, storable
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 Form = Literal["jsonl", "yaml"]
+MARK = "proposed"
 
 
-def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a file holds.
+
+    Args:
+        edits: Its edits, in order.
+        proposed: Those that wait for approval (`proposed: true`), in order.
+    """
+
+    edits: list[AnyEdit] = field(default_factory=list)
+    proposed: list[AnyEdit] = field(default_factory=list)
+
+
+def write_edits(path: Path, edits: Sequence[AnyEdit], proposed: Sequence[AnyEdit] = ()) -> None:
     """Write edits, with what Erasures keep, to a file; one that is there is replaced at once, or not at all.
 
     Raises:
         FileRejected: Its name ends in neither form, or it cannot be written.
     """
-    text = dump_edits(edits, _form(path))
+    text = dump_edits(edits, _form(path), proposed)
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         draft.write_text(text, encoding="utf-8", newline="\n")
@@ -39,7 +54,12 @@ def write_edits(path: Path, edits: Sequence[AnyEdit]) -> None:
 
 
 def read_edits(path: Path) -> list[AnyEdit]:
-    """The edits of a file, in order.
+    """The edits of a file, in order, without those that wait for approval. Raises as `read_entries`."""
+    return read_entries(path).edits
+
+
+def read_entries(path: Path) -> Entries:
+    """What a file holds.
 
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
@@ -53,29 +73,37 @@ def read_edits(path: Path) -> list[AnyEdit]:
         ) from error
     except (OSError, ValueError) as error:
         raise FileRejected(f"{_shown(path)} cannot be read: {_why(error)}.", do="check the name") from error
-    return parse_edits(text, path)
+    return parse_entries(text, path)
 
 
-def parse_edits(text: str, path: PurePath) -> list[AnyEdit]:
-    """The edits of a file's text, in order; its name tells the form.
+def parse_entries(text: str, path: PurePath) -> Entries:
+    """What a file's text holds; its name tells the form.
 
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
     load = _load_yaml if _form(path) == "yaml" else _load_jsonl
-    edits = []
+    found = Entries()
     for place, value in load(path, text):
+        waits = isinstance(value, dict) and value.pop(MARK, False)
         try:
-            edits.append(as_edit(value))
+            if not isinstance(waits, bool):
+                raise EditRejected(f"`{MARK}` is true or left out, not {waits!a:.40}.")
+            (found.proposed if waits else found.edits).append(as_edit(value))
         except EditRejected as error:
             what = f"{_shown(path)}, {place}: {error.what}"
             raise FileRejected(what, do="correct it; nothing was imported") from error
-    return edits
+    return found
 
 
-def dump_edits(edits: Sequence[AnyEdit], form: Form) -> str:
-    """Edits as the text of a file, with what Erasures keep: leave these out where that is not to be told."""
-    return _dump_yaml(edits) if form == "yaml" else _dump_jsonl(edits)
+def dump_edits(edits: Sequence[AnyEdit], form: Form, proposed: Sequence[AnyEdit] = ()) -> str:
+    """Edits as the text of a file, with what Erasures keep: leave these out where that is not to be told.
+
+    proposed: Those that wait for approval, which are marked.
+    """
+    values = [edit.to_dict(secrets=True) for edit in edits]
+    values += [{MARK: True, **edit.to_dict(secrets=True)} for edit in proposed]
+    return _dump_yaml(values) if form == "yaml" else _dump_jsonl(values)
 
 
 def _form(path: PurePath) -> Form:
@@ -87,12 +115,11 @@ def _form(path: PurePath) -> Form:
     raise FileRejected(f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it")
 
 
-def _dump_jsonl(edits: Sequence[AnyEdit]) -> str:
-    return "".join(json.dumps(edit.to_dict(secrets=True), ensure_ascii=False) + "\n" for edit in edits)
+def _dump_jsonl(values: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
-def _dump_yaml(edits: Sequence[AnyEdit]) -> str:
-    values = [edit.to_dict(secrets=True) for edit in edits]
+def _dump_yaml(values: Sequence[dict[str, Any]]) -> str:
     return yaml.safe_dump({"edits": values}, allow_unicode=True, sort_keys=False, width=100)
 
 

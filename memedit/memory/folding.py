@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from memedit.memory.checksums import EVENT, check_changes
 from memedit.memory.events import Change, Event
@@ -28,6 +28,15 @@ def states(connection: Connection, namespace_id: int, since: int = 0, until: int
         if active is not None:
             found[edit_id] = bool(active)
     return found
+
+
+def waiting(connection: Connection, namespace_id: int, until: int | None = None) -> list[str]:
+    """Ids of the edits that wait for approval after event `until` (after the last one when None), oldest first."""
+    mine = [events.c.namespace_id == namespace_id, *([] if until is None else [events.c.seq <= until])]
+    ever = select(events.c.edit_id).where(*mine, events.c.kind == "proposed")
+    last = select(func.max(events.c.seq)).where(*mine, events.c.edit_id.in_(ever)).group_by(events.c.edit_id)
+    query = select(events.c.edit_id).where(*mine, events.c.kind == "proposed", events.c.seq.in_(last))
+    return list(connection.scalars(query.order_by(events.c.seq)))
 
 
 def changes(connection: Connection, head: Head, namespace: str, edit_id: str | None = None) -> list[Change]:

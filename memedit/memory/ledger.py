@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from memedit.edits import AnyEdit
 from memedit.memory.checksums import EVENT, of_bytes, of_events
-from memedit.memory.events import Change, Event
-from memedit.memory.folding import changes, states
+from memedit.memory.events import NOT_UNDONE, Change, Event
+from memedit.memory.folding import changes, states, waiting
 from memedit.memory.migrations import change_sets, edits, events, namespaces, vectors
 from memedit.memory.rows import (
     NOWHERE,
@@ -132,11 +132,14 @@ class Reader:
         """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
         return states(self.connection, namespace_id, seq, until)
 
+    def waiting(self, namespace_id: int, *, until: int | None = None) -> list[str]:
+        """Ids of the edits that wait for approval after event `until` (after the last one when None), oldest first."""
+        return waiting(self.connection, namespace_id, until)
+
     def marked_since(self, namespace_id: int, seq: int) -> bool:
-        """Whether events after `seq` did something with edits but put them in force or take them out."""
-        query = select(events.c.seq).where(
-            events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.active.is_(None)
-        )
+        """Whether events after `seq` did something with edits in force but take them out."""
+        mine = events.c.namespace_id == namespace_id, events.c.seq > seq
+        query = select(events.c.seq).where(*mine, events.c.active.is_(None), events.c.kind != "proposed")
         return self.connection.execute(query.limit(1)).first() is not None
 
     def rows(self, namespace_id: int, ids: Iterable[str] | None = None) -> Iterator[Row]:
@@ -198,13 +201,16 @@ class Reader:
         return changes(self.connection, head, namespace, edit_id)
 
     def undoable(self, namespace_id: int) -> int | None:
-        """The last change set that is no undo, has not been taken back, and of which a purge left something."""
+        """The last change set that is no undo and no proposal, was not taken back, and of which a purge left something.
+
+        Proposals are no such change, so that nobody's undo is spent by those who may only propose.
+        """
         mine = change_sets.c.namespace_id == namespace_id
         undone = select(change_sets.c.target).where(mine, change_sets.c.kind == "undo")
         holding = select(events.c.revision).where(events.c.namespace_id == namespace_id)
         query = select(func.max(change_sets.c.revision)).where(
             mine,
-            change_sets.c.kind.not_in(("undo", "purge")),
+            change_sets.c.kind.not_in(NOT_UNDONE),
             change_sets.c.revision.not_in(undone),
             or_(change_sets.c.kind == "revert", change_sets.c.revision.in_(holding)),
         )

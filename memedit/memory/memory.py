@@ -15,13 +15,15 @@ from memedit.errors import EditRejected, FileRejected
 from memedit.index import Index, IndexChoice, IndexStore
 from memedit.memory import changing
 from memedit.memory.adding import Adding, settled
+from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT, Care
 from memedit.memory.checks import checked_namespace, unknown
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.encoders import Encoders
 from memedit.memory.events import Change, Event
-from memedit.memory.files import read_edits, write_edits
+from memedit.memory.files import read_entries, write_edits
 from memedit.memory.ledger import Ledger
+from memedit.memory.proposals import Proposals
 from memedit.memory.purging import period
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.rows import as_utc
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 CHUNK = 512  # edits committed together by `add_many`
 
 
-class EditMemory(Care):
+class EditMemory(Care, Proposals):
     """The edits of many namespaces.
 
     Every verb takes `namespace=`. Each call that changes something is one change set, and one revision of its
@@ -391,13 +393,18 @@ class EditMemory(Care):
     # ---- files ----------------------------------------------------------------------------------------------------
 
     def export(self, path: str | Path, *, namespace: str = DEFAULT, secrets: bool = False) -> int:
-        """Write the edits in force to a file: `.jsonl`, or `.yaml` for people and git. Gives how many.
+        """Write the edits in force, and those that wait, to a file: `.jsonl`, or `.yaml` for people and git.
+
+        Gives how many. Those that wait for approval are marked, and wait again where the file is imported.
 
         secrets: Also Erasures, with what they keep; without, they are left out.
         """
-        edits = [edit for edit in self.edits(namespace=namespace) if secrets or not edit.SECRET]
-        write_edits(Path(path), edits)
-        return len(edits)
+        edits, waiting = (
+            [edit for edit in found if secrets or not edit.SECRET]
+            for found in (self.edits(namespace=namespace), self.proposed(namespace=namespace))
+        )
+        write_edits(Path(path), edits, waiting)
+        return len(edits) + len(waiting)
 
     def import_(
         self, path: str | Path, *, namespace: str = DEFAULT, on_conflict: OnConflict = "supersede",
@@ -405,15 +412,24 @@ class EditMemory(Care):
     ) -> list[Receipt]:  # fmt: skip
         """Add the edits of a file (`.jsonl`, `.yaml`) as one change set, whatever namespace they came from.
 
+        What it marks as waiting for approval is proposed, as a further change set.
+
         Raises:
             FileRejected: The file, or an entry of it, cannot be read; nothing was imported.
         """
         check_on_conflict(on_conflict)
-        found = read_edits(Path(path))
+        found = read_entries(Path(path))
         change = self._change("import", namespace, author, reason or storable(f"import of {Path(path).name}"))
-        edits = [edit.with_(namespace=change.namespace) for edit in found]
+        own, waiting = (
+            [edit.with_(namespace=change.namespace) for edit in edits] for edits in (found.edits, found.proposed)
+        )
         try:
-            return list(self._adding(change, on_conflict).run(settled(edits, change.namespace, {}), max(len(edits), 1)))
+            adding = self._adding(change, on_conflict)
+            receipts = list(adding.run(settled(own, change.namespace, {}), max(len(own), 1)))
+            if waiting:
+                by, why = change.author, change.reason
+                receipts += self.propose(waiting, namespace=change.namespace, author=by, reason=why)
+            return receipts
         except EditRejected as error:
             raise FileRejected(f"{path}: {error.what}", do=error.do) from error
 
@@ -444,6 +460,8 @@ class EditMemory(Care):
             self._across = TextVectors(self._ledger, lambda: encoder, lambda: encoder, self._query_cache)
         return self._across
 
-    def _adding(self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = ()) -> Adding:
+    def _adding(
+        self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = (), book: type[Book] = Book
+    ) -> Adding:
         parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, self._encoders
-        return Adding(*parts, change, on_conflict, retracting)
+        return Adding(*parts, change, on_conflict, retracting, book)

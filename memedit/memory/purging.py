@@ -95,7 +95,10 @@ def all_of_it(reader: Reader, head: Head) -> list[str]:
 
 
 def out_of_force_before(when: datetime) -> Choose:
-    """What was out of force by then, and is so still: it was retracted, superseded or undone, or it has expired."""
+    """What was out of force by then, and is so still: it was retracted, superseded, rejected or undone, or has expired.
+
+    What waits for approval goes on waiting.
+    """
 
     def choose(reader: Reader, head: Head) -> set[str]:
         last = select(func.max(events.c.seq)).where(events.c.active.is_not(None), _of(events, head))
@@ -112,7 +115,7 @@ def out_of_force_before(when: datetime) -> Choose:
                 change_sets.c.at < micros(when),
             )
         )
-        gone = set(reader.connection.scalars(query))
+        gone = set(reader.connection.scalars(query)) - set(reader.waiting(head.namespace_id))
         held = reader.edits(head.namespace_id)
         active = reader.in_force(head.namespace_id)
         return {one for one, edit in held.items() if one in gone or (one in active and expired(edit, when))}

@@ -61,6 +61,9 @@ def _look_at(reader: Reader, head: Head, where: str, found: list[str]) -> None:
         for edit_id in sorted(reader.in_force(head.namespace_id) - edits.keys()):
             if not any(edit_id in fault for fault in found):
                 found.append(f"edit `{edit_id}` is in force, and what it says is gone")
+        for edit_id in sorted(set(reader.waiting(head.namespace_id)) - edits.keys()):
+            if not any(edit_id in fault for fault in found):
+                found.append(f"edit `{edit_id}` waits for approval, and what it says is gone")
 
 
 def _of_view(ledger: Ledger, views: Views, where: str) -> Iterator[str]:

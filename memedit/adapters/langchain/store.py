@@ -32,6 +32,8 @@ class EditStore(base.BaseStore):
         rest: Keeps everything else; without it, that is refused.
         gate: Decides which edits are in scope: whatever `as_gate` takes.
         author: Recorded with each change.
+        proposes: Whether what is put waits until a person accepts it (`memedit review`); `delete` then takes back only
+            what its author put and still waits.
 
     Raises:
         RequestRejected: What is asked there is not what the memory can do.
@@ -40,10 +42,11 @@ class EditStore(base.BaseStore):
 
     def __init__(
         self, memory: Any, *, path: tuple[str, ...] = ("edits",), rest: base.BaseStore | None = None, gate: Any = None,
-        author: str | None = "agent",
+        author: str | None = "agent", proposes: bool = False,
     ) -> None:  # fmt: skip
         self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
         self.path, self.rest, self.gate, self.author = path, rest, as_gate(gate), author
+        self.proposes = proposes
 
     def batch(self, ops: Iterable[base.Op]) -> list[base.Result]:
         given = ((op, self.rest.batch(theirs) if self.rest and theirs else []) for op, theirs in self._split(ops))
@@ -82,14 +85,19 @@ class EditStore(base.BaseStore):
     def _put(self, op: base.PutOp, namespace: str) -> None:
         said: dict[str, Any] = {"namespace": namespace, "author": self.author, "reason": "by way of the store"}
         if op.value is None:
-            if any(edit.id == op.key for edit in self._told(namespace)):
+            if self.proposes:
+                own = {one.id for one in self.memory.proposed(namespace=namespace) if one.author == self.author}
+                if op.key in own:
+                    self.memory.reject(op.key, **said)
+            elif any(edit.id == op.key for edit in self._told(namespace)):
                 self.memory.retract(op.key, **said)
             return
         if set(op.value) != {"statement"} or op.index is not None:
             raise RequestRejected(
                 "An edit is put as {'statement': …} alone, without `index`.", do="put other things elsewhere"
             )
-        self.memory.add(as_edit({"id": op.key, **op.value}), **said)
+        put = self.memory.propose if self.proposes else self.memory.add
+        put(as_edit({"id": op.key, **op.value}), **said)
 
     def _found(self, op: base.SearchOp, where: tuple[str, ...]) -> list[base.SearchItem]:
         if op.filter:

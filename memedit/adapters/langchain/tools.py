@@ -15,8 +15,9 @@ from memedit.memory import EditMemory
 
 
 def memory_tools(
-    memory: EditMemory, *, namespace: Namespace = "default", gate: Any = None, author: str | None = "agent"
-) -> list[BaseTool]:
+    memory: EditMemory, *, namespace: Namespace = "default", gate: Any = None, author: str | None = "agent",
+    proposes: bool = False,
+) -> list[BaseTool]:  # fmt: skip
     """Tools for an agent: `correct(statement)`, `recall(message)` and `retract(edit_id)`.
 
     The namespace is never the model's choice. What the memory refuses comes back to the model as the tool's error.
@@ -27,8 +28,10 @@ def memory_tools(
         namespace: Whose they are: a name, or a function that gives it.
         gate: Decides what `recall` gives; as `as_gate` takes it.
         author: Recorded with each change.
+        proposes: Whether what is corrected waits until a person accepts it (`memedit review`). Set it where the agent
+            reads what others wrote: mail, documents, pages, results of tools.
     """
-    tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author)
+    tools = MemoryTools(memory, namespace=namespace, gate=gate, author=author, proposes=proposes)
     return [_tool(one) for one in (tools.correct, tools.recall, tools.retract)]
 
 

@@ -64,6 +64,27 @@ class Adding(Reasoned):
     on_conflict: OnConflict = "supersede"
 
 
+class Proposing(Reasoned):
+    """Edits that shall wait for approval."""
+
+    edits: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=100)] = Field(
+        description="Statements, or edits with their `kind` and fields."
+    )
+    source: Said | None = Field(None, description="Where they are from, such as a document.")
+
+
+class Rejecting(Reasoned):
+    """Edits that wait for approval."""
+
+    ids: Annotated[list[Id], Field(min_length=1, max_length=MOST)] = Field(description="Of the edits, whole.")
+
+
+class Accepting(Rejecting):
+    """Edits that wait for approval, to be put in force."""
+
+    on_conflict: OnConflict = "supersede"
+
+
 class Retracting(One, Reasoned):
     """An edit to be taken out of force."""
 

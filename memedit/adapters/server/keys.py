@@ -27,9 +27,11 @@ class Role(IntEnum):
     """Read the metrics, which count the requests of all namespaces; it has no namespace."""
     READ = 1
     """Ask the model, and read the edits, but for what an Erasure keeps."""
-    EDIT = 2
-    """Change edits, and compare with the model as it is without them."""
-    ADMIN = 3
+    PROPOSE = 2
+    """Propose edits, which wait until a key of the role `edit` accepts them."""
+    EDIT = 3
+    """Change edits, decide on those that wait, and compare with the model as it is without them."""
+    ADMIN = 4
     """Import, and go back to any revision."""
 
 

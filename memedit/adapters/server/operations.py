@@ -16,7 +16,7 @@ from memedit.adapters.server.keys import Key, Role
 from memedit.editable import EditableLLM
 from memedit.edits import AnyEdit, Erasure
 from memedit.memory import EditMemory
-from memedit.memory.files import dump_edits, parse_edits
+from memedit.memory.files import dump_edits, parse_entries
 from memedit.messages import as_request
 from memedit.secrecy import tells
 from memedit.trace import as_sent
@@ -128,6 +128,33 @@ def retracted(caller: Caller, given: asked.Retracting) -> Any:
     return caller.memory.retract(edit.id, **caller.who(given.reason)).to_dict()
 
 
+def waiting(caller: Caller, given: asked.Nothing) -> Any:
+    """List the edits that wait for approval, oldest first."""
+    edits = caller.seen(caller.memory.proposed(namespace=caller.where))
+    return {"edits": [as_shown(edit) for edit in edits], "revision": caller.memory.revision(namespace=caller.where)}
+
+
+def proposed(caller: Caller, given: asked.Proposing) -> Any:
+    """Propose edits, which change no answer until they are accepted. Their author is the key's name."""
+    edits = [edit if isinstance(edit, str) else {**edit, "author": caller.key.name} for edit in given.edits]
+    made = caller.memory.propose(edits, source=given.source, **caller.who(given.reason))
+    if caller.key.role >= Role.EDIT:
+        return {"receipts": [one.to_dict() for one in made]}
+    # What is in force under another author is not told to who may not read all of it.
+    return {"receipts": [{"status": one.status, "id": one.id, "revision": one.revision} for one in made]}
+
+
+def accepted(caller: Caller, given: asked.Accepting) -> Any:
+    """Put edits in force that wait for approval, all or none."""
+    how = {"on_conflict": given.on_conflict, **caller.who(given.reason)}
+    return {"receipts": [one.to_dict() for one in caller.memory.accept(given.ids, **how)]}
+
+
+def rejected(caller: Caller, given: asked.Rejecting) -> Any:
+    """Let edits that wait for approval wait no longer."""
+    return caller.memory.reject(given.ids, **caller.who(given.reason)).to_dict()
+
+
 def undone(caller: Caller, given: asked.Reasoned) -> Any:
     """Take back the last change; once more, the one before it."""
     return caller.memory.undo(**caller.who(given.reason)).to_dict()
@@ -179,17 +206,30 @@ def verified(caller: Caller, given: asked.Verifying) -> Any:
 
 
 def imported(caller: Caller, given: asked.Importing) -> Any:
-    """Add the edits of a file as one change, all or nothing, whatever namespace they came from."""
-    edits = parse_edits(given.text, PurePath(f"import.{given.form}"))
-    own = [edit.with_(namespace=caller.where) for edit in edits]
-    how = {"on_conflict": given.on_conflict, **caller.who(given.reason or "import")}
-    return {"receipts": [one.to_dict() for one in caller.memory.apply(own, **how)]}
+    """Add the edits of a file as one change, all or nothing, whatever namespace they came from.
+
+    Their author is the key's name, whatever the file says. What it marks as `proposed` waits.
+    """
+    found = parse_entries(given.text, PurePath(f"import.{given.form}"))
+    about = {"namespace": caller.where, "author": caller.key.name}
+    own, waiting = ([edit.with_(**about) for edit in edits] for edits in (found.edits, found.proposed))
+    who = caller.who(given.reason or "import")
+    receipts = caller.memory.apply(own, on_conflict=given.on_conflict, **who) if own else []
+    receipts += caller.memory.propose(waiting, **who) if waiting else []
+    return {"receipts": [one.to_dict() for one in receipts]}
 
 
 def exported(caller: Caller, given: asked.Exporting) -> Any:
-    """The edits in force as the text of a file, which `import` reads; without Erasures, which tell what they keep."""
-    edits = [edit for edit in caller.memory.edits(namespace=caller.where) if not edit.SECRET]
-    return {"edits": len(edits), "text": dump_edits(edits, given.form)}
+    """The edits in force, and those that wait, as the text of a file, which `import` reads.
+
+    It is without Erasures, which tell what they keep.
+    """
+    memory, where = caller.memory, caller.where
+    edits, waits = (
+        [edit for edit in found if not edit.SECRET]
+        for found in (memory.edits(namespace=where), memory.proposed(namespace=where))
+    )
+    return {"edits": len(edits), "proposed": len(waits), "text": dump_edits(edits, given.form, waits)}
 
 
 def as_shown(edit: AnyEdit) -> dict[str, Any]:
@@ -204,6 +244,10 @@ OPERATIONS = (
     Operation("GET", "/edits/{id}", Role.READ, shown, asked.One),
     Operation("DELETE", "/edits/{id}", Role.EDIT, retracted, asked.Retracting),
     Operation("POST", "/edits/{id}/verify", Role.EDIT, verified, asked.Verifying),
+    Operation("GET", "/proposals", Role.READ, waiting, asked.Nothing),
+    Operation("POST", "/proposals", Role.PROPOSE, proposed, asked.Proposing),
+    Operation("POST", "/proposals/accept", Role.EDIT, accepted, asked.Accepting),
+    Operation("POST", "/proposals/reject", Role.EDIT, rejected, asked.Rejecting),
     Operation("GET", "/history", Role.READ, history, asked.Past),
     Operation("POST", "/undo", Role.EDIT, undone, asked.Reasoned),
     Operation("POST", "/revert", Role.ADMIN, reverted, asked.Reverting),

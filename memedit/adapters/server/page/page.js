@@ -1,7 +1,7 @@
 // @ts-check
 // The page of the edits. Whatever comes from the memory or from a model is put in as text (`textContent`), never as markup.
 
-/** @typedef {{id: string, kind: string, text: string, author?: string, reason?: string, created_at: string}} Edit */
+/** @typedef {{id: string, kind: string, text: string, author?: string, source?: string, reason?: string, created_at: string}} Edit */
 /** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
 /** @typedef {{query: string, revision: number, verdicts: Verdict[]}} Lookup */
 /** @typedef {{question: string, answer: string, by: string, edit: ?string, probability: ?number}} Hop */
@@ -11,10 +11,10 @@
 /** @typedef {{event: string, edit: string}} Event */
 /** @typedef {{revision: number, change: string, at: string, author: ?string, reason: ?string, target: ?number, events: Event[]}} Change */
 
-const ROLES = ["metrics", "read", "edit", "admin"];
+const ROLES = ["metrics", "read", "propose", "edit", "admin"];
 const KINDS = ["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"];
 const PAGE = 50;
-const GAINED = ["added", "restored"];
+const GAINED = ["added", "restored", "accepted"];
 
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
@@ -82,7 +82,7 @@ async function open() {
   document.body.dataset.can = ROLES.indexOf(me.role) >= ROLES.indexOf("edit") ? "edit" : "read";
   $("inside").hidden = $("leave").hidden = false;
   $("sign").hidden = true;
-  await Promise.all([list(0), past(), fired()]);
+  await Promise.all([list(0), waiting(), past(), fired()]);
 }
 
 /** @param {number} offset */
@@ -97,17 +97,47 @@ async function list(offset) {
   $("more").hidden = Boolean(search) || shown >= found.found;
 }
 
-/** @param {Edit} edit */
-function card(edit) {
-  const made = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.author, edit.reason].filter(Boolean).join(" · ");
-  const item = make("li", {}, make("p", { class: "text", text: edit.text }), make("p", { class: "fine", text: made }));
+/** An edit, and a row of buttons to act on it. @param {Edit} edit */
+function bare(edit) {
+  const told = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.author, edit.source, edit.reason];
+  const made = make("p", { class: "fine", text: told.filter(Boolean).join(" · ") });
   const row = make("div", { class: "row" });
+  const item = make("li", {}, make("p", { class: "text", text: edit.text }), made, row);
   /** @param {string} text @param {() => Promise<void>} work */
   const button = (text, work) => {
     const one = /** @type {HTMLButtonElement} */ (make("button", { text, type: "button", ariaLabel: `${text}: ${edit.text}` }));
     one.addEventListener("click", () => doing(work, one));
     row.append(one);
   };
+  return { item, button };
+}
+
+/** What waits for approval. */
+async function waiting() {
+  /** @type {{edits: Edit[]}} */
+  const { edits } = await ask("GET", "/proposals");
+  $("review").hidden = !edits.length;
+  $("waiting").textContent = `${edits.length} proposed, which change no answer until they are accepted`;
+  $("proposals").replaceChildren(...edits.map((edit) => {
+    const { item, button } = bare(edit);
+    if (document.body.dataset.can === "edit") {
+      button("Accept", () => decide("accept", [edit.id]));
+      button("Reject", () => decide("reject", [edit.id]));
+    }
+    item.dataset.id = edit.id;
+    return item;
+  }));
+}
+
+/** @param {"accept" | "reject"} how @param {string[]} ids */
+async function decide(how, ids) {
+  await ask("POST", `/proposals/${how}`, { ids });
+  await open();
+}
+
+/** @param {Edit} edit */
+function card(edit) {
+  const { item, button } = bare(edit);
   button("Details", async () => {
     const old = item.querySelector("pre");
     if (old) return old.remove();
@@ -124,7 +154,6 @@ function card(edit) {
       await open();
     });
   }
-  item.append(row);
   return item;
 }
 
@@ -156,7 +185,8 @@ async function past() {
     const said = [`${one.revision} ${one.change}${of}`, when(one.at), one.author, one.reason].filter(Boolean).join(" · ");
     return make("li", {}, make("p", { class: "fine", text: said }), ...one.events.map((event) => {
       const gained = GAINED.includes(event.event);
-      const text = `${gained ? "+" : "−"} ${texts[event.edit] ?? event.edit}`;
+      const mark = event.event === "proposed" ? "?" : gained ? "+" : "−";
+      const text = `${mark} ${texts[event.edit] ?? event.edit}`;
       return make("p", { class: `text ${gained ? "passed" : "gone"}`, text });
     }));
   }));
@@ -230,6 +260,12 @@ on("undo", "click", async () => {
   await ask("POST", "/undo");
   await open();
 });
+for (const how of /** @type {const} */ (["accept", "reject"])) {
+  on(`${how}-all`, "click", async () => {
+    const shown = [...$("proposals").children].map((one) => one.dataset.id); // no more than was seen
+    await decide(how, shown);
+  });
+}
 on("play", "submit", async () => {
   const found = await ask("POST", "/compare", { input: $("message").value, model: $("model").value });
   $("base").textContent = found.base;
