@@ -48,13 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module")
-def tokenizer(folder: str) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
-
-
 def local_of(family: str, tokenizer: Any) -> Local:
     return Local.of(Overlay(Anatomy(tiny_of(family))), tokenizer, TEXT)
 

@@ -19,9 +19,8 @@ from safetensors.torch import save_file
 
 from memedit.errors import EditDiverged, FileRejected
 from memedit.parametric.delta import read_tensors
-from memedit.parametric.locate import frozen
 from memedit.parametric.meta import FILE, FORM, Editor, Meta, about, beside, seen_of
-from memedit.parametric.method import Local, Told
+from memedit.parametric.method import Local, Told, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.parametric.teaching import Lesson
