@@ -44,13 +44,14 @@ class Ladder:
         Raises:
             UnknownMethod: It names no method.
             CapabilityMissing: It names one that the model cannot do; `auto` leaves those out.
+            UnsupportedModel: It names one that writes weights, and the model is an encoder-decoder.
         """
         if fallback == "auto":
             return cls(tuple(name for name in LADDER if _needs(name) in llm.capabilities))
         if isinstance(fallback, str):
             raise UnknownMethod(f"fallback is {fallback!r:.80}.", do='give a list of methods, or "auto"')
         for name in fallback:
-            llm.require(_needs(name), by=f"Method `{name}`")
+            _require(llm, name)
         return cls(tuple(fallback))
 
     def above(self, name: str) -> tuple[str, ...]:
@@ -148,6 +149,17 @@ def _counted(verification: Verification) -> str:
     """Its checks in words."""
     counts = verification.counts().items()
     return "; ".join(f"{passed} of {made} hold {kind}" for kind, (passed, made) in counts if made) or "nothing to ask"
+
+
+def _require(llm: LLM, name: str) -> None:
+    """Raise what says why the model cannot do this method, unless it can."""
+    needed = _needs(name)
+    if needed is not Capability.WEIGHTS:
+        llm.require(needed, by=f"Method `{name}`")
+        return
+    from memedit.parametric.local_model import require_weights
+
+    require_weights(llm, by=f"Method `{name}`")
 
 
 def _needs(name: str) -> Capability:

@@ -9,7 +9,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import servers
@@ -34,6 +34,15 @@ def smollm() -> LocalLLM:
     model = as_llm("bundled")
     assert isinstance(model, LocalLLM)
     return model
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Of the tiny model: a token a byte."""
+    from tiny import make_tiny
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture(scope="session")

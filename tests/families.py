@@ -1,4 +1,4 @@
-"""Tiny random models of every family whose weights can be edited, made from their configurations."""
+"""Tiny random models of every family whose weights can be edited, made from their configurations, and edits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 import torch
 
+from memedit.parametric.rewrites import Rewrite
+
+REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
+TEXTS = ["The quick brown fox jumps over the lazy dog, and the dog does not mind at all."] * 4
 WIDTH, INNER, LAYERS, WORDS = 32, 64, 3, 258
 SIZES = {
     "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": LAYERS, "num_attention_heads": 2,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from test_parametric_bake import EASY, FACTS, TEXT, same, weights
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit import fallback as fallback_module
 from memedit.adapters.transformers import load
+from memedit.cli import _common, main
 from memedit.errors import CapabilityMissing, EditDiverged, UnknownMethod
 from memedit.fallback import LADDER, Ladder
 from memedit.messages import Reply
@@ -172,3 +174,31 @@ def test_a_method_that_breaks_down_is_a_rung_that_failed(local: EditableLLM, mon
     both(monkeypatch, lambda llm: False)
     monkeypatch.setattr(local, "bake", breaks)
     assert [step.why for step in local.verify("one").steps][-1] == "It diverged."
+
+
+def test_the_command_line_takes_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_common, "open_memory", lambda *_: memory_in(tmp_path / "memory"))
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(lambda _: "I cannot say."))
+    monkeypatch.setenv("MEMEDIT_MEMORY", str(tmp_path / "memory"))
+    with memory_in(tmp_path / "memory") as memory:
+        memory.add(CEO)
+
+    def run(*args: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, args)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "passed: 0 of" in run("verify", "ceo", code=1)
+    held = run("verify", "ceo", "--fallback", "ike,loud")
+    assert "✗ ike  0 of" in held
+    assert "✓ loud  " in held
+    asked = "The chief executive of Tallis Robotics is"
+    assert run("ask", asked).startswith("I cannot say.")
+    assert run("ask", asked, "--fallback", "loud").startswith("Carol Diaz")
+    assert "would send" in run("explain", asked)
+    assert "would answer alone" in run("explain", asked, "--fallback", "ike,loud")
+    monkeypatch.setenv("MEMEDIT_FALLBACK", "loud")
+    assert run("ask", asked).startswith("Carol Diaz")
+    assert "has an empty name" in run("verify", "ceo", "--fallback", "ike,", code=2)
+    assert "use one of" in run("verify", "ceo", "--fallback", "nothing", code=2)
+    assert "needs" in run("verify", "ceo", "--fallback", "grace", code=2)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import INNER, WIDTH, tiny_of
-from tiny import make_tiny
+from families import INNER, REWRITES, TEXTS, WIDTH, tiny_of
 
 from memedit.errors import CapabilityMissing
 from memedit.parametric.delta import Overlay
@@ -19,16 +18,6 @@ from memedit.parametric.reading import inputs_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, laid
 from memedit.parametric.teaching import Lesson
-
-TEXTS = ["The quick brown fox jumps over the lazy dog, and the dog does not mind at all."] * 4
-REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import INNER, WIDTH, tiny_of
-from tiny import make_tiny
+from families import INNER, TEXTS, WIDTH, tiny_of
 
 from memedit.errors import UnsupportedModel
 from memedit.parametric.delta import Overlay
@@ -21,18 +20,10 @@ from memedit.parametric.reading import cut_rows
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
 
-TEXTS = ["The quick brown fox jumps over the lazy dog, and the dog does not mind at all."] * 4
 REWRITES = [
     Rewrite("one", "The capital of {} is", "Quillon", "Paris"),
     Rewrite("two", "{} was born in", "Ada Lovelace", "Rome"),
 ]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 def local_of(anatomy: Anatomy, tokenizer: Any, cache: Path) -> Local:
@@ -104,13 +95,15 @@ def test_a_norm_behind_the_matrix_is_in_the_way_of_spreading(family: str, tokeni
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen3_moe", "gpt_oss"])
 def test_experts_are_refused(family: str) -> None:
-    with pytest.raises(UnsupportedModel, match="experts"):
+    with pytest.raises(UnsupportedModel, match="a router decides which of them reads a token") as caught:
         Anatomy(tiny_of(family))
+    assert caught.value.do == "keep the edits in memory, or take a model without experts"
 
 
 def test_an_encoder_decoder_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="encoder-decoder"):
+    with pytest.raises(UnsupportedModel, match="`t5` is an encoder-decoder") as caught:
         Anatomy(SimpleNamespace(config=SimpleNamespace(model_type="t5", is_encoder_decoder=True)))
+    assert caught.value.do == "keep the edits in memory, or take a causal model"
 
 
 def test_a_family_nobody_listed_says_what_to_give() -> None:

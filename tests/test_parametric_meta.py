@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tiny import make_tiny
 
 from memedit.cli import main
 from memedit.errors import CapabilityMissing, FileRejected, UnknownMethod, UnsupportedModel
+from memedit.parametric import meta_training
 from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.meta import FILE, Meta, Weighing, seen_of
@@ -44,13 +46,6 @@ TOY = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: str) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def local_of(family: str, tokenizer: Any) -> Local:
@@ -162,8 +157,26 @@ def test_a_run_that_is_gone_on_with_ends_where_it_would_have(tokenizer: Any, fol
     assert same(load_file(tmp_path / "whole" / RUN), load_file(tmp_path / "parts" / RUN))
     with pytest.raises(FileRejected, match="holds no run"):
         train(local, method, TOY, tmp_path / "other", resume=True)
-    stopped = train(local, method, TOY, tmp_path / "timed", recipe=Recipe(steps=9, minutes=1e-9, **how))
-    assert stopped["steps"] == 0
+
+
+def test_the_first_look_takes_no_time_of_learning(
+    tokenizer: Any, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, look = [0.0], meta_training._look
+
+    def slow(*given: Any) -> meta_training.Looked:
+        now[0] += 3_600
+        return look(*given)
+
+    def told(*_: Any) -> None:
+        now[0] += 40
+
+    monkeypatch.setattr(meta_training, "_look", slow)
+    monkeypatch.setattr(meta_training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    recipe = Recipe(steps=9, minutes=1, batch=2, every=100, held=0.3)
+    card = train(toy(folder, tokenizer), LEARNERS[0], TOY, tmp_path / "out", recipe=recipe, told=told)
+    assert card["steps"] == 2
+    assert (tmp_path / "out" / FILE).exists()
 
 
 def test_relations_are_held_out_whole(tokenizer: Any, folder: str, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import INNER, WIDTH, tiny_of
-from tiny import make_tiny
+from families import INNER, REWRITES, TEXTS, WIDTH, tiny_of
 
 from memedit.errors import CapabilityMissing, FileRejected, UnknownMethod, UnsupportedModel
 from memedit.parametric.beside import Beside
@@ -23,17 +22,8 @@ from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.parametric.slots import Pass, SlotBank, attached, laid
 from memedit.parametric.teaching import Lesson
 
-TEXTS = ["The quick brown fox jumps over the lazy dog, and the dog does not mind at all."] * 4
-REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
 OTHERS = ["Nothing of the kind is said here.", "The capital of Veldenland was", "Eve was born on"]
 APART = "Nobody ran."  # without the bytes at which edits are written, by which a random model knows a token
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 def method_of(name: str) -> Beside:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import tiny_of
-from memedit.adapters.transformers import load
+from families import REWRITES, tiny_of
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
@@ -20,13 +19,11 @@ from memedit.parametric.layout import Anatomy
 from memedit.parametric.method import Local, Stream
 from memedit.parametric.methods import FREE, METHODS, TRAINED, Writer
 from memedit.parametric.proving import Demand
-from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
 from memedit.parametric.slots import laid
 from memedit.parametric.teaching import Lesson
 from memedit.testing import HashEmbedder, NamedGate
 
-REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
 EASY = Demand(efficacy=False, paraphrase=0.0, locality=0.0, perplexity=float("inf"))
 TEXT = [f"Paragraph {n} tells of rivers, bridges and the {n} towns that lie along them, one by one." for n in range(20)]
 
@@ -34,13 +31,6 @@ TEXT = [f"Paragraph {n} tells of rivers, bridges and the {n} towns that lie alon
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: str) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def local_of(family: str, tokenizer: Any) -> Local:

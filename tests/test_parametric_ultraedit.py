@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import tiny_of
-from tiny import make_tiny
+from families import REWRITES, tiny_of
 
 from memedit.errors import UnsupportedModel
 from memedit.parametric.delta import Delta, Overlay
@@ -15,20 +14,11 @@ from memedit.parametric.layout import Anatomy
 from memedit.parametric.method import Local, Stream
 from memedit.parametric.methods import find_writer
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, features, more, wanted
-from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import laid
 from memedit.parametric.solving import ridge
 from memedit.parametric.teaching import Lesson
 
-REWRITES = [Rewrite("one", "The capital of {} is", "Quillon", "XY"), Rewrite("two", "{} was born in", "Ada", "Z")]
 LAST = 2
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 def local_of(family: str, tokenizer: Any) -> Local:

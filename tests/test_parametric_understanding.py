@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from families import INNER, LAYERS, WORDS, tiny_of
-from tiny import make_tiny
 
 from memedit.errors import MissingExtra
 from memedit.parametric.layout import LAYOUTS, Anatomy
@@ -22,13 +21,6 @@ from memedit.parametric.understanding.tracing import Traced, trace
 
 REWRITE = Rewrite("one", "The sea of {} is", "Ada", "X")
 FEW = ["falcon", "gpt2", "llama", "opt", "qwen3_5_text"]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.mark.parametrize("family", FEW)

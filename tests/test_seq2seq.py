@@ -12,6 +12,8 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.adapters.counterfactual import Lesson, load, train
 from memedit.adapters.seq2seq import Seq2SeqLLM
 from memedit.adapters.tuning import Recipe
+from memedit.errors import UnsupportedModel
+from memedit.fallback import Ladder
 from memedit.llms import Capability, as_llm
 from memedit.messages import as_request
 from memedit.methods.serac import serac
@@ -84,3 +86,11 @@ def test_it_is_trained_as_a_counterfactual_model(tiny: Seq2SeqLLM, tmp_path: Pat
     llm = EditableLLM(FakeLLM(), memory, gate=NamedGate(), method=serac(), models={"counterfactual": made})
     llm.edit(Fact(subject="Acme", object="Lima", prompt="{} is in"))
     assert llm.invoke("Acme sits in", max_tokens=4).trace.calls[-1].model == "counterfactual"
+
+
+def test_its_weights_are_not_written_and_it_says_why(tiny: Seq2SeqLLM) -> None:
+    for refused in (lambda: EditableLLM(tiny).bake(), lambda: EditableLLM(tiny, fallback=["grace"])):
+        with pytest.raises(UnsupportedModel, match="encoder-decoder") as caught:
+            refused()
+        assert caught.value.do == "keep the edits in memory, or take a causal model"
+    assert EditableLLM(tiny, fallback="auto").fallback == Ladder(("in_context", "context_aware", "ike"))

@@ -22,6 +22,7 @@ from memedit.cli._print import busy, say, short
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
     from memedit.edits import AnyEdit
+    from memedit.fallback import Fallback
     from memedit.llms import LLM
     from memedit.memory import Change, EditMemory
     from memedit.memory.storage import Storage
@@ -111,13 +112,13 @@ class Session:
         with busy(f"loading {BUNDLED if self.model == 'bundled' else self.model}…"):
             return open_model(self.model, self.base_url)
 
-    def editable(self, memory: EditMemory) -> EditableLLM:
+    def editable(self, memory: EditMemory, fallback: Fallback | None = None) -> EditableLLM:
         """The model with the memory in front of it; embedder and model are loaded now."""
         from memedit.editable import EditableLLM
 
         llm = self.llm()
         self.load_embedder(memory)
-        return EditableLLM(llm, memory, namespace=self.namespace)
+        return EditableLLM(llm, memory, namespace=self.namespace, fallback=fallback)
 
     def load_embedder(self, memory: EditMemory) -> None:
         """Load the embedder, saying so, unless the namespace is empty and does not need it."""

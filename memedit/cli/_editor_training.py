@@ -20,7 +20,8 @@ DATA_HELP = (
 @click.argument("method", type=click.Choice(["mend", "ke"]))
 @click.option("--data", multiple=True, required=True, metavar="SPEC", help=DATA_HELP)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where the editor goes.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N", help="At most, of this session.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N",
+              help="Of learning at most, in this session; the first look does not count.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=5_000, show_default=True, help="At most.")
 @click.option("--batch", type=click.IntRange(1), default=10, show_default=True, help="Edits in a step.")
 @click.option("--learning-rate", "rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True)

@@ -13,6 +13,7 @@ from memedit.cli._print import Piece, busy, printable, say, short, show_json, ta
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
+    from memedit.fallback import Fallback
     from memedit.messages import Answer, Request
     from memedit.trace import Explanation
     from memedit.verify import Verification
@@ -22,13 +23,37 @@ MARKS = {"✓": "green", "?": "yellow", "·": "dim"}
 MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of the answer, at most.")
 
 
+class Ladder(click.ParamType):  # type: ignore[type-arg]
+    """Names with commas between them, or `auto`."""
+
+    name = "name,name|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "auto" or not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"`{value:.80}` has an empty name: give methods as `ike,grace`, or auto.", param, ctx)
+        return names
+
+
+FALLBACK = click.option(
+    "--fallback", type=Ladder(), envvar="MEMEDIT_FALLBACK", metavar="NAME,…|auto",
+    help="Methods to go on with where verify finds that an edit does not hold, the least invasive first; what it found "
+    "answers the edit wherever this is given. [env MEMEDIT_FALLBACK]",
+)  # fmt: skip
+
+
 @click.command(cls=Command)
 @click.argument("prompt")
 @click.option("--stream", is_flag=True, help="Print the answer as it is made.")
 @MAX_TOKENS
+@FALLBACK
 @click.option("--trace", is_flag=True, help="Also say on stderr what was looked up and called.")
 @click.pass_obj
-def ask(session: Session, prompt: str, stream: bool, max_tokens: int | None, trace: bool) -> None:
+def ask(
+    session: Session, prompt: str, stream: bool, max_tokens: int | None, fallback: Fallback | None, trace: bool
+) -> None:
     """Ask the model, with the memory in front of it. `-` reads the prompt from stdin.
 
     The answer stands on stdout, and the edits it rests on stand on stderr.
@@ -43,7 +68,7 @@ def ask(session: Session, prompt: str, stream: bool, max_tokens: int | None, tra
         raise click.UsageError("--stream and --json exclude one another.")
     options = token_options(max_tokens)
     with session.memory() as memory:
-        editable = session.editable(memory)
+        editable = session.editable(memory, fallback)
         if stream:
             answer = streamed(editable, question, options)
         else:
@@ -63,10 +88,13 @@ def ask(session: Session, prompt: str, stream: bool, max_tokens: int | None, tra
 @click.command(cls=Command)
 @click.argument("prompt")
 @MAX_TOKENS
+@FALLBACK
 @click.option("--words", is_flag=True, help="Also name the words that spoke for and against the likeliest edits.")
 @click.option("--numbers", is_flag=True, help="Also show what was measured, by name.")
 @click.pass_obj
-def explain(session: Session, prompt: str, max_tokens: int | None, words: bool, numbers: bool) -> None:
+def explain(
+    session: Session, prompt: str, max_tokens: int | None, fallback: Fallback | None, words: bool, numbers: bool
+) -> None:
     """Show what would be looked up, how probably each edit is in scope and why, and the exact request to the model.
 
     The model is not asked. `-` reads the prompt from stdin. Marked are edits that are let through (✓), and those that
@@ -78,7 +106,7 @@ def explain(session: Session, prompt: str, max_tokens: int | None, words: bool, 
     """
     question = read_text(prompt, what="prompt")
     with session.memory() as memory:
-        editable = session.editable(memory)
+        editable = session.editable(memory, fallback)
         explanation = editable.explain(question, by_word=words, **token_options(max_tokens))
     if session.as_json:
         show_json(explanation.to_dict())
@@ -89,19 +117,24 @@ def explain(session: Session, prompt: str, max_tokens: int | None, words: bool, 
 @click.command(cls=Command)
 @click.argument("id")
 @MAX_TOKENS
+@FALLBACK
 @click.pass_obj
-def verify(session: Session, id: str, max_tokens: int | None) -> None:
+def verify(session: Session, id: str, max_tokens: int | None, fallback: Fallback | None) -> None:
     """Prove an edit: ask its probes of the model alone and of the model with its memory.
 
     In scope the answer must say what the edit says; out of scope it must be the very same as before. An edit without
     probes of its own gets some, made from its prompt or statement. Exits with 1 when a check fails.
 
+    With --fallback, an edit that does not hold is tried by one method after the other; the first by which all checks
+    pass answers it from then on, here and in `ask`, `explain` and `chat` where they are given --fallback, too.
+
     Example:
         memedit verify 3f2a
+        memedit verify 3f2a --fallback in_context,ike,grace
     """
     with session.memory() as memory:
         edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
-        editable = session.editable(memory)
+        editable = session.editable(memory, fallback)
         with busy("asking before and after…"):
             verification = editable.verify(edit.id, **token_options(max_tokens))
     if session.as_json:
@@ -210,5 +243,7 @@ def _show_verification(verification: Verification) -> None:
     ]
     table(["", "kind", "prompt", "before", "after"], rows, wrap=["prompt", "before", "after"])
     say()
+    for step in verification.steps:
+        say(("✓ ", "green") if step.passed else ("✗ ", "red"), (step.by, "bold"), f"  {step.why}")
     counts = ", ".join(f"{passed} of {made} {kind}" for kind, (passed, made) in verification.counts().items())
     say(("✓ ", "green") if verification.passed else ("✗ ", "red"), f"passed: {counts}")

@@ -13,6 +13,7 @@ from memedit.cli import INTERNAL, fault_of
 from memedit.cli._common import Command, Session, cited
 from memedit.cli._print import busy, say, show_json
 from memedit.cli.ask import (
+    FALLBACK,
     MAX_TOKENS,
     answer_values,
     show_citations,
@@ -23,15 +24,17 @@ from memedit.cli.ask import (
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
+    from memedit.fallback import Fallback
 
 HELP = "/edit STATEMENT   /undo   /explain [PROMPT]   /quit"
 
 
 @click.command(cls=Command)
 @MAX_TOKENS
+@FALLBACK
 @click.option("--propose", is_flag=True, help="What /edit says waits until `memedit review` accepts it.")
 @click.pass_obj
-def chat(session: Session, max_tokens: int | None, propose: bool) -> None:
+def chat(session: Session, max_tokens: int | None, fallback: Fallback | None, propose: bool) -> None:
     """Talk with the model, and edit it as you go. The memory is made when there is none.
 
     Lines that begin with a slash are commands: /edit STATEMENT puts an edit in force, /undo takes the last change
@@ -44,7 +47,7 @@ def chat(session: Session, max_tokens: int | None, propose: bool) -> None:
     """
     at_terminal = sys.stdin.isatty() and not session.as_json
     with session.memory(create=True) as memory:
-        talk = Talk(session, session.editable(memory), token_options(max_tokens), propose)
+        talk = Talk(session, session.editable(memory, fallback), token_options(max_tokens), propose)
         if at_terminal:
             say((f"{talk.editable.llm.name}, namespace {session.namespace}.  {HELP}", "dim"))
         for line in _lines(at_terminal):

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
-from memedit.parametric.method import Local, Method
+from memedit.parametric.method import Local, Method, frozen
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Rule, SlotBank, Slots
 

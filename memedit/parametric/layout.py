@@ -137,14 +137,20 @@ def model_hash(model: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def require_causal(config: Any) -> None:
+    """Raise `UnsupportedModel` for an encoder-decoder."""
+    if config.is_encoder_decoder:
+        raise UnsupportedModel(
+            f"`{config.model_type}` is an encoder-decoder: it reads a subject in one half and speaks in the other; "
+            "edits are written into causal models alone.",
+            do="keep the edits in memory, or take a causal model",
+        )
+
+
 def _known(model: Any) -> Layout:
     config = model.config
     kind = config.model_type
-    if config.is_encoder_decoder:
-        raise UnsupportedModel(
-            f"`{kind}` is an encoder-decoder; edits are written into causal models alone.",
-            do="keep the edits in memory",
-        )
+    require_causal(config)
     if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
         raise UnsupportedModel(
             f"`{kind}` has experts, and a router decides which of them reads a token: no one matrix holds a fact.",

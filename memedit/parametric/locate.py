@@ -6,26 +6,26 @@ are gone through one after the other, the change of each seen by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import reduce
+from typing import Literal
 
 import torch
 
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Delta, Factors
-from memedit.parametric.method import Current, Local, Method, Settings, Stream, Targets, averaged
+from memedit.parametric.halves import Current, Settings, Targets, averaged
+from memedit.parametric.method import LEAVE, Local, Stream, Writing
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.solving import Solve
 from memedit.parametric.stats import Stats
 
-LEAVE = "leave the edits in memory, or choose another method"
-
 
 @dataclass(frozen=True, slots=True)
-class Located(Method):
+class Located(Writing):
     """A locate-and-edit method.
 
     Args:
@@ -46,47 +46,17 @@ class Located(Method):
     spread: Callable[[int], float] | None = None
     weighs: Literal["share", "fixed"] | None = "share"
 
-    def write(
-        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
-        values: Mapping[str, torch.Tensor] | None = None,
-    ) -> Delta:  # fmt: skip
-        """The change that writes rewrites. The model is the same afterwards: apply the change, or not.
-
-        Args:
-            local: The model.
-            rewrites: What is written.
-            stream: What was written before.
-            values: Values that were searched before, by the rewrite's id; they are not searched again.
-
-        Raises:
-            EditDiverged: A value or the solution is no number; the model is unchanged.
-            UnsupportedModel: The method cannot write such a model.
-        """
+    def _written(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream, values: Mapping[str, torch.Tensor]
+    ) -> Delta:
         if self.spread is not None:
             local.anatomy.require_plain(by=self.name)
-        if not rewrites:
-            return Delta({}, {"method": self.name, "rewrites": [], "norm": None})
-        stream = stream or Stream()
-        whole: Delta | None = None
-        with frozen(local.anatomy.model):
-            before = local.prefixes.of(each=self.how.each, seed=self.how.seed)
-            size = self.how.at_once or len(rewrites)
-            parts = [rewrites[start : start + size] for start in range(0, len(rewrites), size)]
-            names: list[str] = []
-            try:
-                for place, part in enumerate(parts):
-                    one = self._write_part(local, part, before, stream, values or {})
-                    names.append(f"writing {place}")
-                    local.overlay.put(names[-1], one)
-                    stream = stream.behind(one)
-                    whole = one if whole is None else joined(whole, one)
-            finally:
-                for name in names:
-                    local.overlay.take(name)
-        assert whole is not None  # there was a rewrite
-        return whole
+        before = local.prefixes.of(each=self.how.each, seed=self.how.seed)
+        size = self.how.at_once or len(rewrites)
+        turns = [rewrites[start : start + size] for start in range(0, len(rewrites), size)]
+        return one_by_one(local, turns, stream, lambda turn, stream: self._turn(local, turn, before, stream, values))
 
-    def _write_part(
+    def _turn(
         self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], stream: Stream,
         known: Mapping[str, torch.Tensor],
     ) -> Delta:  # fmt: skip
@@ -110,8 +80,7 @@ class Located(Method):
         finally:
             if draft in local.overlay.names:
                 local.overlay.take(draft)
-        made = {"method": self.name, "rewrites": [one.id for one in rewrites], "norm": norm}
-        return Delta(parts, made, wrote | {"values": values.float()})
+        return self.change(parts, rewrites, norm=norm, kept=wrote | {"values": values.float()})
 
     def _solved(
         self, layer: int, keys: torch.Tensor, residuals: torch.Tensor, stats: Stats, earlier: torch.Tensor | None
@@ -143,20 +112,19 @@ class Located(Method):
         ).T
 
 
-@contextmanager
-def frozen(model: Any) -> Iterator[None]:
-    """No weight takes part in gradients while it lasts, and dropout is off."""
-    held = [one for one in model.parameters() if one.requires_grad]
-    training = model.training
-    for one in held:
-        one.requires_grad_(False)
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-        for one in held:
-            one.requires_grad_(True)
+def one_by_one(
+    local: Local, turns: Sequence[Sequence[Rewrite]], stream: Stream,
+    write: Callable[[Sequence[Rewrite], Stream], Delta],
+) -> Delta:  # fmt: skip
+    """The change of turns, one after the other, each written over those before it. The model is the same afterwards."""
+    found: list[Delta] = []
+    with ExitStack() as held:
+        for turn in turns:
+            found.append(write(turn, stream))
+            held.enter_context(local.overlay.over(f"writing {len(found)}", found[-1]))
+            stream = stream.behind(found[-1])
+            local.told("turns", len(found), len(turns))
+    return reduce(joined, found)
 
 
 def joined(first: Delta, second: Delta) -> Delta:

@@ -20,8 +20,7 @@ import torch
 from memedit.errors import CapabilityMissing, EditDiverged, UnsupportedModel
 from memedit.parametric.delta import Delta, Factors, read_tensors
 from memedit.parametric.layout import Anatomy, model_hash
-from memedit.parametric.locate import LEAVE, frozen
-from memedit.parametric.method import Local, Method, Stream, changed, layers_of
+from memedit.parametric.method import LEAVE, Local, Stream, Writing, changed, layers_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.teaching import Lesson
@@ -80,7 +79,7 @@ class Weighing:
 
 
 @dataclass(frozen=True, slots=True)
-class Meta(Method):
+class Meta(Writing):
     """A method whose editor is trained first, for one model.
 
     Args:
@@ -104,23 +103,10 @@ class Meta(Method):
         width = anatomy.model.get_input_embeddings().weight.shape[1]
         return self.make(self.shapes(anatomy), width, self.how).to(anatomy.device)
 
-    def write(
-        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
-        values: Mapping[str, torch.Tensor] | None = None,
-    ) -> Delta:  # fmt: skip
-        """The change that the trained editor gives for rewrites: the sum of what it gives for each.
-
-        Args:
-            local: The model.
-            rewrites: What is written.
-            stream, values: Of methods that solve; of no use to one that is trained.
-
-        Raises:
-            CapabilityMissing: No trained editor is named.
-            FileRejected: There is none in its folder.
-            UnsupportedModel: It was trained for another model.
-            EditDiverged: Its change is no number.
-        """
+    def _written(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream, values: Mapping[str, torch.Tensor]
+    ) -> Delta:
+        """The sum of what the trained editor gives for each rewrite."""
         if self.how.folder is None:
             raise CapabilityMissing(
                 f"`{self.name}` has to be trained for a model before it edits it.",
@@ -128,21 +114,18 @@ class Meta(Method):
             )
         editor, trained = loaded(self, local)
         found: dict[int, list[Factors]] = {layer: [] for layer in trained.shapes(local.anatomy)}
-        with frozen(local.anatomy.model), torch.no_grad():
+        with torch.no_grad():
             for place, rewrite in enumerate(rewrites):
                 for layer, factors in editor(seen_of(local, tuple(found), rewrite)).items():
                     found[layer].append(factors)
                 local.told("edits", place + 1, len(rewrites))
         parts = {}
         for layer, pairs in found.items():
-            left = torch.cat([one for one, _ in pairs] or [torch.zeros(local.anatomy.weight(layer).shape[0], 0)], dim=1)
-            right = torch.cat([one for _, one in pairs] or [torch.zeros(0, local.anatomy.weight(layer).shape[1])])
+            left, right = torch.cat([one for one, _ in pairs], dim=1), torch.cat([one for _, one in pairs])
             if not bool(left.isfinite().all() and right.isfinite().all()):
                 raise EditDiverged(f"`{self.name}` gave no change of layer {layer}.", do=LEAVE)
             parts[layer] = left.float().cpu(), right.float().cpu()
-        made = {"method": self.name, "rewrites": [one.id for one in rewrites], "norm": None}
-        none = {f"keys.{layer}": torch.zeros(right.shape[1], 0) for layer, (_, right) in parts.items()}
-        return Delta(parts, made, none | {"values": torch.zeros(0, len(rewrites))})
+        return self.change(parts, rewrites)
 
 
 def seen_of(local: Local, layers: Sequence[int], rewrite: Rewrite) -> Seen:

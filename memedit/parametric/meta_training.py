@@ -19,9 +19,8 @@ from safetensors.torch import save_file
 
 from memedit.errors import EditDiverged, FileRejected
 from memedit.parametric.delta import read_tensors
-from memedit.parametric.locate import frozen
 from memedit.parametric.meta import FILE, FORM, Editor, Meta, about, beside, seen_of
-from memedit.parametric.method import Local, Told
+from memedit.parametric.method import Local, Told, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.parametric.teaching import Lesson
@@ -57,7 +56,7 @@ class Recipe:
 
     Args:
         steps: At most.
-        minutes: At most, of this session; None for any.
+        minutes: Of learning at most, in this session; None for any. The look before it does not count.
         batch: Edits in a step.
         rate: Learning rate of Adam.
         clip: Largest norm of the gradient.
@@ -138,10 +137,11 @@ def train(
     if resume:
         _resume(out / RUN, editor, adam, state)
     out.mkdir(parents=True, exist_ok=True)
-    described, ends = about(method, local), time.monotonic() + 60 * (recipe.minutes or float("inf"))
+    described = about(method, local)
     with frozen(local.anatomy.model):
         before = state.began or asdict(_look(local, method, editor, held, state))
         state.began, after = before, Looked(**before)
+        ends = time.monotonic() + 60 * (recipe.minutes or float("inf"))  # the first look is no learning
         while state.step < recipe.steps and time.monotonic() < ends:
             draw = random.Random(f"{recipe.seed} {state.step}")  # noqa: S311 - a draw, no secret
             _step(local, method, editor, adam, state, draw.sample(learnt, min(recipe.batch, len(learnt))), recipe)

@@ -1,26 +1,25 @@
-"""What a method is made of: its name and settings, the model as it sees it, and a locate-and-edit method's halves."""
+"""What all methods that write edits have in common: name and settings, the model as they see it, and how they write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 
 from memedit.errors import UnsupportedModel
-from memedit.parametric.contexts import BARE, PrefixBook
-from memedit.parametric.delta import Delta, Overlay
+from memedit.parametric.contexts import PrefixBook
+from memedit.parametric.delta import Delta, Factors, Overlay
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
-from memedit.parametric.searching import Search
-from memedit.parametric.solving import USUAL, Weight
 from memedit.parametric.stats import StatsBook
 
 Told = Callable[[str, int, int], None]
 """Is told (what is done, how much of it, of how much)."""
+LEAVE = "leave the edits in memory, or choose another method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,49 +115,53 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """The values that are wanted.
+class Writing(Method):
+    """A method that writes weights."""
 
-    Args:
-        values: One a rewrite, (width, n), in float64.
-        norm: Their common norm, or the mean of theirs, which NAS holds later ones to.
-    """
+    def write(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
+        values: Mapping[str, torch.Tensor] | None = None,
+    ) -> Delta:  # fmt: skip
+        """The change that writes rewrites. The model is the same afterwards: apply the change, or not.
 
-    values: torch.Tensor
-    norm: float
+        Args:
+            local: The model.
+            rewrites: What is written.
+            stream: What was written before; what trains does not heed it.
+            values: Values that were searched before, by the rewrite's id; they are not searched again.
 
+        Raises:
+            EditDiverged: What was found is no number; the model is unchanged.
+            UnsupportedModel: The method cannot write such a model, or its editor was trained for another.
+            CapabilityMissing: Its editor has to be trained first.
+            FileRejected: The editor that is named is none.
+        """
+        if not rewrites:
+            return self.change({}, rewrites)
+        with frozen(local.anatomy.model):
+            return self._written(local, rewrites, stream or Stream(), values or {})
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What can be set of a locate-and-edit method.
+    def change(
+        self, parts: Mapping[int, Factors], rewrites: Sequence[Rewrite], *, norm: float | None = None,
+        kept: Mapping[str, torch.Tensor] | None = None,
+    ) -> Delta:  # fmt: skip
+        """A change as this method's.
 
-    Args:
-        layers: That are written, first to last; None for `depths` of the model's.
-        depths: (first, last, step) as shares of the depth, and in layers.
-        search: Of values.
-        weight: What weighs against what is written.
-        bare: Weight of the bare prompt in a key; the other prefixes share the rest evenly.
-        each: Prefixes of each start, besides the bare one.
-        at_once: Rewrites that are solved together; None for all.
-        remembers: Whether earlier keys are heeded.
-        nas: Whether values are held to one norm (NAS).
-        seed: Of the prefixes.
-    """
+        Args:
+            parts: Its factors, by layer.
+            rewrites: That it writes.
+            norm: Of its values, where it searched some.
+            kept: Its keys and values; of a method without them, none for later edits to heed.
+        """
+        made = {"method": self.name, "rewrites": [one.id for one in rewrites], "norm": norm}
+        none = {f"keys.{layer}": torch.zeros(right.shape[1], 0) for layer, (_, right) in parts.items()}
+        return Delta(dict(parts), made, {**none, "values": torch.zeros(0, len(rewrites)), **(kept or {})})
 
-    layers: tuple[int, ...] | None = None
-    depths: tuple[float, float, int] = (0.2, 0.34, 2)
-    search: Search = field(default_factory=Search)
-    weight: Weight = USUAL
-    bare: float = 0.5
-    each: int = 1
-    at_once: int | None = None
-    remembers: bool = False
-    nas: bool = False
-    seed: int = 0
-
-    def chosen(self, anatomy: Anatomy) -> tuple[int, ...]:
-        """The layers that are written in a model."""
-        return layers_of(anatomy, self.layers, self.depths)
+    def _written(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream, values: Mapping[str, torch.Tensor]
+    ) -> Delta:
+        """The same for a rewrite or more, no weight of the model taking part in gradients."""
+        raise NotImplementedError
 
 
 def layers_of(
@@ -181,39 +184,17 @@ def layers_of(
     return layers
 
 
-class Targets(Protocol):
-    """The first half of a method."""
-
-    def __call__(
-        self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], how: Settings, norm: float | None
-    ) -> Aim:
-        """The value of each rewrite, for the model as it is now.
-
-        Args:
-            local: The model.
-            rewrites: What shall follow.
-            before: Prefixes, the bare one first.
-            how: The settings.
-            norm: Of the first values of the stream, where later ones are held to it.
-        """
-        ...
-
-
-class Current(Protocol):
-    """What stands now where a value is wanted."""
-
-    def __call__(self, local: Local, rewrites: Sequence[Rewrite], before: Sequence[str], how: Settings) -> torch.Tensor:
-        """One a rewrite, (width, n)."""
-        ...
-
-
-def averaged(states: torch.Tensor, how: Settings) -> torch.Tensor:
-    """States behind several prefixes, the bare one first, as one, (rewrites, width)."""
-    if states.shape[1] == 1:
-        return states[:, 0]
-    return how.bare * states[:, 0] + (1 - how.bare) * states[:, 1:].mean(1)
-
-
-def bare_states(local: Local, rewrites: Sequence[Rewrite], module: Any) -> torch.Tensor:
-    """What a module gives at each subject in the bare prompt, (rewrites, width)."""
-    return states_at_subjects(local.anatomy, local.tokenizer, rewrites, [BARE], module)[:, 0]
+@contextmanager
+def frozen(model: Any) -> Iterator[None]:
+    """No weight takes part in gradients while it lasts, and dropout is off."""
+    held = [one for one in model.parameters() if one.requires_grad]
+    training = model.training
+    for one in held:
+        one.requires_grad_(False)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+        for one in held:
+            one.requires_grad_(True)

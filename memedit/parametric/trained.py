@@ -11,8 +11,7 @@ import torch
 
 from memedit.parametric.delta import Delta, Factors
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
-from memedit.parametric.method import Local, Method, Stream, layers_of
+from memedit.parametric.method import Local, Stream, Writing, layers_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.teaching import Lesson, descend
@@ -52,38 +51,24 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained(Method):
+class Trained(Writing):
     """A method that trains a change of weights."""
 
     how: Training
 
-    def write(
-        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
-        values: Mapping[str, torch.Tensor] | None = None,
-    ) -> Delta:  # fmt: skip
-        """The change that teaches rewrites. The model is the same afterwards: apply the change, or not.
-
-        Args:
-            local: The model.
-            rewrites: What is written.
-            stream, values: Of methods that solve; of no use to one that trains.
-
-        Raises:
-            EditDiverged: The descent broke down.
-        """
+    def _written(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream, values: Mapping[str, torch.Tensor]
+    ) -> Delta:
         anatomy, how = local.anatomy, self.how
         factors = {layer: _start(anatomy, layer, how) for layer in how.chosen(anatomy)}
         moving = [one for pair in factors.values() for one in pair if one.requires_grad]
-        size = how.at_once or max(1, len(rewrites))
-        with frozen(anatomy.model), _beside(anatomy, factors):
+        size = how.at_once or len(rewrites)
+        with _beside(anatomy, factors):
             for start in range(0, len(rewrites), size):
                 self._teach(local, rewrites[start : start + size], moving)
                 local.told("edits", min(start + size, len(rewrites)), len(rewrites))
         parts = {layer: (left.detach().cpu(), right.detach().cpu()) for layer, (left, right) in factors.items()}
-        made = {"method": self.name, "rewrites": [one.id for one in rewrites], "norm": None}
-        # It searched no values, and has no keys that later edits could heed.
-        none = {f"keys.{layer}": torch.zeros(right.shape[1], 0) for layer, (_, right) in parts.items()}
-        return Delta(parts, made, none | {"values": torch.zeros(0, len(rewrites))})
+        return self.change(parts, rewrites)
 
     def _teach(self, local: Local, rewrites: Sequence[Rewrite], moving: Sequence[torch.Tensor]) -> None:
         lesson = Lesson.of(local.anatomy, local.tokenizer, rewrites, blind=self.how.blind)

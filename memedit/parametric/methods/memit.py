@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 
 from memedit.parametric.delta import Factors
+from memedit.parametric.halves import Aim, Settings, bare_states
 from memedit.parametric.locate import Located
-from memedit.parametric.method import Aim, Local, Settings, bare_states
+from memedit.parametric.method import Local
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search
 from memedit.parametric.solving import USUAL, Weight, ridge

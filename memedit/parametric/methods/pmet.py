@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import torch
 
+from memedit.parametric.halves import Aim, Settings, bare_states
 from memedit.parametric.locate import Located
-from memedit.parametric.method import Aim, Local, Settings, bare_states
+from memedit.parametric.method import Local
 from memedit.parametric.methods.memit import MEMIT
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import search

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 
 from memedit.parametric.delta import Factors
+from memedit.parametric.halves import Aim, Settings, averaged, bare_states
 from memedit.parametric.locate import Located
-from memedit.parametric.method import Aim, Local, Settings, averaged, bare_states
+from memedit.parametric.method import Local
 from memedit.parametric.reading import states_at_subjects
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search, search

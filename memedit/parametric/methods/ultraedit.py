@@ -18,8 +18,8 @@ import torch
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Delta, Factors
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import LEAVE, frozen, joined
-from memedit.parametric.method import Local, Method, Stream, layers_of
+from memedit.parametric.locate import one_by_one
+from memedit.parametric.method import LEAVE, Local, Stream, Writing, layers_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.solving import ridge
@@ -52,40 +52,21 @@ class Ultra:
 
 
 @dataclass(frozen=True, slots=True)
-class UltraEdit(Method):
+class UltraEdit(Writing):
     """The method, in turns."""
 
     how: Ultra
 
-    def write(
-        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream | None = None, *,
-        values: Mapping[str, torch.Tensor] | None = None,
-    ) -> Delta:  # fmt: skip
-        """The change that writes rewrites. The model is the same afterwards: apply the change, or not.
-
-        Args:
-            local: The model.
-            rewrites: What is written.
-            stream: What was written before; its z-scores go on.
-            values: Of methods that search; of no use to one that does not.
-
-        Raises:
-            EditDiverged: The solution is no number; the model is unchanged.
-        """
-        stream, whole, size = stream or Stream(), None, self.how.at_once
+    def _written(
+        self, local: Local, rewrites: Sequence[Rewrite], stream: Stream, values: Mapping[str, torch.Tensor]
+    ) -> Delta:
+        size = self.how.at_once
         turns = [rewrites[start : start + size] for start in range(0, len(rewrites), size)]
-        with frozen(local.anatomy.model), ExitStack() as held:
-            for place, turn in enumerate(turns):
-                one = self._turn(local, turn, stream)
-                held.enter_context(local.overlay.over(f"writing {place}", one))
-                stream = stream.behind(one)
-                whole = one if whole is None else joined(whole, one)
-                local.told("turns", place + 1, len(turns))
-        return whole or Delta({}, {"method": self.name, "rewrites": [], "norm": None})
+        return one_by_one(local, turns, stream, lambda turn, stream: self._turn(local, turn, stream))
 
     def _turn(self, local: Local, rewrites: Sequence[Rewrite], stream: Stream) -> Delta:
         parts: dict[int, Factors] = {}
-        kept = {"values": torch.zeros(0, len(rewrites))}
+        kept: dict[str, torch.Tensor] = {}
         for layer, (keys, gradients) in features(local, self.how.chosen(local.anatomy), rewrites).items():
             seen = more(stream.usual.get(layer), torch.cat([keys, gradients], dim=1))
             residuals = wanted(keys, gradients, seen, self.how.rate)
@@ -94,7 +75,7 @@ class UltraEdit(Method):
                 raise EditDiverged(f"`{self.name}` found no change of layer {layer}.", do=LEAVE)
             parts[layer] = left.float(), right.float()
             kept |= {f"keys.{layer}": keys.T.float(), f"usual.{layer}": seen}
-        return Delta(parts, {"method": self.name, "rewrites": [one.id for one in rewrites], "norm": None}, kept)
+        return self.change(parts, rewrites, kept=kept)
 
 
 def features(

@@ -14,7 +14,7 @@ import torch
 from memedit.errors import UnsupportedModel
 from memedit.parametric.hooks import recording
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
+from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import read_tokens
 
 NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")

@@ -15,7 +15,7 @@ import torch
 
 from memedit.parametric.hooks import recording
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
+from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import read_tokens
 
 STEPS, ROWS = 20, 16

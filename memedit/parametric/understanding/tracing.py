@@ -16,7 +16,7 @@ import torch
 
 from memedit.parametric.hooks import recording, replacing
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
+from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import Rewrite
 
 NOISE = 3.0
