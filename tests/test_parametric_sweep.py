@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from memedit.adapters.transformers import load
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
+from memedit.adapters.transformers import load
 from memedit.cli import main
 from memedit.errors import EditRejected, FileRejected, UnknownMethod
 from memedit.parametric.methods import METHODS, find_writer

@@ -13,6 +13,7 @@ from families import REWRITES, tiny_of
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
+from memedit.adapters.transformers import load
 from memedit.errors import EditDiverged
 from memedit.parametric.delta import Overlay
 from memedit.parametric.layout import Anatomy
