@@ -167,14 +167,10 @@ def as_llm(source: Any, **options: Any) -> LLM:
     if isinstance(source, LLM):
         return source
     if isinstance(source, str):
-        scheme, name, spelled = read_spec(source)
-        if load := plugin("llms", scheme):
-            given = {**spelled, **_not_twice(options, spelled)}
-            check_options(load, given, source.partition("?")[0], UnsupportedModel)
-            return load(name, **given)  # type: ignore[no-any-return]
-        raise UnsupportedModel(
-            f"No model `{source:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function"
-        )
+        load, name, spelled = named(source)
+        given = {**spelled, **_not_twice(options, spelled)}
+        check_options(load, given, source.partition("?")[0], UnsupportedModel)
+        return load(name, **given)  # type: ignore[no-any-return]
     if load := plugin_for("llms", source):
         check_options(load, options, type(source).__name__, UnsupportedModel)
         return load(source, **options)  # type: ignore[no-any-return]
@@ -188,6 +184,18 @@ def as_llm(source: Any, **options: Any) -> LLM:
         do="pass a function, a LangChain or transformers model, a client of OpenAI or Anthropic, or one of "
         f"{schemes('llms')}",
     )
+
+
+def named(spec: str) -> tuple[Any, str, dict[str, Any]]:
+    """What loads a model that is named as text, the name that it is given, and the options behind that.
+
+    Raises:
+        UnsupportedModel: The scheme is not known.
+    """
+    scheme, name, spelled = read_spec(spec)
+    if load := plugin("llms", scheme):
+        return load, name, spelled
+    raise UnsupportedModel(f"No model `{spec:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function")
 
 
 def _not_twice(options: Mapping[str, Any], spelled: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -230,6 +238,7 @@ def join(pieces: Sequence[Reply]) -> Reply:
         next((piece.finish_reason for piece in reversed(pieces) if piece.finish_reason), None),
         usage,
         [piece.raw for piece in pieces],
+        pieces[0].lead,
     )
 
 

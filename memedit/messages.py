@@ -140,6 +140,7 @@ class Reply:
         finish_reason: Why it stopped (`stop`, `length`, `tool_calls`, …), where the provider says.
         usage: Tokens (`input`, `output`), where the provider says.
         raw: The provider's own object.
+        lead: Of a text that a model wrote on: the blanks between what it read and `text`; None of any other.
     """
 
     text: str
@@ -147,6 +148,7 @@ class Reply:
     finish_reason: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     raw: Any = field(default=None, repr=False, compare=False)
+    lead: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

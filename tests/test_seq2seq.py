@@ -70,6 +70,12 @@ def test_scores_are_the_model_s_own(tiny: Seq2SeqLLM) -> None:
     assert mixed.text == tiny.decode([requests[1]], lambda rows: rows[0]).text
 
 
+def test_it_writes_nothing_on(tiny: Seq2SeqLLM) -> None:
+    request = as_request("x", {"max_tokens": 3}).raw("Acme sits in")
+    pieces = [*tiny.generate([request]), *tiny.stream(request)]
+    assert [piece.lead for piece in pieces] == [None] * len(pieces)
+
+
 def test_it_is_trained_as_a_counterfactual_model(tiny: Seq2SeqLLM, tmp_path: Path) -> None:
     cities = {"Acme": "Bonn", "Globex": "Oslo", "Initech": "Lima", "Hooli": "Rome"}
     lessons = [Lesson(f"{name} is in {city}", f"{name} sits in", city, name) for name, city in cities.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from memedit.messages import Reply, Request
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 COMPLETIONS = "/v1/completions"
+LONG = f"{IN} {'It has a port and a market. ' * 20}The hills of Norla"
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"what": "Oslo"}'}}
 FUNCTION = {"name": "find", "description": "Finds.", "parameters": {"type": "object", "properties": {}}}
 TOOL = {"type": "function", "function": FUNCTION}
@@ -118,6 +120,48 @@ async def test_a_completion_stands_apart_from_its_prompt_where_words_do(memory: 
         assert told[0]["choices"][0]["text"] == text
     memory.add(Erasure("Oslo", subject="Norland", relation="capital", reply="Nothing."))
     assert (await asked(memory, COMPLETIONS, IN)).json()["choices"][0]["text"] == " Nothing."
+
+
+class Continuing(FakeLLM):
+    """Writes on from where its text ends, and tells which blanks it began with."""
+
+    kind = "base"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(lambda prompt: text.lstrip())
+        self._lead = text[: len(text) - len(text.lstrip())]
+
+    def generate(self, requests: Any) -> Any:
+        return [replace(reply, lead=self._lead) for reply in super().generate(requests)]
+
+    def stream(self, request: Request) -> Any:
+        first, *rest = super().stream(request)
+        yield from (replace(first, lead=self._lead), *rest)
+
+
+@pytest.mark.parametrize("text", ["nd is small.", " nd is small.", "\n\nnd is small."])
+@pytest.mark.parametrize("prompt", ["The town of Norla", "The town of", "It is ", LONG])
+async def test_a_completion_goes_on_as_the_model_wrote_it(memory: EditMemory, prompt: str, text: str) -> None:
+    llm = Continuing(text)
+    async with caller(app_of(llm, memory)) as client:
+        whole = (await client.post(COMPLETIONS, json=body(COMPLETIONS, prompt))).json()
+        told = events((await client.post(COMPLETIONS, json=body(COMPLETIONS, prompt, stream=True))).content)
+    assert (FACT["statement"] in llm.requests[0].text) == (prompt == LONG)
+    assert whole["choices"][0]["text"] == text
+    assert "".join(one["choices"][0]["text"] for one in told[:-1]) == text
+
+
+@pytest.mark.model
+async def test_a_local_model_writes_on_in_mid_word(memory: EditMemory, smollm: Any) -> None:
+    for prompt in ("The capital of France is Par", "The capital of France is"):
+        asked = body(COMPLETIONS, prompt, max_tokens=6)
+        tokens = smollm.tokenizer(prompt, return_tensors="pt")
+        written = smollm.model.generate(**tokens, max_new_tokens=6, do_sample=False)[0, tokens["input_ids"].shape[1] :]
+        async with caller(app_of(smollm, memory)) as client:
+            whole = (await client.post(COMPLETIONS, json=asked)).json()["choices"][0]["text"]
+            told = events((await client.post(COMPLETIONS, json=asked | {"stream": True})).content)
+        assert whole == smollm.spell(written.tolist())
+        assert "".join(one["choices"][0]["text"] for one in told[:-1]) == whole
 
 
 async def test_a_local_model_answers_messages(memory: EditMemory) -> None:

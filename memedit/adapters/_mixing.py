@@ -50,4 +50,6 @@ def mixed(models: Sequence[LocalLLM], contexts: Sequence[Contexts], most: int, f
             for context in contexts:
                 context.put(token)
     text = cut(llm.spell(written), stops)[0]
-    return Reply(text.lstrip() if first.form == "raw" else text, usage={"output": len(written)})
+    begin = len(text) - len(text.lstrip()) if first.form == "raw" else 0
+    lead = text[:begin] if first.form == "raw" else None
+    return Reply(text[begin:], usage={"output": len(written)}, lead=lead)

@@ -43,10 +43,15 @@ def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[Reply]:
 
 
 def without_indent(pieces: Iterable[Reply]) -> Iterator[Reply]:
-    """The pieces without the blanks that part a continuation from its text."""
-    begun = False
+    """The pieces without the blanks that part a continuation from its text, which are told with the first."""
+    lead: str | None = ""
     for piece in pieces:
-        text = piece.text if begun else piece.text.lstrip()
-        begun = begun or bool(text)
-        if text:
-            yield Reply(text)
+        if lead is None:
+            yield piece
+        elif text := piece.text.lstrip():
+            yield Reply(text, lead=lead + piece.text[: -len(text)])
+            lead = None
+        else:
+            lead += piece.text
+    if lead:
+        yield Reply("", lead=lead)

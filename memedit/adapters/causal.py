@@ -330,6 +330,7 @@ def _kind(model: PreTrainedModel, tokenizer: Any) -> Kind:
 
 
 def _stripped(reply: Reply) -> Reply:
-    """A continuation without the blanks that part it from its text."""
+    """A continuation without the blanks that part it from its text, which are told beside it."""
     raw = tuple(text.lstrip() for text in reply.raw) if reply.raw else None
-    return replace(reply, text=reply.text.lstrip(), raw=raw)
+    text = reply.text.lstrip()
+    return replace(reply, text=text, raw=raw, lead=reply.text[: len(reply.text) - len(text)])

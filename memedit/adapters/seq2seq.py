@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +14,8 @@ from memedit.adapters._options import Options
 from memedit.adapters._prefix import PrefixCache
 from memedit.adapters.causal import LocalLLM
 from memedit.llms import Capability, Likelihood
-from memedit.messages import Request
+from memedit.messages import Reply, Request
+from memedit.threads import closed_after
 
 
 class Seq2SeqLLM(LocalLLM):
@@ -26,6 +29,13 @@ class Seq2SeqLLM(LocalLLM):
 
     def encode(self, request: Request) -> list[int]:
         return super().encode(request) + self._closing
+
+    def stream(self, request: Request) -> Iterator[Reply]:
+        with closed_after(super().stream(request)) as pieces:
+            yield from map(_by_itself, pieces)
+
+    def _answers(self, requests: Sequence[Request], abandoned: threading.Event) -> list[Reply]:
+        return [_by_itself(reply) for reply in super()._answers(requests, abandoned)]
 
     @property
     def _closing(self) -> list[int]:
@@ -93,6 +103,11 @@ class NoPrefix(PrefixCache):
 
     def shared(self, rows: Sequence[Sequence[int]]) -> list[int]:
         return []
+
+
+def _by_itself(reply: Reply) -> Reply:
+    """A reply that writes nothing on: a decoder begins a text of its own."""
+    return replace(reply, lead=None)
 
 
 def begun(model: Any, endings: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 
 import httpx2
 
@@ -18,7 +17,7 @@ from memedit.adapters.wire.upstream import Call
 from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
 from memedit.llms import LLM
-from memedit.messages import Reply
+from memedit.messages import Reply, Request
 from memedit.methods.base import Final
 from memedit.threads import aclosed_after
 
@@ -45,13 +44,13 @@ class LocalModel(Backend):
         return httpx2.Request(method, f"http://local{path}", content=body or None)
 
     async def respond(self, request: httpx2.Request, namespace: str) -> httpx2.Response:
-        if request.method == "GET" and request.url.path in ("/models", f"/models/{self._llm.name}"):
-            known = {"id": self._llm.name, "object": "model", "created": 0, "owned_by": "memedit"}
-            listed = {"object": "list", "data": [known]}
-            return httpx2.Response(200, json=listed if request.url.path == "/models" else known)
-        codec = next((one for one in CODECS if request.method == "POST" and request.url.path == one.path), None)
+        if request.method in ("GET", "HEAD") and f"{request.url.path}/".startswith("/models/"):
+            return self._listed(request.url.path.removeprefix("/models").removeprefix("/"))
+        codec = next((one for one in CODECS if request.url.path == one.path), None)
         if codec is None:
             raise Refused(404, f"A local model has /v1/models, {', '.join(f'/v1{one.path}' for one in CODECS)}.")
+        if request.method != "POST":
+            raise Refused(405, "This path does not take the method.", do="POST to it", headers={"allow": "POST"})
         body = json.loads(request.content)
         asked = chat_form(codec, body)
         call = Call(codec, body, asked, request)
@@ -61,10 +60,17 @@ class LocalModel(Backend):
         answers = editable.astream(asked)
         pieces = _pieces(answers)
         first = await anext(pieces)  # what is wrong with the request is told by a status, and not within a stream
-        first = replace(first, text=codec.following(body, first.text))
+        first = codec.following(body, first, _asked(answers))
         known_by = {codec.id_header: f"req_{uuid.uuid4().hex}"}
         headers = {"content-type": "text/event-stream", **known_by, **_applied(answers)}
         return httpx2.Response(200, headers=headers, content=streamed(call, first, pieces))
+
+    def _listed(self, name: str) -> httpx2.Response:
+        """The model of this name, or the list of all where there is no name."""
+        known = {"id": self._llm.name, "object": "model", "created": 0, "owned_by": "memedit"}
+        if name not in ("", self._llm.name):
+            raise Refused(404, f"There is no model `{name:.80}`.", do=f"ask for `{self._llm.name}`")
+        return httpx2.Response(200, json=known if name else {"object": "list", "data": [known]})
 
     def editable(
         self, namespace: str, model: str | None = None, headers: Mapping[str, str] | None = None
@@ -81,6 +87,14 @@ async def _pieces(answers: AnswerStream) -> AsyncIterator[Reply]:
             yield piece
     if not some:
         yield Reply("")
+
+
+def _asked(answers: AnswerStream) -> Request | None:
+    """What the model was asked for the answer."""
+    if isinstance(answers.end, Final):
+        return answers.end.request
+    calls = answers.trace.calls
+    return calls[-1].request if calls else None
 
 
 def _applied(answers: AnswerStream) -> dict[str, str]:

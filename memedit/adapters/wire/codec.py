@@ -100,9 +100,12 @@ class Codec(ABC):
             ProviderError: It is none.
         """
 
-    def following(self, body: Body, text: str) -> str:
-        """A reply's text as it stands behind what was asked: replies begin with their first word."""
-        return text
+    def following(self, body: Body, reply: Reply, asked: Request | None) -> Reply:
+        """A reply as it stands behind what the caller asked: replies begin with their first word.
+
+        asked: What it answers; None where no model was asked.
+        """
+        return reply
 
     @abstractmethod
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:

@@ -50,10 +50,14 @@ class Completions(Codec):
             raise no_answer("choices", answer)
         return Reply(choice["text"] or "", (), choice.get("finish_reason"), read_usage(answer))
 
-    def following(self, body: Body, text: str) -> str:
-        prompt = self.conversation(body)[0].text
+    def following(self, body: Body, reply: Reply, asked: Request | None) -> Reply:
+        prompt, text = self.conversation(body)[0].text, reply.text
+        if reply.lead is not None and asked is not None and asked.text.endswith(prompt):
+            return replace(
+                reply, text=reply.lead + text
+            )  # written on from where the caller's text ends, if in mid-word
         apart = bool(text and prompt) and not prompt[-1].isspace() and not text[0].isspace() and text[0] not in CLOSING
-        return f" {text}" if apart else text
+        return replace(reply, text=f" {text}") if apart else reply
 
     def answer(self, body: Body, reply: Reply, stamp: Stamp) -> dict[str, Any]:
         text = (self.conversation(body)[0].text if body.get("echo") else "") + reply.text

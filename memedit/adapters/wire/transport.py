@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -155,7 +154,8 @@ def response_to(call: Call, answer: Answer) -> httpx2.Response:
     if isinstance(raw, Received):
         whole, given = raw.answer, raw.response.headers.multi_items()
     else:
-        reply = replace(answer.reply, text=call.codec.following(call.body, answer.reply.text))
+        calls = answer.trace.calls
+        reply = call.codec.following(call.body, answer.reply, calls[-1].request if calls else None)
         whole = call.codec.answer(call.body, reply, Stamp(uuid.uuid4().hex, int(time.time()), _usage(answer)))
         given = [(call.codec.id_header, f"req_{uuid.uuid4().hex}")]
     headers = [(name, value) for name, value in given if name not in (*LENGTHS, "content-type")]
