@@ -221,7 +221,10 @@ async def test_errors_say_what_to_do() -> None:
     async with serving(memory()) as client:
         assert "→ look its id up with `recall`" in await refusal(client, "retract", edit_id="beef")
         assert "→ correct the edit" in await refusal(client, "correct", statement=" ")
-        assert "nothing to undo" in await refusal(client, "undo")
+        undone = await refusal(client, "undo")
+        assert "nothing to undo" in undone
+        assert "`retract`" in undone
+        assert "history" not in undone  # no tool of an assistant's
         assert "message" in await refusal(client, "recall")
 
 

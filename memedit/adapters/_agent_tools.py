@@ -107,9 +107,14 @@ class MemoryTools:
                 "The last change is of something that is erased, and no tool takes that back.",
                 do="a person can, with `memedit undo`",
             )
-        return self._changed(
-            self.memory.undo(namespace=where, author=self.author, reason="taken back by the tool `undo`")
-        )
+        try:
+            change = self.memory.undo(namespace=where, author=self.author, reason="taken back by the tool `undo`")
+        except NothingToUndo:
+            raise NothingToUndo(
+                "There is nothing to undo: no change of what is kept is left to take back.",
+                do="tell the user so; a single correction is taken back with `retract`",
+            ) from None
+        return self._changed(change)
 
     def kept(self) -> tuple[Told, ...]:
         """All corrections that are in force, oldest first."""
