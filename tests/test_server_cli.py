@@ -42,7 +42,13 @@ pytestmark = pytest.mark.timeout(60)  # a server that starts against expectation
         (["--upstream", "http://x", "--upstream-key-env", "NOT_SET"], "NOT_SET is not set"),
         (["--llm", "bundled", "--upstream-key-env", "HOME"], "goes with --upstream"),
         (["--llm", "nothing:x"], "No model `nothing:x`"),
+        (["--llm", "nothing:x", "--workers", "2"], "No model `nothing:x`"),
         (["--upstream", "http://x", "--method", "context_aware"], "logprobs"),
+        (["--upstream", "http://x", "--method", "nothing"], "No method `nothing`"),
+        (["--upstream", "http://x", "--gate", "nothing"], "`nothing` is neither a gate's folder"),
+        (["--upstream", "http://x", "--index", "nothing"], "not `nothing`"),
+        (["--upstream", "http://x", "--embedder", "nothing"], "No embedder `nothing`"),
+        (["--upstream", "http://x", "--namespace", ""], "A namespace is one line"),
     ],
 )
 def test_what_cannot_be_served_is_said(given: list[str], said: str, tmp_path: Path) -> None:
@@ -51,6 +57,7 @@ def test_what_cannot_be_served_is_said(given: list[str], said: str, tmp_path: Pa
     assert said in done.output
     assert "secret" not in done.output
     assert "Traceback" not in done.output
+    assert not (tmp_path / "memory").exists()
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

@@ -85,8 +85,12 @@ class Session:
         """The memory, opened; made first where `create` is set, which a `note` on stderr says.
 
         Raises:
+            EditRejected: The namespace cannot be one.
             LedgerError: There is none, or it cannot be opened.
         """
+        from memedit.memory.checks import checked_namespace
+
+        checked_namespace(self.namespace)
         is_new = not self.storage.exists()
         if is_new and not create:
             from memedit.errors import LedgerError
@@ -111,11 +115,11 @@ class Session:
         with busy(f"loading {BUNDLED if self.model == 'bundled' else self.model}…"):
             return open_model(self.model, self.base_url)
 
-    def editable(self, memory: EditMemory) -> EditableLLM:
-        """The model with the memory in front of it; embedder and model are loaded now."""
+    def editable(self, memory: EditMemory, llm: LLM | None = None) -> EditableLLM:
+        """The model with the memory in front of it; embedder and model are loaded now, if it was not."""
         from memedit.editable import EditableLLM
 
-        llm = self.llm()
+        llm = llm or self.llm()
         self.load_embedder(memory)
         return EditableLLM(llm, memory, namespace=self.namespace)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from memedit.adapters.server.backend import Backend, Editing
     from memedit.editable import EditableLLM
+    from memedit.llms import LLM
     from memedit.memory import EditMemory
 
 GRACE = 30  # seconds that open requests have to end
@@ -73,14 +74,36 @@ class Served:
 
         return Editing.of(memory, self.gate, self.method, self.doubt, _telling() if self.otel else None)  # type: ignore[arg-type]
 
-    def app(self, memory: EditMemory) -> ASGIApp:
-        """The application; its model is loaded now."""
+    def model(self) -> LLM | None:
+        """The model of this process, loaded; None where an endpoint answers."""
+        if self.local is None:
+            return None
+        with busy(f"loading {self.local}…"):
+            return open_model(self.local, self.base_url)
+
+    def check(self, llm: LLM | None) -> None:
+        """Refuse what does not fit together, before a memory is opened for it.
+
+        llm: The model of this process; None where an endpoint answers, or each worker loads its own.
+        """
+        from memedit.adapters.server.backend import Editing
+        from memedit.llms import as_llm, named
+
+        if self.local is not None:
+            named(self.local)
+        with open_memory(None, self.embedder) as nothing:
+            editing = Editing.of(nothing, self.gate, self.method, self.doubt)  # type: ignore[arg-type]
+            if llm is not None or self.local is None:
+                editing.around(llm or as_llm(str), self.namespace)
+
+    def app(self, memory: EditMemory, llm: LLM | None) -> ASGIApp:
+        """The application, with the model of this process."""
         from memedit.adapters.server.app import make_app
         from memedit.adapters.server.guard import Limits
         from memedit.adapters.server.keys import read_keys
 
         keys = read_keys(Path(self.keys_file)) if self.keys_file else None
-        backend = self._backend(memory, passes_keys=keys is None)
+        backend = self._backend(memory, llm, passes_keys=keys is None)
         limits = Limits(body=self.body, rate=self.rate)
         return make_app(backend, memory, keys=keys, namespace=self.namespace, limits=limits)
 
@@ -93,16 +116,15 @@ class Served:
             raise click.UsageError(f"--upstream-key-env: the variable {self.key_env} is not set.")
         return key
 
-    def _backend(self, memory: EditMemory, *, passes_keys: bool) -> Backend:
+    def _backend(self, memory: EditMemory, llm: LLM | None, *, passes_keys: bool) -> Backend:
         editing = self.editing(memory)
-        if self.upstream is not None:
-            from memedit.adapters.server.backend import Endpoint
+        if llm is not None:
+            from memedit.adapters.server.local import LocalModel
 
-            return Endpoint(self.upstream, editing, key=self.key(), passes_keys=passes_keys, seconds=self.seconds)
-        from memedit.adapters.server.local import LocalModel
+            return LocalModel(llm, editing)
+        from memedit.adapters.server.backend import Endpoint
 
-        with busy(f"loading {self.local}…"):
-            return LocalModel(open_model(str(self.local), self.base_url), editing)
+        return Endpoint(str(self.upstream), editing, key=self.key(), passes_keys=passes_keys, seconds=self.seconds)
 
 
 def run_one(app: ASGIApp, host: str, port: int) -> None:
@@ -139,7 +161,7 @@ def worker() -> ASGIApp:
     try:
         memory = open_memory(served.place, served.embedder, served.index)
         atexit.register(memory.close)
-        return served.app(memory)
+        return served.app(memory, served.model())
     except MemeditError as error:  # the next one may find what this one did not
         logging.getLogger("memedit.server").error("a worker did not start: %s", error.what)
         sys.exit(1)

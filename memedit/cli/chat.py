@@ -42,8 +42,9 @@ def chat(session: Session, max_tokens: int | None) -> None:
         memedit chat --json < questions.txt
     """
     at_terminal = sys.stdin.isatty() and not session.as_json
+    llm = session.llm()  # where there is none of that name, no memory is made
     with session.memory(create=True) as memory:
-        talk = Talk(session, session.editable(memory), token_options(max_tokens))
+        talk = Talk(session, session.editable(memory, llm), token_options(max_tokens))
         if at_terminal:
             say((f"{talk.editable.llm.name}, namespace {session.namespace}.  {HELP}", "dim"))
         for line in _lines(at_terminal):

@@ -47,9 +47,11 @@ def mcp(
     token = _token(token_env)
 
     from memedit.adapters.mcp import memory_server
+    from memedit.gate import as_gate
 
+    decides = as_gate(gate)  # what is misspelt is said before a memory is made
     with session.memory(create=True) as memory:
-        server = memory_server(memory, namespace=session.namespace, gate=gate, author=author)
+        server = memory_server(memory, namespace=session.namespace, gate=decides, author=author)
         if os.environ.get("MEMEDIT_TRACEBACK"):
             logging.getLogger("mcp").addHandler(logging.StreamHandler())
         if over_http:

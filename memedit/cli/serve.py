@@ -74,14 +74,16 @@ def serve(
     served.key()
     if upstream is not None:
         _check_url(upstream)
+    llm = served.model() if workers == 1 else None
+    served.check(llm)  # so that no memory is made for what cannot be served
     with session.memory(create=True) as memory:
-        app = served.app(memory) if workers == 1 or upstream else None  # what does not fit together is said here
+        app = served.app(memory, llm) if workers == 1 else None
         _serving.log_to_stderr()
         whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
         whose += f", {workers} workers" if workers > 1 else ""
         say(f"memedit serves {upstream or local} with the memory in {session.storage.shown} ({whose})", err=True)
         with suppress(KeyboardInterrupt):  # raised once more when everything has ended
-            if app is not None and workers == 1:
+            if app is not None:
                 _serving.run_one(app, host, port)
             else:
                 memory.close()

@@ -12,7 +12,7 @@ from memedit.plugins import check_options, plugin, plugin_for, schemes
 
 __all__ = [
     "Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "installed_languages",
-    "shipped_finder",
+    "loader", "shipped_finder",
 ]  # fmt: skip
 
 CHOICES = (
@@ -39,17 +39,26 @@ def as_embedder(source: Any, **options: Any) -> Embedder:
     if isinstance(source, Embedder):
         return source
     if isinstance(source, str):
-        scheme, _, name = source.partition(":")
-        if load := plugin("embedders", scheme):
-            check_options(load, options, source, EmbedderError)
-            return load(name, **options)  # type: ignore[no-any-return]
-        raise EmbedderError(f"No embedder `{source:.80}`; known schemes: {schemes('embedders')}.", do=CHOICES)
+        load = loader(source)
+        check_options(load, options, source, EmbedderError)
+        return load(source.partition(":")[2], **options)  # type: ignore[no-any-return]
     if load := plugin_for("embedders", source):
         check_options(load, options, type(source).__name__, EmbedderError)
         return load(source, **options)  # type: ignore[no-any-return]
     if callable(source):
         return FunctionEmbedder(source, **options)
     raise EmbedderError(f"A {type(source).__name__} is no embedder.", do=CHOICES)
+
+
+def loader(spec: str) -> Any:
+    """What loads the embedders of a scheme.
+
+    Raises:
+        EmbedderError: The scheme is not known; the message names those that are.
+    """
+    if load := plugin("embedders", spec.partition(":")[0]):
+        return load
+    raise EmbedderError(f"No embedder `{spec:.80}`; known schemes: {schemes('embedders')}.", do=CHOICES)
 
 
 def default_embedder() -> Embedder:

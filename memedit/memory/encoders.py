@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from memedit.embedders import Embedder, as_embedder, default_embedder, installed_languages, shipped_finder
+from memedit.embedders import Embedder, as_embedder, default_embedder, installed_languages, loader, shipped_finder
 from memedit.embedders.folders import BUNDLED_ID
 from memedit.encoder import lacking
 from memedit.memory.governing import Governing, shipped_governing
@@ -17,12 +17,17 @@ class Encoders:
 
     Args:
         embedder, finder, languages, judge: As they were given.
+
+    Raises:
+        EmbedderError: The embedder is named, and there is none of that name.
     """
 
     def __init__(
         self, embedder: Any, finder: Embedder | Literal["auto"] | None, languages: Embedder | Literal["auto"] | None,
         judge: StatementJudge | Literal["auto"] | None,
     ) -> None:  # fmt: skip
+        if isinstance(embedder, str):
+            loader(embedder)  # what is misspelt is said at once, and not when the first text is embedded
         self._given = embedder
         self._embedder: Embedder | None = None
         self._finder = finder

@@ -69,6 +69,7 @@ class EditMemory(Care):
             is opened and once a day where it changes. For good when None.
 
     Raises:
+        EmbedderError: No embedder has the name that is given.
         LedgerError: The ledger cannot be opened; the subclass says why.
     """
 
@@ -91,8 +92,9 @@ class EditMemory(Care):
         self.path = storage.folder
         self.relations = shipped_relations().with_single(single_valued or {})
         self.clock: Callable[[], datetime] = lambda: as_utc(clock())
-        self._ledger = Ledger(storage)
         self._encoders = Encoders(embedder, finder, languages, judge)
+        choice = IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address)
+        self._ledger = Ledger(storage)  # last of what may fail: it makes the memory where there is none
         self._vectors = TextVectors(
             self._ledger, lambda: self._encoders.embedder, lambda: self._encoders.finder, query_cache
         )
@@ -102,7 +104,7 @@ class EditMemory(Care):
             self._ledger,
             self._vectors,
             lambda: self._languages,
-            IndexChoice.of(index, None if self.path is None else self.path / "index", storage.address),
+            choice,
         )
         self._keep_history()
 
