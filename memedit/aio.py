@@ -39,6 +39,21 @@ class Closing(ABC):
         await self.aclose()
 
 
+class Shared(Closing):
+    """What is one thing, however many hold it: a copy of what holds it, also a deep one, holds the same."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, known: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"`{type(self).__name__}` is open here and cannot be pickled: open it again where it is needed."
+        )
+
+
 class AsyncView:
     """The verbs of an object in their awaitable form; a subclass names them, each by `Awaited` or `Iterated`.
 

@@ -150,6 +150,9 @@ class EditableLLM(Closing, Bakes, Falls):
         other._driver = drives(other.models, other.recall, other.support)
         return other
 
+    def __deepcopy__(self, known: dict[int, Any]) -> Self:
+        return self.driven(self._drives)  # of the same memory and model: what is copied deeply holds no second one
+
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
         """The answer to a string, a list of chat messages, or a LangChain prompt value.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Awaitable, Callable
+from copy import copy, deepcopy
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -16,9 +18,9 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 from langchain_core.tools import tool
-from langchain_provider import ASKED, EDIT, OTHER, USAGE, Provider, echo, editable
+from langchain_provider import ASKED, EDIT, FACT, OTHER, USAGE, Provider, echo, editable
 from pydantic import BaseModel, Field
 
 from memedit import EditMemory, Erasure
@@ -393,3 +395,34 @@ def test_it_is_read_as_the_wrapped_model() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         _ = model.nothing
     assert EditableChatModel(inner, model.editable.memory, name="other").name == "other"
+
+
+@pytest.mark.parametrize("copied", [copy, deepcopy, lambda model: model.model_copy(deep=True)])
+def test_a_copy_has_the_same_memory(copied: Callable[[Any], Any], tmp_path: Path) -> None:
+    inner = Provider()
+    model = EditableChatModel(inner, tmp_path, gate=NamedGate())
+    other = copied(model)
+    assert other.editable.memory is model.editable.memory
+    model.editable.edit(FACT)
+    assert EDIT in other.with_config(tags=["x"]).invoke(ASKED).content
+    other.editable.undo()
+    assert EDIT not in model.invoke(ASKED).content
+    assert len(inner.calls) == 2
+    with pytest.raises(TypeError, match="open it again"):
+        pickle.dumps(model)
+
+
+def test_a_deep_copy_does_not_close_what_it_did_not_open(tmp_path: Path) -> None:
+    model = EditableChatModel(Provider(), tmp_path, gate=NamedGate())
+    deepcopy(model).editable.close()
+    model.editable.edit(FACT)
+    assert EDIT in model.invoke(ASKED).content
+
+
+async def test_fields_of_the_wrapped_model_are_configurable() -> None:
+    inner = Provider(temperature=0.1)
+    model = EditableChatModel(editable(inner)).configurable_fields(temperature=ConfigurableField(id="heat"))
+    hot = {"configurable": {"heat": 0.9}}
+    assert EDIT in model.invoke(ASKED, config=hot).content
+    assert "".join([piece.content async for piece in model.astream(ASKED, config=hot)]).count(EDIT) == 1
+    assert EditableChatModel(editable(inner)).configurable_fields(name=ConfigurableField(id="n")).invoke(OTHER).content

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from memedit.aio import Closing
+from memedit.aio import Shared
 from memedit.memory.backups import Backup, backup, restore
 from memedit.memory.checks import checked_namespace, checked_note
 from memedit.memory.events import Change, ChangeKind
@@ -30,7 +30,7 @@ DEFAULT = "default"
 DAY = timedelta(days=1)
 
 
-class Care(Closing):
+class Care(Shared):
     """The part of an `EditMemory` that is about the whole of it, and not about what is in force."""
 
     path: Path | None

@@ -28,7 +28,7 @@ class EditableChatModel(BaseChatModel):
     streaming, async, batches, callbacks, caches, usage and errors are the wrapped model's. A reply that rests on edits
     names them in `response_metadata["memedit"]`: ids, probabilities, namespace, revision; in a stream, in its last
     chunk. `namespace=` in a call, or bound, asks for another namespace. What else is read of it (`model_name`, …) is
-    read of the wrapped model.
+    read of the wrapped model. A copy of it, also a deep one, has the same memory and model.
 
     Args:
         editable: An EditableLLM around a chat model; or a chat model, and then `memory` and `settings` as for it.
@@ -118,6 +118,12 @@ class EditableChatModel(BaseChatModel):
 
     def with_structured_output(self, schema: Any, **options: Any) -> Runnable[Any, Any]:
         return self._seated(self.inner.with_structured_output(schema, **options), "structured output")
+
+    def configurable_fields(self, **fields: Any) -> Any:
+        """Fields of the wrapped model that are set at run time; where all are a chat model's, fields of this one."""
+        if fields.keys() <= type(self).model_fields.keys():
+            return super().configurable_fields(**fields)
+        return self._seated(self.inner.configurable_fields(**fields), "configurable fields")
 
     def _seated(self, built: Runnable[Any, Any], what: str) -> Runnable[Any, Any]:
         def seat(model: BaseChatModel) -> BaseChatModel:
