@@ -42,7 +42,8 @@ def memory() -> EditMemory:
 
 @contextmanager
 def listening(app: Any) -> Iterator[tuple[uvicorn.Server, str]]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
+    how: Any = {"port": 0, "log_level": "error", "server_header": False, "timeout_graceful_shutdown": 5}
+    server = uvicorn.Server(uvicorn.Config(app, **how))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

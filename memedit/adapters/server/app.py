@@ -10,7 +10,6 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -21,14 +20,13 @@ from memedit.adapters.server.backend import Backend
 from memedit.adapters.server.face import Face
 from memedit.adapters.server.faults import HANDLERS, Refused
 from memedit.adapters.server.fires import Fires
-from memedit.adapters.server.guard import Guard, Limits
+from memedit.adapters.server.guard import Guard, Limits, ThisMachine
 from memedit.adapters.server.keys import Keys, Role
 from memedit.adapters.server.metrics import Metered
 from memedit.memory import EditMemory
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 SAFE = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -95,7 +93,7 @@ def make_app(
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
         ],
-        middleware=[] if keys is not None else [Middleware(TrustedHostMiddleware, LOOPBACK)],
+        middleware=[] if keys is not None else [Middleware(ThisMachine)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )

@@ -25,6 +25,8 @@ HOPS = {
 }  # fmt: skip
 """Headers that are of one connection, and not of what it carries."""
 OURS = {"host", "content-length", "accept-encoding", "expect"}
+OWN = {"date"}
+"""What this server says itself in every response."""
 PLAIN = re.compile(r"(/[A-Za-z0-9_.:@~+-]+)+")
 KEEPS_NOTHING = re.compile(
     r"POST /(chat/completions|responses|messages|completions|embeddings|moderations|rerank|tokenize|detokenize"
@@ -73,7 +75,8 @@ class Face:
         """
         raw: str = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0].removeprefix("/v1")
         if not PLAIN.fullmatch(raw) or any(part in (".", "..") for part in raw.split("/")):
-            raise Refused(404, "There is no such path.")
+            slash = raw.endswith("/") and PLAIN.fullmatch(raw[:-1])
+            raise Refused(404, "There is no such path.", do="leave out the slash at its end" if slash else None)
         if self._shared and not KEEPS_NOTHING.fullmatch(f"{request.method} {raw}"):
             raise Refused(
                 403, "This would read or change what the model's server keeps for all namespaces together.",
@@ -110,9 +113,13 @@ class Relayed:
             async with while_there(receive):
                 answer = await self._answer
                 try:
+                    head, pieces = _kept(answer), _pieces(answer)
+                    if scope["http_version"] == "1.0" and "content-length" not in answer.headers:
+                        whole = b"".join([piece async for piece in pieces])  # such a caller reads no chunks
+                        head, pieces = [*head, (b"content-length", b"%d" % len(whole))], _at_once(whole)
                     begun = True
-                    await send({"type": "http.response.start", "status": answer.status_code, "headers": _kept(answer)})
-                    async for piece in _pieces(answer):
+                    await send({"type": "http.response.start", "status": answer.status_code, "headers": head})
+                    async for piece in pieces:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
                 finally:
                     await answer.aclose()
@@ -129,6 +136,10 @@ async def _pieces(answer: httpx2.Response) -> AsyncIterator[bytes]:
     else:
         async for piece in answer.aiter_raw():
             yield piece
+
+
+async def _at_once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 @asynccontextmanager
@@ -168,7 +179,7 @@ def _kept(answer: httpx2.Response) -> list[tuple[bytes, bytes]]:
     return [
         (name.lower(), value)
         for name, value in answer.headers.raw
-        if (plain := name.decode("latin-1").lower()) not in HOPS and plain not in named
+        if (plain := name.decode("latin-1").lower()) not in HOPS | OWN and plain not in named
     ]
 
 

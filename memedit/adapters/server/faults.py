@@ -102,7 +102,13 @@ def fault_of(error: Exception) -> Response:
 
 
 async def answered(request: Request, error: Exception) -> Response:
-    """As `fault_of`, for Starlette."""
+    """As `fault_of`, for Starlette, whose own errors are no sentences."""
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return fault(Refused(404, "There is no such path.", do="ask under /v1; people find a page under /memedit/"))
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        asks_for_page = request.method == "OPTIONS" and "origin" in request.headers
+        do = "let a server of yours ask: this one answers to no page of another origin" if asks_for_page else None
+        return fault(Refused(405, "This path does not take the method.", do=do, headers=error.headers))
     return fault_of(error)
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from memedit.adapters.server.faults import Refused
+from memedit.adapters.server.faults import Refused, fault
 from memedit.adapters.server.keys import Key, Keys, Role
 
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z_.-]+)(:[0-9]+)?")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 JSON_TYPES = ("application/json", "text/json")
 
 
@@ -119,6 +125,29 @@ class Guard:
         if left < 1:
             wait = str(math.ceil((1 - left) * 60 / rate))
             raise Refused(429, f"More than {rate} requests a minute.", do="wait", headers={"retry-after": wait})
+
+
+class ThisMachine:
+    """An application that answers to names of this machine alone: under another, a page on the web could reach it.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and (named := Headers(scope=scope).get("host")) is not None:
+            host = urlsplit(f"//{named}").hostname if HOST.fullmatch(named) else None
+            if host not in LOOPBACK:
+                refused = Refused(
+                    400, "Without keys, this server answers to `localhost` alone.",
+                    do="ask it by that name, or start it with --keys FILE",
+                )  # fmt: skip
+                await fault(refused)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def json_object(request: Request, body: bytes) -> dict[str, Any]:
