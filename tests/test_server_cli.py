@@ -71,12 +71,37 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert f"Cannot listen on 127.0.0.1:{port}" in done.output
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_is_ended_while_it_streams(tmp_path: Path, workers: str) -> None:
+    port = _free_port()
+    for upstream in running():
+        upstream.wait_for.clear()
+        command = [
+            sys.executable, "-c", "from memedit.cli import main; main()", "serve", "--upstream", upstream.url,
+            "--memory", str(tmp_path / "memory"), "--port", port, "--workers", workers,
+        ]  # fmt: skip
+        run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            with httpx2.Client(timeout=30, base_url=f"http://127.0.0.1:{port}") as client:
+                _until_ready(client, "/readyz")
+                with client.stream("POST", URLS[0], json=body(URLS[0], OUT, stream=True)) as answer:
+                    pieces = answer.iter_raw()
+                    next(pieces)
+                    run.send_signal(signal.SIGTERM)
+                    time.sleep(0.5)
+                    upstream.wait_for.set()
+                    assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+        finally:
+            run.terminate()
+            _, log = run.communicate(timeout=30)
+        assert run.returncode == 0, log
+        assert "Traceback" not in log
+
+
 def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     keys = tmp_path / "keys.yaml"
     keys.write_text(f"keys: [{{name: support, key: {KEY}, namespace: default, role: admin}}]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{_free_port()}"
     for upstream in running():
         command = [
             sys.executable, "-c", "from memedit.cli import main; main()", "serve", "--upstream", upstream.url,
@@ -104,9 +129,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.model
 def test_the_example_runs(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = _free_port()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "PORT": port, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -120,6 +143,12 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert corrected.count("Carol Diaz") >= 2  # in the receipt, and in the answer
     assert "x-memedit-edits" in corrected
     assert "x-memedit-edits" not in undone
+
+
+def _free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
 
 
 def _until_ready(client: httpx2.Client, url: str) -> None:

@@ -6,6 +6,7 @@ import atexit
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -128,13 +129,20 @@ class Served:
 
 
 def run_one(app: ASGIApp, host: str, port: int) -> None:
-    """Serve from this process until it is told to end."""
+    """Serve from this process until it is told to end, by Ctrl-C or SIGTERM.
+
+    Raises:
+        KeyboardInterrupt: It was; open requests have ended.
+    """
     import uvicorn
 
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # which uvicorn comes back to when it has ended
     try:
         uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_how())).run()
     except SystemExit:  # uvicorn's way of saying so, after a line in the log
         raise _cannot_listen(host, port) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_many(served: Served, workers: int, host: str, port: int) -> None:
