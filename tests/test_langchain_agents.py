@@ -357,3 +357,16 @@ def test_the_retriever_in_a_chain() -> None:
     inner = Provider()
     chain = {"notes": (lambda given: given["q"]) | retriever, "q": lambda given: given["q"]} | prompt | inner
     assert EDIT in (chain | StrOutputParser()).invoke({"q": ASKED})
+
+
+def test_arguments_that_do_not_fit_a_tool_are_said() -> None:
+    tools = {one.name: one for one in memory_tools(memory(), gate=NamedGate())}
+    for arguments in ({}, {"statement": 5}, {"statement": ["a"]}):
+        assert tools["correct"].invoke(arguments) == "`correct` needs the argument `statement`, a text."
+
+
+def test_what_a_retriever_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="namespce"):  # else it would give another namespace's edits
+        EditRetriever(memory(), gate=NamedGate(), namespce="ann")
+    with pytest.raises(RequestRejected, match="A dict cannot be looked up"):
+        EditRetriever(memory(), gate=NamedGate()).invoke({"query": ASKED})  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from memedit.adapters._whose import named, tellable_hits
 from memedit.errors import RequestRejected
@@ -28,6 +28,8 @@ class EditRetriever(BaseRetriever):
         gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
     """
 
+    model_config = ConfigDict(extra="forbid")  # `namespce=` would ask for the default namespace's edits
+
     memory: EditMemory = Field(exclude=True, repr=False)
     namespace: Any = "default"
     k: int | None = Field(None, ge=0)
@@ -38,6 +40,11 @@ class EditRetriever(BaseRetriever):
         super().__init__(memory=memory, gate=as_gate(gate), **fields)
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any = None, k: int | None = None) -> list[Document]:
+        if not isinstance(query, str):
+            raise RequestRejected(
+                f"A {type(query).__name__} cannot be looked up.",
+                do="give a text; in a chain, such as itemgetter('query')",
+            )
         most = self.k if k is None else k
         if most is not None and (not isinstance(most, int) or most < 0):
             raise RequestRejected(f"k is {most!r}.", do="give a whole number, 0 or more, or None for all")

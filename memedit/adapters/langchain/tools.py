@@ -19,7 +19,8 @@ def memory_tools(
 ) -> list[BaseTool]:
     """Tools for an agent: `correct(statement)`, `recall(message)` and `retract(edit_id)`.
 
-    The namespace is never the model's choice. What the memory refuses comes back to the model as the tool's error.
+    The namespace is never the model's choice. What the memory refuses comes back to the model as the tool's error, and
+    so do arguments that do not fit.
     `author` and the tool's name are recorded with every change, so that a person can see and undo what agents did.
 
     Args:
@@ -42,4 +43,8 @@ def _tool(function: Callable[..., object]) -> BaseTool:
         except MemeditError as error:
             raise ToolException(str(error)) from error
 
-    return StructuredTool.from_function(called, handle_tool_error=True)
+    def unfit(error: Any) -> str:
+        name = str(error.errors()[0]["loc"][0])  # what pydantic says quotes the value, and its own address
+        return f"`{function.__name__}` needs the argument `{name}`, a text."
+
+    return StructuredTool.from_function(called, handle_tool_error=True, handle_validation_error=unfit)
