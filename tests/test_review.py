@@ -197,7 +197,9 @@ async def test_the_verbs_are_awaitable(memory):
 
 def test_it_is_purged_as_everything_else(tmp_path):
     memory = opened(tmp_path)
-    (waits,) = memory.propose(Fact(SECRET, subject="Orla Quist", relation="owns"), reason=f"{SECRET}, they say")
+    (waits,) = memory.propose(
+        Fact(statement=SECRET, subject="Orla Quist", relation="owns"), reason=f"{SECRET}, they say"
+    )
     kept = memory.propose("firm A is B")[0]
     assert holding(tmp_path, SECRET)
     made = memory.purge(subject="Orla Quist")
