@@ -607,6 +607,14 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- real processes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_as_the_page_says(shell: str) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert f"_MEMEDIT_COMPLETE={shell}_source memedit" in page
+    done = memedit(env={**os.environ, "_MEMEDIT_COMPLETE": f"{shell}_source"})
+    assert (done.returncode, "_MEMEDIT_COMPLETE" in done.stdout) == (0, True)
+
+
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     with EditMemory(tmp_path, embedder=HashEmbedder()) as memory:
         for _ in memory.add_many(f"Thing number {number} has the colour {number}." for number in range(2_000)):
