@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from memedit.errors import RequestRejected
+from memedit.text import as_html
 
 if TYPE_CHECKING:
     from memedit.edits import AnyEdit
@@ -178,6 +179,11 @@ class Answer:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the text, and the edits that were used."""
+        rows = [(one.id[:8], one.kind, self.trace.shown(one.text)) for one in self.citations]
+        return as_html(self.text, head=("by", "kind", "edit"), rows=rows)
 
 
 def as_request(value: Any, options: Mapping[str, Any] | None = None) -> Request:

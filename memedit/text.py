@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 FUNCTION_WORDS = frozenset(
@@ -190,3 +191,13 @@ def says(answer: str, accepted: Iterable[str]) -> bool:
         if wanted and any(said[at : at + len(wanted)] == wanted for at in range(len(said) - len(wanted) + 1)):
             return True
     return False
+
+
+def as_html(*paragraphs: str, head: Sequence[str] = (), rows: Iterable[Sequence[str]] = ()) -> str:
+    """Paragraphs and a table as a notebook shows them. Every text stays text: no markup in it is read."""
+    said = "".join(f"<p style='white-space: pre-wrap'>{html.escape(one)}</p>" for one in paragraphs if one)
+    lines = ["".join(f"<td style='text-align: left'>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    if not lines:
+        return said
+    top = "".join(f"<th style='text-align: left'>{html.escape(name)}</th>" for name in head)
+    return f"{said}<table><tr>{top}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

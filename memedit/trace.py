@@ -12,7 +12,7 @@ from memedit.gate.occlusion import Spoke
 from memedit.llms import Likelihood
 from memedit.messages import Request
 from memedit.secrecy import kept_asked, kept_unasked, reveals
-from memedit.text import one_line
+from memedit.text import as_html, one_line
 
 CallKind = Literal["generate", "score", "decode", "final"]
 
@@ -141,6 +141,10 @@ class Trace:
             yield f"hop {place}: {self.shown_hop(hop)}"
         yield from map(self.shown, self.notes)
         yield "the request was sent unchanged" if self.untouched else f"answered by {self.method}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: `lines`."""
+        return as_html("\n".join(self.lines()))
 
     def to_dict(self) -> dict[str, Any]:
         """The trace as JSON values."""

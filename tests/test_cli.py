@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from memedit.cli import WHERE, _common, main
+from memedit.cli import WHERE, _common, _print, main
 from memedit.cli._print import printable
 from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
@@ -574,6 +574,27 @@ def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.Monk
     assert "--base-url" in run("ask", "x", code=2).stderr
 
 
+def test_what_takes_long_is_said_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _print.busy("loading…"):
+        pass
+    assert capsys.readouterr().err == ""  # what is done at once is not told
+    monkeypatch.setattr(_print, "EVERY", 0.02)
+    with _print.busy("loading…"):
+        time.sleep(0.2)
+    for _ in _print.progress(range(3), total=3, message="adding"):
+        time.sleep(0.03)
+    with _print.watching() as watch:
+        time.sleep(0.03)
+        watch("keys", 1, 9)
+    shown = capsys.readouterr()
+    assert "loading… 0 s\n" in shown.err
+    assert "adding 2/3…\n" in shown.err
+    assert "keys 1/9…\n" in shown.err
+    assert shown.out == ""
+
+
 def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_: str) -> str:
         raise KeyboardInterrupt
@@ -584,6 +605,14 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---- real processes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_as_the_page_says(shell: str) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert f"_MEMEDIT_COMPLETE={shell}_source memedit" in page
+    done = memedit(env={**os.environ, "_MEMEDIT_COMPLETE": f"{shell}_source"})
+    assert (done.returncode, "_MEMEDIT_COMPLETE" in done.stdout) == (0, True)
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
@@ -635,5 +664,6 @@ def test_the_bundled_model_end_to_end(tmp_path: Path) -> None:
     ask = memedit("ask", "What is the capital of Australia?", "--threads", "1", "--max-tokens", "12", cwd=tmp_path)
     assert ask.returncode == 0, ask.stderr
     assert "Sydney" in ask.stdout
-    assert ask.stderr.startswith("  by edit ")
-    assert len(ask.stderr.splitlines()) == 1
+    told = [line for line in ask.stderr.splitlines() if not line.endswith(" s")]  # but for what takes long
+    assert len(told) == 1
+    assert told[0].startswith("  by edit ")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -21,6 +23,8 @@ Piece = str | tuple[str, str]
 """A text, or a text with its style."""
 
 Item = TypeVar("Item")
+EVERY = 5.0
+"""Seconds between two lines about what is being waited for, where nobody sees a bar."""
 
 # Escape sequences as a whole; then every control character but newline and tab, and those that reorder what is seen.
 UNPRINTABLE = re.compile(
@@ -69,9 +73,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Piece]], *, wrap: Sequ
 
 @contextmanager
 def busy(message: str) -> Iterator[None]:
-    """Says on stderr what is being waited for, when that is a terminal."""
+    """Says on stderr what is being waited for; where that is no terminal, every few seconds that it takes."""
     if not sys.stderr.isatty():
-        yield
+        began, ended = time.monotonic(), threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(EVERY):
+                say(f"{message} {time.monotonic() - began:.0f} s", err=True)
+
+        telling = threading.Thread(target=tell, daemon=True)
+        telling.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            telling.join()
         return
     from rich.text import Text
 
@@ -80,9 +96,14 @@ def busy(message: str) -> Iterator[None]:
 
 
 def progress(items: Iterable[Item], *, total: int, message: str) -> Iterator[Item]:
-    """The items, with a bar on stderr when that is a terminal."""
+    """The items, with a bar on stderr when that is a terminal, else a line every few seconds."""
     if not sys.stderr.isatty():
-        yield from items
+        last = time.monotonic()
+        for done, item in enumerate(items, start=1):
+            yield item
+            if time.monotonic() - last >= EVERY:
+                last = time.monotonic()
+                say(f"{message} {done}/{total}…", err=True)
         return
     from rich.progress import track
 
@@ -91,9 +112,20 @@ def progress(items: Iterable[Item], *, total: int, message: str) -> Iterator[Ite
 
 @contextmanager
 def watching() -> Iterator[Callable[[str, int, int], None]]:
-    """Given what is done, how much of it, and of how much, says so on stderr, when that is a terminal."""
+    """Given what is done, how much of it, and of how much, says so on stderr.
+
+    Where that is no terminal, a line every few seconds.
+    """
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        last = time.monotonic()
+
+        def told(what: str, done: int, of: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= EVERY:
+                last = time.monotonic()
+                say(f"{what} {done}/{of}…", err=True)
+
+        yield told
         return
     with _console(sys.stderr).status("") as status:
         yield lambda what, done, of: status.update(f"{what} {done}/{of}…")

@@ -25,9 +25,11 @@ from memedit.memory.rows import as_utc
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import Views
 from memedit.memory.whole import faults
+from memedit.text import as_html
 
 DEFAULT = "default"
 DAY = timedelta(days=1)
+NAMESPACES = 20  # that a notebook shows
 
 
 class Care(Shared):
@@ -141,6 +143,17 @@ class Care(Shared):
         """The names of all namespaces that ever held an edit."""
         with self._ledger.reading() as reader:
             return reader.namespaces()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each namespace, and how many edits are in force and wait for approval."""
+        with self._ledger.reading() as reader:
+            rows = []
+            for name in reader.namespaces()[:NAMESPACES]:
+                head = reader.head(name)
+                counts = len(reader.in_force(head.namespace_id)), len(reader.waiting(head.namespace_id))
+                rows.append((name, *map(str, (*counts, head.revision))))
+        head_row = ("namespace", "in force", "waiting", "revision")
+        return as_html(f"edit memory in {self._ledger.storage.shown}", head=head_row, rows=rows)
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 

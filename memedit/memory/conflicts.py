@@ -11,7 +11,7 @@ from memedit.errors import EditConflict
 from memedit.memory.contradictions import LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
 from memedit.relations import Relations
-from memedit.text import one_line, same_key
+from memedit.text import as_html, one_line, same_key
 
 OnConflict = Literal["supersede", "keep", "error"]
 
@@ -40,6 +40,13 @@ class Receipt:
     def id(self) -> str:
         """The edit's id."""
         return self.edit.id
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what was done, and what it did to other edits."""
+        others = [("replaced", one) for one in self.superseded]
+        others += [("may contradict", one) for one in self.possible_conflicts]
+        done = f"{self.status} {self.id[:8]}: {self.edit.text} (revision {self.revision})"
+        return as_html(done, head=("", "edit"), rows=others)
 
     def to_dict(self) -> dict[str, Any]:
         """The receipt as JSON values."""
