@@ -92,7 +92,8 @@ def check(ground: Ground, facts: int = 6, most: int = 12, steps: int = 10) -> Fi
     """Pairs among the first neurons of known facts, and among as many drawn ones; what the first ones carry."""
     anatomy, tokenizer = ground.parts
     drawn, pairs, others = np.random.default_rng(0), 0, 0
-    lost, spared = [], []
+    lost: list[float] = []
+    spared: list[float] = []
     chosen = known(anatomy, tokenizer, ground.cases, facts)
     with frozen(anatomy.model):
         for prompt, target in chosen:

@@ -99,7 +99,7 @@ def probe(train: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, wanted:
         MissingExtra: Scikit-learn is not installed.
     """
     try:
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
     except ImportError as missing:
         raise MissingExtra("eval", package="scikit-learn") from missing
     scale = train.std(0).clamp(min=1e-6)
