@@ -7,6 +7,7 @@
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
 # make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
 #              MEMEDIT_DATA names the benchmark files, MEMEDIT_GGUF a second model; what needs one that is not there is left out
+# make systems  every system of the field, checked, and docs/systems.md (an hour at most; a killed run goes on where it was)
 PYTHON ?= python3
 BIN := .venv/bin
 HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory governing adapters_openai)
@@ -19,7 +20,7 @@ export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-hosted test-floors check gate encoders bench clean
+.PHONY: demo test test-hosted test-floors check gate encoders bench systems clean
 
 demo: .venv/.demo
 	$(BIN)/memedit demo
@@ -55,6 +56,9 @@ encoders: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python bench/sweep.py run
+
+systems: .venv/.dev
+	$(BIN)/memedit systems --all --kept bench/out/systems --page docs/systems.md
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without
 # their dependencies: one of them would otherwise compile a C++ library that memedit does not use.

@@ -68,7 +68,7 @@ def propose(text: str, llm: LLM, *, source: str | None = None) -> Proposal:
         raise RequestRejected(
             f"The document is {len(text):,} characters long, more than {LONGEST:,}.", do="give it in parts"
         )
-    said = list(_standing_alone(sentences(text)))
+    said = list(standing_alone(sentences(text)))
     found = {place: _by_rules(sentence, source) for place, (_, sentence) in enumerate(said)}
     asked = [place for place, facts in found.items() if not facts]
     dropped = 0
@@ -81,7 +81,7 @@ def propose(text: str, llm: LLM, *, source: str | None = None) -> Proposal:
     return Proposal(tuple(facts.values()), dropped, len(said))
 
 
-def _standing_alone(said: Sequence[str]) -> Iterator[tuple[str, str]]:
+def standing_alone(said: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What the text is about, and each sentence, a pronoun at its beginning replaced by that.
 
     A text is about the last name that a sentence began with.

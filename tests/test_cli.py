@@ -26,7 +26,8 @@ SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney
 COMMANDS = [
     name
     for name in WHERE
-    if name not in ("demo", "eval", "gate", "multihop", "parametric", "patches", "report", "serac")
+    if name
+    not in ("delta", "demo", "documents", "eval", "gate", "multihop", "parametric", "patches", "report", "serac")
 ]  # these have options of their own
 
 

@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "bake": ("bake:bake", "Write edits into the weights of a local model."),
         "unbake": ("bake:unbake", "Take edits out of the weights again."),
         "baked": ("bake:baked", "List the edits in the weights."),
+        "delta": ("delta:delta", "Add, scale, negate and apply saved changes of weights."),
         "parametric": ("parametric:parametric", "Find settings, and train editors, that write edits into weights."),
     },
     "Serve": {
@@ -51,6 +52,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("files:export", "Write the edits in force to a file."),
         "import": ("files:import_file", "Add the edits of a file."),
         "apply": ("apply:apply", "Make the memory hold what a file says; shows a plan first."),
+        "documents": ("documents:documents", "Bring documents in line with the memory."),
         "test": ("files:test", "Run the probes of a file of edits; for CI."),
     },
     "Measure": {
@@ -60,6 +62,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "serac": ("serac:serac", "Train a small model that answers by the edit it is shown."),
         "multihop": ("multihop:multihop", "Train a small model that takes questions apart."),
         "patches": ("patches:patches", "Measure and train what decides where a patch's condition holds."),
+        "systems": ("systems:systems", "List the systems of the field, and show that each works."),
     },
     "Care": {
         "doctor": ("doctor:doctor", "Check the installation and the memory."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memedit.cli._common import Command, Session, day, recorded_id, texts_of
+from memedit.cli._operations import show_steps
 from memedit.cli._print import Piece, say, short, show_json, table
 from memedit.cli.edits import AUTHOR, REASON
 
@@ -50,19 +51,24 @@ def revert(session: Session, revision: int, author: str | None, reason: str | No
 @click.command(cls=Command)
 @click.argument("id", required=False)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many of the newest.")
+@click.option("--ops", is_flag=True, help="What took the place of what, word by word.")
 @click.pass_obj
-def history(session: Session, id: str | None, limit: int) -> None:
+def history(session: Session, id: str | None, limit: int, ops: bool) -> None:
     """List the changes of the namespace, oldest first; with an id, those that touched this edit.
 
     Example:
         memedit history
         memedit history 3f2a
+        memedit history --ops
     """
     with session.memory() as memory:
         changes = memory.history(namespace=session.namespace)
         if id is not None:
             edit_id = recorded_id(changes, id, session.namespace)
             changes = memory.history(edit_id, namespace=session.namespace)
+        if ops:
+            show_steps(session, memory, changes[-limit:])
+            return
         if session.as_json:
             show_json([change.to_dict() for change in changes[-limit:]])
             return

@@ -143,6 +143,11 @@ def _asks(sentence: str, last: bool) -> bool:
 
 
 def sentences(text: str) -> list[str]:
+    return [" ".join(cut.split())[-LONGEST:] for cut in cut_up(text) if re.search(r"\w", cut)]
+
+
+def cut_up(text: str) -> list[str]:
+    """The text in its sentences, each with what stands up to the next; joined, they are the text again."""
     cuts, start = [], 0
     for stop in STOP.finditer(text):
         before = text[max(start, stop.start() - 40) : stop.start()].split()
@@ -156,7 +161,7 @@ def sentences(text: str) -> list[str]:
         if not (wrapped or inside or (mark == "." and (shortened or initial))):
             cuts.append(text[start : stop.end()])
             start = stop.end()
-    return [" ".join(cut.split())[-LONGEST:] for cut in (*cuts, text[start:]) if re.search(r"\w", cut)]
+    return [*cuts, text[start:]]
 
 
 def _names(text: str) -> list[tuple[int, int]]:

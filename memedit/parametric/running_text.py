@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -41,12 +41,12 @@ class RunningText:
         return cls(tuple(text for text in given if text not in apart), tuple(held))
 
 
-def shipped() -> Iterator[str]:
-    """Statements and longer messages of the everyday data, in English, that come with memedit."""
+def shipped(languages: Collection[str] = ("en",)) -> Iterator[str]:
+    """Statements and longer messages of the everyday data in some languages, that come with memedit."""
     file = resources.files("memedit") / "data" / "everyday" / "train.jsonl"
     for line in file.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        if record.get("language") != "en":
+        if record.get("language") not in languages:
             continue
         for text in (record["statement"], *_said(record)):
             if len(text) >= SHORTEST:

@@ -24,8 +24,9 @@ Neurons = Sequence[tuple[int, int]]
 
 
 def neuron_scores(
-    anatomy: Anatomy, tokenizer: Any, prompt: str, target: str, *, steps: int = STEPS
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+    anatomy: Anatomy, tokenizer: Any, prompt: str, target: str, *, steps: int = STEPS,
+    start: np.ndarray[Any, np.dtype[np.float64]] | None = None,
+) -> np.ndarray[Any, np.dtype[np.float64]]:  # fmt: skip
     """The score of every neuron at the last token of a prompt, for the first token of what follows, (layers, in).
 
     A layer's scores sum to p(token) less what it is with the layer's neurons at zero there, the better the more steps.
@@ -36,6 +37,7 @@ def neuron_scores(
         prompt: What is read.
         target: What follows, without its leading blank.
         steps: In which activations are raised (midpoints).
+        start: From where, (layers, in); zero when left out.
     """
     ids, token = _read(anatomy, tokenizer, prompt, target)
     modules = [anatomy.written(layer) for layer in range(len(anatomy))]
@@ -43,16 +45,17 @@ def neuron_scores(
         anatomy.model(input_ids=ids, use_cache=False)
     shares = (torch.arange(steps, device=anatomy.device, dtype=kept[0].dtype) + 0.5) / steps
     found = []
-    for module, states in zip(modules, kept, strict=True):
+    for layer, (module, states) in enumerate(zip(modules, kept, strict=True)):
         full = states.reshape(ids.shape[1], -1)[-1]
+        begin = torch.zeros_like(full) if start is None else torch.from_numpy(start[layer]).to(full)
         summed = torch.zeros_like(full, dtype=torch.float64)
         for chunk in torch.split(shares, ROWS):
-            raised = (chunk[:, None] * full).requires_grad_(True)
+            raised = torch.lerp(begin, full, chunk[:, None]).requires_grad_(True)
             with frozen(anatomy.model), _given(module, ids.shape[1], raised):
                 logits = anatomy.model(input_ids=ids.expand(len(chunk), -1), use_cache=False).logits[:, -1]
             chance = logits.float().softmax(-1)[:, token].sum()
             summed += torch.autograd.grad(chance, raised)[0].double().sum(0)
-        found.append((full.double() * summed / steps).cpu().numpy())
+        found.append(((full - begin).double() * summed / steps).cpu().numpy())
     return np.stack(found)
 
 

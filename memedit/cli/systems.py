@@ -1,0 +1,102 @@
+"""`memedit systems`: every system of the reading list, and the check that shows that it works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memedit.cli._common import Command, Session
+from memedit.cli._print import Piece, busy, say, show_json, table, watching
+
+if TYPE_CHECKING:
+    from memedit.systems.running import Result
+
+MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow")}
+
+
+@click.command(cls=Command, short_help="List the systems of the field, and show that each works.")
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Run every check; one whose result is kept is not run again.")
+@click.option("--page", type=click.Path(path_type=Path), metavar="FILE", help="With --all: write the table there.")
+@click.option(
+    "--kept", type=click.Path(path_type=Path), default=Path("systems-runs"), show_default=True, metavar="FOLDER",
+    help="With --all: where results are kept.",
+)  # fmt: skip
+@click.pass_obj
+def systems(session: Session, name: str | None, everything: bool, page: Path | None, kept: Path) -> None:
+    """List what memedit has of the field's systems; with NAME, run the check that shows that one works, on --model.
+
+    With NAME the status is 1 where the figure misses what is demanded.
+
+    Example:
+        memedit systems
+        memedit systems leace
+        memedit systems --all --page systems.md
+    """
+    if name is not None and everything:
+        raise click.UsageError("Give a NAME or --all.")
+    if everything:
+        _run_all(session, page, kept)
+    elif name is not None:
+        _run(session, name)
+    else:
+        _list(session)
+
+
+def _list(session: Session) -> None:
+    from dataclasses import asdict
+
+    from memedit.systems.registry import systems as known
+
+    if session.as_json:
+        show_json([asdict(one) for one in known().values()])
+        return
+    rows: list[list[Piece]] = [
+        [(one.name, "cyan"), one.title, one.paper, one.built, one.command] for one in known().values()
+    ]
+    table(["name", "system", "paper", "built", "command"], rows, wrap=["system", "paper", "built", "command"])
+
+
+def _run(session: Session, name: str) -> None:
+    from memedit.systems.ground import Ground
+    from memedit.systems.registry import find_system
+    from memedit.systems.running import run
+
+    system = find_system(name)
+    with busy(f"checking {system.title}…"):
+        result = run(system, Ground(session.model))
+    if session.as_json:
+        show_json(result.to_dict())
+    else:
+        say((system.title, "bold"), (f"  {system.paper}", "dim"))
+        _show(result)
+        say((f"  demanded: {system.works}", "dim"))
+    if not result.met:
+        raise click.exceptions.Exit(1)
+
+
+def _run_all(session: Session, page: Path | None, kept: Path) -> None:
+    from memedit.systems.ground import Ground
+    from memedit.systems.registry import systems as known
+    from memedit.systems.running import page as written
+    from memedit.systems.running import run_all
+
+    wanted, ground, found = list(known().values()), Ground(session.model), []
+    with watching() as told:
+        for result in run_all(wanted, ground, kept):
+            found.append(result)
+            told(result.name, len(found), len(wanted))
+            if not session.as_json:
+                _show(result)
+    if page is not None:
+        page.write_text(written(list(zip(wanted, found, strict=True)), session.model), encoding="utf-8")
+    if session.as_json:
+        show_json([one.to_dict() for one in found])
+    else:
+        say(f"{sum(bool(one.met) for one in found)} of {len(found)} reach what is demanded")
+
+
+def _show(result: Result) -> None:
+    say(MARKS[result.met], result.name, f"  {result.figure}", (f"  ({result.seconds:.0f} s)", "dim"))

@@ -1,0 +1,88 @@
+"""The systems that memedit unites, as data: one declaration each in `data/systems.toml`, read without importing any."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module, resources
+from typing import TYPE_CHECKING, Any
+
+from memedit.errors import UnknownMethod
+
+if TYPE_CHECKING:
+    from memedit.systems.ground import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found.
+
+    Args:
+        figure: In words, with its numbers.
+        met: Whether it reaches what the declaration's `works` says.
+        more: Further figures, as JSON values.
+    """
+
+    figure: str
+    met: bool
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+Check = Callable[..., Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system of the field, and what memedit has of it.
+
+    Args:
+        name: As `memedit systems NAME` takes it.
+        title: As the paper calls it.
+        paper: Authors, year, arXiv number.
+        built: What is built.
+        command: What a user runs.
+        works: The figure that shows that it works.
+        check: Where its check is, `module:function` within `memedit.systems`.
+        how: What the check is called with.
+        missing: What is not built, and why.
+    """
+
+    name: str
+    title: str
+    paper: str
+    built: str
+    command: str
+    works: str
+    check: str
+    how: Mapping[str, Any] = field(default_factory=dict)
+    missing: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module of its check."""
+        return f"memedit.systems.{self.check.partition(':')[0]}"
+
+    def run(self, ground: Ground) -> Finding:
+        """Run its check now."""
+        found: Check = getattr(import_module(self.module), self.check.partition(":")[2])
+        return found(ground, **self.how)
+
+
+@cache
+def systems() -> Mapping[str, System]:
+    """All systems by name, in the order of the table."""
+    told = tomllib.loads(resources.files("memedit.data").joinpath("systems.toml").read_text(encoding="utf-8"))
+    return {name: System(name, **one) for name, one in told.items()}
+
+
+def find_system(name: str) -> System:
+    """The system of this name.
+
+    Raises:
+        UnknownMethod: There is none.
+    """
+    if name not in systems():
+        raise UnknownMethod(f"There is no system `{name:.80}`.", do=f"use one of {', '.join(systems())}")
+    return systems()[name]

@@ -1,0 +1,110 @@
+"""Running checks, each result kept until its declaration or its code changes, and the page made of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from memedit.errors import MemeditError
+from memedit.systems.ground import Ground
+from memedit.systems.registry import System
+
+HEAD = """# Every system of the reading list
+
+Made by `make systems`, which runs every check and writes this page; `memedit systems NAME` runs one. Figures are of the
+model `{model}`, on what comes with memedit, so that anybody can see them again in minutes; those of whole benchmarks
+are in BENCHMARKS.md. ✓ reaches what its line demands, ✗ misses it.
+
+| system | paper | built | not built, and why | command | demanded | figure |
+|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a check gave.
+
+    Args:
+        name: Of the system.
+        key: A hash of what it was made with.
+        figure: In words.
+        met: Whether it reaches what is demanded; None where the check could not be run, and `figure` says why.
+        more: Further figures, as JSON values.
+        seconds: That it took.
+    """
+
+    name: str
+    key: str
+    figure: str
+    met: bool | None
+    more: Mapping[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def key_of(system: System, model: str) -> str:
+    """The same as long as declaration, model, and the file of the check are. 16 digits."""
+    spec = find_spec(system.module)
+    assert spec is not None  # a test finds every check
+    assert spec.origin is not None
+    told = json.dumps([asdict(system), model], sort_keys=True, default=dict).encode()
+    return sha256(told + Path(spec.origin).read_bytes()).hexdigest()[:16]
+
+
+def run(system: System, ground: Ground) -> Result:
+    """Run a check now. One that cannot be run on this model says why, in its result."""
+    key, begun = key_of(system, ground.model), time.perf_counter()
+    try:
+        found = system.run(ground)
+    except MemeditError as error:
+        return Result(system.name, key, f"{type(error).__name__}: {error.what}", None, {}, 0.0)
+    return Result(system.name, key, found.figure, found.met, found.more, time.perf_counter() - begun)
+
+
+def run_all(wanted: Sequence[System], ground: Ground, kept: Path) -> Iterator[Result]:
+    """The results of checks: those that are kept and still hold, and the others run now and kept.
+
+    Args:
+        wanted: The systems.
+        ground: What they stand on.
+        kept: A folder of results, a file each.
+    """
+    for system in wanted:
+        result = kept_of(system, ground.model, kept)
+        if result is None:
+            result = run(system, ground)
+            if result.met is not None:
+                kept.mkdir(parents=True, exist_ok=True)
+                (kept / f"{system.name}.json").write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
+        yield result
+
+
+def kept_of(system: System, model: str, kept: Path) -> Result | None:
+    """The result of a system that still holds; None where there is none."""
+    file = kept / f"{system.name}.json"
+    if not file.exists():
+        return None
+    result = Result(**json.loads(file.read_text(encoding="utf-8")))
+    return result if result.key == key_of(system, model) else None
+
+
+def page(results: Sequence[tuple[System, Result]], model: str) -> str:
+    """The table of all systems, in Markdown."""
+    rows = []
+    for system, result in results:
+        mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met]
+        cells = (
+            f"**{system.title}** (`{system.name}`)", system.paper, system.built, system.missing, f"`{system.command}`",
+            system.works, f"{mark}{result.figure}",
+        )  # fmt: skip
+        rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
+    return HEAD.format(model=model) + "\n".join(rows) + "\n"

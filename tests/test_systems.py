@@ -1,0 +1,102 @@
+"""The frame of the systems: declarations, results that are kept, the page, and what the command says."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from memedit.cli import main
+from memedit.errors import CapabilityMissing
+from memedit.systems import running
+from memedit.systems.ground import Ground
+from memedit.systems.registry import Finding, System, find_system, systems
+
+ONE = System(
+    "one", "One | the first", "A. 2023", "built", "memedit systems one", "≥ 1", "leace:check", missing="a\nlot"
+)
+
+
+class Counted:
+    """A check that counts how often it is called."""
+
+    def __init__(self, met: bool = True) -> None:
+        self.calls, self.met = 0, met
+
+    def __call__(self, ground: Ground, **how: object) -> Finding:
+        self.calls += 1
+        return Finding(f"call {self.calls}", self.met, {"how": how})
+
+
+@pytest.mark.parametrize("name", systems())
+def test_a_declaration_is_whole_and_its_check_is_there(name: str) -> None:
+    one = systems()[name]
+    assert callable(getattr(import_module(one.module), one.check.partition(":")[2]))
+    assert (import_module(one.module).__doc__ or "").strip()
+    assert any(year in one.paper for year in map(str, range(2018, 2027)))
+    assert one.command.startswith(("memedit ", "python bench/"))
+
+
+def test_results_are_kept_until_declaration_or_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Counted()
+    monkeypatch.setattr("memedit.systems.leace.check", check)
+    first = list(running.run_all([ONE], Ground("m"), tmp_path))
+    again = list(running.run_all([ONE], Ground("m"), tmp_path))
+    assert check.calls == 1
+    assert first == again
+    list(running.run_all([ONE], Ground("other"), tmp_path))
+    assert check.calls == 2
+    from dataclasses import replace
+
+    list(running.run_all([replace(ONE, how={"facts": 3})], Ground("other"), tmp_path))
+    assert check.calls == 3
+
+
+def test_what_cannot_be_run_says_why_and_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(ground: Ground) -> Finding:
+        raise CapabilityMissing("No weights.")
+
+    monkeypatch.setattr("memedit.systems.leace.check", refuse)
+    [result] = running.run_all([ONE], Ground("m"), tmp_path)
+    assert result.met is None
+    assert "No weights." in result.figure
+    assert not list(tmp_path.iterdir())
+    page = running.page([(ONE, result)], "m")
+    assert "– CapabilityMissing: No weights." in page
+
+
+def test_the_page_holds_a_line_a_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memedit.systems.leace.check", Counted(met=False))
+    page = running.page([(ONE, running.run(ONE, Ground("m")))], "m")
+    line = page.splitlines()[-1]
+    assert "One \\| the first" in line
+    assert "a lot" in line
+    assert "✗ call 1" in line
+    assert line.replace("\\|", "").count("|") == 8
+
+
+def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    good, bad = Counted(), Counted(met=False)
+    monkeypatch.setattr("memedit.systems.leace.check", good)
+    monkeypatch.setattr("memedit.systems.registry.systems", lambda: {"one": ONE})
+    runner = CliRunner()
+    assert "A. 2023" in runner.invoke(main, ["systems"]).stdout
+    assert json.loads(runner.invoke(main, ["systems", "--json"]).stdout)[0]["check"] == "leace:check"
+    done = runner.invoke(main, ["systems", "one", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["met"]) == (0, True)
+    done = runner.invoke(main, ["systems", "--all", "--page", "page.md"])
+    assert done.exit_code == 0
+    assert "1 of 1 reach" in done.stdout
+    assert "✓ call 2" in Path("page.md").read_text(encoding="utf-8")
+    monkeypatch.setattr("memedit.systems.leace.check", bad)
+    assert runner.invoke(main, ["systems", "one"]).exit_code == 1
+    wrong = runner.invoke(main, ["systems", "nothing"])
+    assert wrong.exit_code == 2 or wrong.exit_code == 1
+    assert "There is no system `nothing`" in wrong.output
+    assert runner.invoke(main, ["systems", "one", "--all"]).exit_code == 2
+    with pytest.raises(LookupError):
+        find_system("nothing")
