@@ -269,7 +269,7 @@ def test_nothing_that_goes_well_tells_the_password(address, caplog):
 
 
 def run(address, *given):
-    done = CliRunner().invoke(main, [*given, "--memory", address, "--embedder", "hash"])
+    done = CliRunner().invoke(main, [*given, "--memory", address, "--embedder", "bundled"])
     assert PASSWORD not in done.output
     assert "Traceback" not in done.output
     return done
