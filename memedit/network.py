@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors, through
 
-LAYERS = 3
 Precision = TypeVar("Precision", bound=np.floating[Any])
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A few small networks whose logits are averaged: two hidden layers each, and a softmax over what they tell apart.
+    """A few small networks whose logits are averaged, and a softmax over what they tell apart.
 
     Args:
         mean, scale: Of the features, (features,).
-        members: Of each network, weight (out, in) and bias (out,) of each layer.
+        members: Of each network, weight (out, in) and bias (out,) of each layer; of one layer, it is linear.
         temperature: The logits are divided by it, so that probabilities are calibrated (Guo et al. 2017,
             arXiv:1706.04599).
     """
@@ -63,8 +62,9 @@ def packed(name: str, network: Network) -> dict[str, Vectors]:
 
 def network_in(arrays: Mapping[str, Vectors], name: str, members: int, temperature: float) -> Network:
     """The network that was `packed` under a name."""
+    depth = sum(key.startswith(f"{name}.0.") and key.endswith(".weight") for key in arrays)
     layers = tuple(
-        tuple((arrays[f"{name}.{member}.{at}.weight"], arrays[f"{name}.{member}.{at}.bias"]) for at in range(LAYERS))
+        tuple((arrays[f"{name}.{member}.{at}.weight"], arrays[f"{name}.{member}.{at}.bias"]) for at in range(depth))
         for member in range(members)
     )
     return Network(arrays[f"{name}.mean"], arrays[f"{name}.scale"], layers, float(temperature))

@@ -1,8 +1,8 @@
-"""Weighing what the evidence and the judge say of a message's candidates, together: which pass, and which are in doubt.
+"""Weighing what finder and judge say of a message's candidates, together: which pass, and which are in doubt.
 
-Candidates compete: some features say how far the best of the others is behind. The network is fitted, and its
-thresholds are chosen, on messages of groups that neither the judge nor the evidence was trained on
-(`learning/weighing.py`).
+Candidates compete: some features say how far the best of the others is behind. The network, of one layer, is fitted,
+and its thresholds are chosen, on messages of groups that the judge was not trained on (`learning/weighing.py`). The
+evidence says what is read; what it thinks of that is not weighed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from memedit.network import Network, network_in, packed, softmax
 from memedit.text import FUNCTION_WORDS, words
 
 FEATURES = (
-    "similarity", "evidence direct", "evidence bridge", "read", "judged direct", "judged bridge",
-    "similarity lead", "evidence lead", "judged lead", "ruled out", "place", "opposite",
+    "similarity", "read", "judged direct", "judged bridge", "similarity lead", "judged lead", "ruled out", "place",
+    "opposite",
     "length said", "length told", "told is said", "said is told",
 )  # fmt: skip
 WEIGHTS = "weighing.npz"
@@ -120,19 +120,15 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
     """One row a candidate, in the order of `FEATURES`; (pairs, features)."""
     read = np.array([at in judged for at in range(len(pairs))], dtype=np.float32)
     said = np.array([judged.get(at, UNREAD) for at in range(len(pairs))])
-    evidence = np.array([pair.logits for pair in pairs])
-    odds, judged_odds = (np.logaddexp(one[:, 1], one[:, 2]) - one[:, 0] for one in (evidence, said))
+    odds = np.logaddexp(said[:, 1], said[:, 2]) - said[:, 0]
     similar = np.array([pair.similarity for pair in pairs])
     columns = (
         similar,
-        np.clip(evidence[:, 1] - evidence[:, 0], -BOUND, BOUND),
-        np.clip(evidence[:, 2] - evidence[:, 0], -BOUND, BOUND),
         read,
         np.clip(said[:, 1] - said[:, 0], -BOUND, BOUND),
         np.clip(said[:, 2] - said[:, 0], -BOUND, BOUND),
         _lead(similar),
         np.clip(_lead(odds), -BEHIND, BEHIND),
-        np.clip(_lead(judged_odds), -BEHIND, BEHIND),
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
         np.array([float(pair.opposite) for pair in pairs]),

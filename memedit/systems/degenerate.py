@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from memedit.eval.cases import Case
 from memedit.parametric.hooks import recording
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.locate import frozen
+from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import read_tokens
 from memedit.parametric.understanding.neurons import chance, neuron_scores, scaled
 from memedit.systems.ground import Ground

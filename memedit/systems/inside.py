@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memedit.parametric.locate import frozen
+from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.understanding.neurons import chance, neuron_scores, scaled
 from memedit.parametric.understanding.tracing import trace

@@ -15,7 +15,7 @@ from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
 from memedit.gate.judge_gate import SHOWN, JudgeGate
 from memedit.gate.learning.messages import Group
-from memedit.gate.learning.network import fit_members
+from memedit.gate.learning.network import fit_linear
 from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN, ScopeSet, in_memory
 from memedit.gate.likeness import facts
 from memedit.gate.weighing import FEATURES, Pair, Weighing, features
@@ -151,7 +151,7 @@ def chosen(weighing: Weighing, read: Sequence[Read], scored: Sequence[Vectors]) 
 def _kept_to(rate: float, groups: Iterable[Sequence[float]]) -> float:
     """The threshold at which most groups (`MOST`) keep to a rate of false fires: a new one may be a hard one."""
     own = [np.sort(group)[::-1][int(rate * len(group))] + 1e-4 for group in groups]
-    return float(np.quantile(own, MOST, method="higher"))
+    return float(np.quantile(own, MOST, method="inverted_cdf"))
 
 
 def _notes(scored: Sequence[Vectors], any_: float, each: float) -> float:
@@ -165,7 +165,7 @@ def _best(probabilities: Vectors, of: NDArray[np.bool_]) -> float:
 
 
 def _network(everyday: Sequence[Read], others: Sequence[Read], seed: int) -> Network:
-    """A network that learned from each everyday message in memories of several sizes, and from the other questions."""
+    """One that learned from each everyday message in memories of several sizes, and from the other questions."""
     rng = np.random.default_rng(seed)
     learned = [(one, 1.0) for one in others if one.pairs]
     for one in everyday:
@@ -177,4 +177,4 @@ def _network(everyday: Sequence[Read], others: Sequence[Read], seed: int) -> Net
     roles = np.concatenate([one.roles for one, _ in learned])
     costs = np.concatenate([np.full(len(one.pairs), cost, dtype=np.float32) for one, cost in learned])
     known = roles != UNKNOWN
-    return fit_members(rows[known], roles[known], costs[known], seed=seed)
+    return fit_linear(rows[known], roles[known], costs[known])
