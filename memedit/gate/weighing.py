@@ -127,8 +127,8 @@ def features(pairs: Sequence[Pair], judged: Mapping[int, Vectors]) -> Vectors:
         read,
         np.clip(said[:, 1] - said[:, 0], -BOUND, BOUND),
         np.clip(said[:, 2] - said[:, 0], -BOUND, BOUND),
-        _lead(similar),
-        np.clip(_lead(odds), -BEHIND, BEHIND),
+        _lead(similar, 0.0),
+        np.clip(_lead(odds, -BOUND), -BEHIND, BEHIND),
         np.array([float(pair.ruled_out) for pair in pairs]),
         np.log1p(np.argsort(np.argsort(-similar, kind="stable"), kind="stable")),
         np.array([float(pair.opposite) for pair in pairs]),
@@ -208,10 +208,10 @@ def _meaning(text: str) -> frozenset[str]:
     return frozenset(words(text)) - FUNCTION_WORDS
 
 
-def _lead(values: Vectors) -> Vectors:
-    """How far each is before the best of the others; of one alone, before nothing: `BEHIND`."""
+def _lead(values: Vectors, nothing: float) -> Vectors:
+    """How far each is before the best of the others; of one alone, before what has nothing to do with the message."""
     if len(values) < 2:
-        return np.full(len(values), BEHIND)
+        return values - nothing
     order = np.sort(values)
     best, second = order[-1], order[-2]
     lead: Vectors = np.where(values == best, values - second, values - best)
