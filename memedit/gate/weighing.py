@@ -190,9 +190,9 @@ def save(weighing: Weighing, folder: Path) -> None:
     path = folder / CARD
     card = json.loads(path.read_text(encoding="utf-8"))
     card["weighing"] = {
-        "features": list(FEATURES), "members": len(weighing.network.members),
+        **weighing.card, "features": list(FEATURES), "members": len(weighing.network.members),
         "temperature": weighing.network.temperature, "rates": [list(rate) for rate in weighing.rates],
-        "bridge": weighing.bridge, "any": weighing.any, "each": weighing.each, **weighing.card,
+        "bridge": weighing.bridge, "any": weighing.any, "each": weighing.each,
     }  # fmt: skip
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
