@@ -151,7 +151,7 @@ def chosen(weighing: Weighing, read: Sequence[Read], scored: Sequence[Vectors]) 
 def _kept_to(rate: float, groups: Iterable[Sequence[float]]) -> float:
     """The threshold at which most groups (`MOST`) keep to a rate of false fires: a new one may be a hard one."""
     own = [np.sort(group)[::-1][int(rate * len(group))] + 1e-4 for group in groups]
-    return float(np.quantile(own, MOST, method="inverted_cdf"))
+    return float(np.quantile(own, MOST, method="midpoint"))
 
 
 def _notes(scored: Sequence[Vectors], any_: float, each: float) -> float:
