@@ -22,6 +22,7 @@ from memedit.editable_aio import AsyncEditable
 from memedit.errors import AlreadyClosed, EditRejected
 from memedit.memory.aio import AsyncMemory
 from memedit.memory.care import Care
+from memedit.memory.proposals import Proposals
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
@@ -96,7 +97,12 @@ def editable() -> Iterator[EditableLLM]:
 
 def _own(kind: type) -> dict[str, Any]:
     """What the class says itself, with the verbs that need weights, and those of care."""
-    return {name: one for base in (Bakes, Care, kind) if issubclass(kind, base) for name, one in vars(base).items()}
+    return {
+        name: one
+        for base in (Bakes, Care, Proposals, kind)
+        if issubclass(kind, base)
+        for name, one in vars(base).items()
+    }
 
 
 def _verbs(kind: type, *but: str) -> set[str]:
