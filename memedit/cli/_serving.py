@@ -136,13 +136,19 @@ def run_one(app: ASGIApp, host: str, port: int) -> None:
     """
     import uvicorn
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # which uvicorn comes back to when it has ended
+    before = signal.signal(signal.SIGTERM, _end)  # which uvicorn comes back to when it has ended
     try:
         uvicorn.Server(uvicorn.Config(app, host=host, port=port, **_how())).run()
     except SystemExit:  # uvicorn's way of saying so, after a line in the log
         raise _cannot_listen(host, port) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> None:
+    """End as by Ctrl-C; told so once more, go on ending."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def run_many(served: Served, workers: int, host: str, port: int) -> None:
