@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from memedit.aio import Closing
 from memedit.baking import Bakes
 from memedit.classify import classify
-from memedit.documents import Proposal, propose
 from memedit.drive import AnswerStream, Driver, Job
-from memedit.edits import AnyEdit, Demonstration, EditLike, as_edit
+from memedit.editing import Edits
+from memedit.edits import AnyEdit, Demonstration
 from memedit.errors import AlreadyClosed, MemeditError, RequestRejected
 from memedit.fallback import Fallback, Falls, Ladder, climb
-from memedit.feedback import as_feedback
 from memedit.gate import Gate, Hits, as_gate, read_conversation
 from memedit.gate.occlusion import spoken
-from memedit.graph import with_derived
 from memedit.llms import LLM, Capability, as_llm
 from memedit.look_up import looked_up
-from memedit.memory import Change, EditMemory, Receipt
+from memedit.memory import EditMemory
 from memedit.memory.checks import checked_namespace
 from memedit.messages import Answer, Reply, Request, as_request
 from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task, find_method
@@ -45,7 +43,7 @@ Drives = Callable[
 """Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
 
 
-class EditableLLM(Closing, Bakes, Falls):
+class EditableLLM(Closing, Bakes, Falls, Edits):
     """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
 
     `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
@@ -303,74 +301,6 @@ class EditableLLM(Closing, Bakes, Falls):
         if found.passed or self.fallback is None:
             return found
         return climb(self, found, namespace=where, max_tokens=max_tokens, **options)
-
-    # ---- editing --------------------------------------------------------------------------------------------------
-
-    def edit(
-        self, /, edit: EditLike, *, namespace: str | None = None, derive: bool = False, propose: bool = False,
-        **how: Any,
-    ) -> Receipt:  # fmt: skip
-        """Put an edit in force: a statement, a Fact, Feedback, a Patch, …. See `EditMemory.add`.
-
-        Args:
-            derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same
-                change.
-            propose: Whether it waits until somebody accepts it, and does nothing until then (`EditMemory.propose`).
-        """
-        where = self._in(namespace)
-        if propose:
-            given = with_derived(as_edit(edit), self.memory.edits(namespace=where)) if derive else [edit]
-            return self.memory.propose(given, namespace=where, **how)[0]
-        if not derive:
-            return self.memory.add(edit, namespace=where, **how)
-        edits = with_derived(as_edit(edit), self.memory.edits(namespace=where))
-        return next(iter(list(self.memory.add_many(edits, namespace=where, **how))))
-
-    def propose(self, text: str, *, source: str | None = None) -> Proposal:
-        """The Facts that a document tells, for a person to accept; nothing is put in force. See `documents.propose`.
-
-        Where that is another person, or later: `memory.propose(llm.propose(text).facts)`, and `memory.accept`.
-        """
-        self._must_be_open()
-        return propose(text, self.llm, source=source)
-
-    def feedback(self, /, about: Any, text: str, *, namespace: str | None = None, **how: Any) -> Receipt:
-        """Object to an answer: “when I ask …, I want …” is kept, and comes with the next request like it (MemPrompt).
-
-        Args:
-            about: The Answer that missed what was meant, or what was asked (as for `invoke`). With None the text has to
-                say it: “when I ask *situation*, I want *clarification*”.
-            text: What is meant.
-            namespace: Where it is kept; the answer's own, or else the object's, when left out.
-            how: As for `edit` (author, reason, propose, …).
-
-        Raises:
-            RequestRejected: Nothing says of which requests it is meant.
-            EditRejected: The text is empty, too long or deceptive.
-        """
-        if namespace is None and isinstance(about, Answer):
-            namespace = about.trace.namespace
-        return self.edit(as_feedback(about, text), namespace=namespace, **how)
-
-    def edit_many(self, /, edits: Iterable[EditLike], *, namespace: str | None = None, **how: Any) -> list[Receipt]:
-        """Put many edits in force as one change set. See `EditMemory.add_many`, which also reports as it goes."""
-        return list(self.memory.add_many(edits, namespace=self._in(namespace), **how))
-
-    def retract(self, /, ids: str | Sequence[str], *, namespace: str | None = None, **who: Any) -> Change:
-        """Take edits out of force, and out of the weights where they were baked. See `EditMemory.retract`."""
-        change = self.memory.retract(ids, namespace=self._in(namespace), **who)
-        self._in_step(change.namespace)
-        return change
-
-    def undo(self, /, *, namespace: str | None = None, **who: Any) -> Change:
-        """Take back the namespace's last change set. See `EditMemory.undo`."""
-        change = self.memory.undo(namespace=self._in(namespace), **who)
-        self._in_step(change.namespace)
-        return change
-
-    def history(self, edit_id: str | None = None, *, namespace: str | None = None) -> list[Change]:
-        """The namespace's change sets, oldest first."""
-        return self.memory.history(edit_id, namespace=self._in(namespace))
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 

@@ -18,8 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from servers import ChromaServer, PostgresServer
+    from wire_server import WireServer
 
     from memedit.adapters.causal import LocalLLM
+    from memedit.memory import EditMemory
+
+
+@pytest.fixture
+def upstream() -> Iterator[WireServer]:
+    """A server that speaks the APIs of models."""
+    from wire_server import running
+
+    yield from running()
+
+
+@pytest.fixture
+def memory() -> EditMemory:
+    """What a test file has of its own goes before it: a memory with the one Fact that `upstream` knows."""
+    from wire_server import FACT
+
+    from memedit.memory import EditMemory
+    from memedit.testing import HashEmbedder
+
+    made = EditMemory(embedder=HashEmbedder())
+    made.add(FACT)
+    return made
 
 
 @pytest.fixture(scope="session")

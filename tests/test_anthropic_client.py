@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from test_doubt import Doubting
 from test_openai_client import done, items, opened
 from wire_anthropic import SPENT, THOUGHT
-from wire_server import EDIT, WireServer, running
+from wire_server import EDIT, FACT, WireServer, running
 
 from memedit import EditableLLM, EditMemory, Erasure
 from memedit.adapters.anthropic import editable, wrap
@@ -52,9 +52,6 @@ def holding(*edits: Any) -> EditMemory:
     for edit in edits:
         memory.add(edit)
     return memory
-
-
-FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT}
 
 
 @pytest.fixture

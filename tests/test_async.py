@@ -19,6 +19,7 @@ from memedit import EditableLLM, EditMemory, as_llm
 from memedit.aio import Awaited, Iterated
 from memedit.baking import Bakes
 from memedit.editable_aio import AsyncEditable
+from memedit.editing import Edits
 from memedit.errors import AlreadyClosed, EditRejected
 from memedit.memory.aio import AsyncMemory
 from memedit.memory.care import Care
@@ -99,7 +100,7 @@ def _own(kind: type) -> dict[str, Any]:
     """What the class says itself, with the verbs that need weights, and those of care."""
     return {
         name: one
-        for base in (Bakes, Care, Proposals, kind)
+        for base in (Bakes, Edits, Care, Proposals, kind)
         if issubclass(kind, base)
         for name, one in vars(base).items()
     }

@@ -17,16 +17,16 @@ pytest.importorskip("starlette")
 import httpx2
 from click.testing import CliRunner
 from openai import AsyncOpenAI, OpenAI
-from test_server import FACT, IN, OUT
+from test_server import IN, OUT
 from test_server_stream import listening
-from wire_server import EDIT, WireServer, running
+from wire_server import EDIT, WireServer
 
 import memedit
 from memedit import EditMemory
 from memedit.adapters.openai import editable
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
-from memedit.testing import HashEmbedder, NamedGate
+from memedit.testing import NamedGate
 
 PAGE = (Path(__file__).parent.parent / "docs/frameworks.md").read_text(encoding="utf-8")
 
@@ -37,18 +37,6 @@ def blocks(heading: str, kind: str) -> list[str]:
     found = re.findall(rf"^```{kind}\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
     assert found
     return found
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from test_server import FACT, IN, OUT, URLS, body, caller
-from wire_server import EDIT, WireServer, running
+from test_server import IN, OUT, URLS, body, caller
+from wire_server import EDIT, WireServer
 
 from memedit import EditableLLM, EditMemory
 from memedit.adapters.otel import traced
@@ -26,7 +25,7 @@ from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.telemetry import proxied
 from memedit.messages import Reply
-from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+from memedit.testing import FakeLLM, NamedGate
 
 
 class Spans:
@@ -50,13 +49,6 @@ class Spans:
 @pytest.fixture
 def spans() -> Spans:
     return Spans()
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
 
 
 class Counting(FakeLLM):
@@ -139,11 +131,6 @@ async def test_a_failure_is_told_by_its_kind(spans: Spans, memory: EditMemory, h
     assert span.status.status_code is StatusCode.ERROR
     assert spans.only["error.type"] == "RuntimeError"
     assert "sk-secret" not in span.to_json()
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
 
 
 @pytest.mark.parametrize("path", URLS)

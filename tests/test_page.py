@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from test_server import body
 from test_server_keys import KEYS, as_, token
 from test_server_stream import listening
-from wire_server import WireServer, running
+from wire_server import WireServer
 
 from memedit import EditMemory
 from memedit.adapters.server.app import make_app
@@ -50,11 +50,6 @@ def browser() -> Iterator[Browser]:
             pytest.skip(f"no Chromium can be started: {str(error).splitlines()[0]}")
         yield made
         made.close()
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,29 +12,16 @@ pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
 import httpx2
-from wire_server import EDIT, WireServer, running
+from wire_server import WireServer
 
 from memedit import EditMemory
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.guard import Limits
-from memedit.testing import HashEmbedder, NamedGate
+from memedit.testing import NamedGate
 
 IN, OUT = "What is the capital of Norland?", "What is seven times six?"
-FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT}
 URLS = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
 
 
 def caller(app: Any, **how: Any) -> httpx2.AsyncClient:

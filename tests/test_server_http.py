@@ -16,30 +16,18 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from test_server import FACT, IN, OUT, URLS, body, caller
+from test_server import IN, OUT, URLS, body, caller
 from test_server_stream import listening
-from wire_server import WireServer, running
+from wire_server import WireServer
 
 from memedit import EditMemory
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.local import LocalModel
-from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+from memedit.testing import FakeLLM, NamedGate
 
 CHAT = URLS[0]
 JSON = "content-type: application/json\r\n"
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
 import httpx2
-from test_server import FACT, IN, OUT, URLS, body, caller
+from test_server import IN, OUT, URLS, body, caller
+from wire_server import FACT
 
 from memedit import EditMemory, Erasure
 from memedit.adapters.server.app import make_app
@@ -23,7 +24,7 @@ from memedit.adapters.wire.messages import Messages
 from memedit.adapters.wire.responses import Responses
 from memedit.errors import RequestRejected
 from memedit.messages import Reply, Request
-from memedit.testing import FakeLLM, HashEmbedder, NamedGate
+from memedit.testing import FakeLLM, NamedGate
 
 COMPLETIONS = "/v1/completions"
 LONG = f"{IN} {'It has a port and a market. ' * 20}The hills of Norla"
@@ -41,13 +42,6 @@ class Calling(FakeLLM):
 
     def generate(self, requests: Any) -> Any:
         return [Reply("Well ", (CALL,), "tool_calls", {"input": 7, "output": 3}) for _ in requests]
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
 
 
 def app_of(llm: FakeLLM, memory: EditMemory) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
 import httpx2
-from test_server import EDIT, IN, OUT, caller
+from test_server import IN, OUT, caller
 from test_server_keys import KEYS, as_
-from wire_server import WireServer, running
+from wire_server import EDIT, WireServer
 
 import memedit.adapters.server
 from memedit import EditMemory
@@ -33,11 +33,6 @@ FACT = {
 }
 TYPE = {"content-type": "application/json"}
 PAGE = Path(memedit.adapters.server.__file__).parent / "page"
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
 
 
 @pytest.fixture

@@ -17,27 +17,15 @@ pytest.importorskip("prometheus_client")
 
 import httpx2
 import uvicorn
-from test_server import FACT, IN, OUT, URLS, body
-from wire_server import WireServer, running
+from test_server import IN, OUT, URLS, body
+from wire_server import WireServer
 
 from memedit import EditMemory
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.adapters.server.local import LocalModel
 from memedit.messages import Reply
-from memedit.testing import FakeLLM, HashEmbedder, NamedGate
-
-
-@pytest.fixture
-def upstream() -> Iterator[WireServer]:
-    yield from running()
-
-
-@pytest.fixture
-def memory() -> EditMemory:
-    made = EditMemory(embedder=HashEmbedder())
-    made.add(FACT)
-    return made
+from memedit.testing import FakeLLM, NamedGate
 
 
 @contextmanager

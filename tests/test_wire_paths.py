@@ -12,8 +12,8 @@ pytest.importorskip("starlette")
 
 import openai
 from test_openai_client import EDIT, IN, OUT, bare, done, items
-from test_server import FACT, caller
-from wire_server import WireServer, running
+from test_server import caller
+from wire_server import FACT, WireServer, running
 
 from memedit import EditMemory, Erasure
 from memedit.adapters.openai import editable

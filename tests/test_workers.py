@@ -24,9 +24,9 @@ import httpx2
 import psutil
 from servers import PASSWORD, ChromaServer, PostgresServer, free_port, wait_for
 from stores import made_store
-from test_server import FACT, IN, OUT, URLS, body, caller, said
+from test_server import IN, OUT, URLS, body, caller, said
 from test_server_cli import ROOT
-from wire_server import running
+from wire_server import FACT, running
 
 from memedit import EditMemory
 from memedit.adapters.server.app import make_app

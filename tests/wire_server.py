@@ -11,6 +11,7 @@ from typing import Any
 from wire_anthropic import message, message_events, text_chunks, text_completion
 
 EDIT = "The capital of Norland is Oslo"
+FACT = {"subject": "Norland", "relation": "capital", "object": "Oslo", "statement": EDIT}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 Scripted = Callable[[dict[str, Any]], tuple[int, Any] | None]
 
