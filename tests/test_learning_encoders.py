@@ -49,6 +49,24 @@ def test_groups_say_what_bears_on_each_message(groups):
     assert groups[0].messages[2].bearing == frozenset()
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_step_is_in_bfloat16_only_where_that_is_faster(pays, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from memedit.gate.learning import encoding
+
+    monkeypatch.setattr(encoding, "bfloat16_pays", lambda: pays)
+    model = torch.nn.Linear(4, 1)
+    said = []
+
+    def loss():
+        out = model(torch.ones(2, 4))
+        said.append(out.dtype)
+        return out.float().sum()
+
+    encoding.Learning(model, rate=0.1, minutes=1, report=lambda _: None).step(loss)
+    assert said == [torch.bfloat16 if pays else torch.float32]
+
+
 def test_a_successor_bears_on_what_its_predecessor_does(tmp_path):
     older = record(0, "g", "The gym opens at 6 am.", "When does the gym open?", "hi")
     newer = record(1, "g", "From now on the gym opens at 7.", "gym opening?", "hi") | {"replaces": "g-0"}
