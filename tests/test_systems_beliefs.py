@@ -12,7 +12,16 @@ from tiny import make_tiny
 from memedit.errors import MissingExtra
 from memedit.parametric.methods import TRAINED
 from memedit.parametric.rewrites import Rewrite
-from memedit.systems.beliefs import Belief, Believes, Question, belief_graph, beliefs_of, by_weights, in_weights
+from memedit.systems.beliefs import (
+    Belief,
+    Believes,
+    Question,
+    belief_graph,
+    beliefs_of,
+    by_weights,
+    consistency,
+    in_weights,
+)
 from memedit.systems.ground import Ground
 
 FISH = Belief("fish", "{} is a", "Moby", ("fish", "whale"), ("So Moby is a",), ("breath",))
@@ -47,6 +56,9 @@ def test_edges_are_what_an_update_turns() -> None:
     assert graph.before == (True, True, True)
     assert graph.edges() == [("fish", "breath"), ("sky", "fish")]
     assert graph.scores() == pytest.approx({"success": 1, "wordings": 1, "entailed": 1, "retained": 4 / 5})
+    assert consistency([FISH], toy.believes) == 1
+    torn = Belief("torn", "{} is a", "Moby", ("fish", "whale"), ("Moby is a", "Moby breathes"))
+    assert consistency([torn], toy.believes) == 0.5
     assert FISH.turned(True).target == "whale"
     assert FISH.turned(False).target == "fish"
 

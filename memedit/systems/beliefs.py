@@ -136,6 +136,15 @@ def belief_graph(beliefs: Sequence[Belief], believes: Believes, updated: Updated
     return Graph(tuple(beliefs), tuple(before), np.array(rows), sum(turned) / max(1, len(turned)))
 
 
+def consistency(beliefs: Sequence[Belief], believes: Believes) -> float:
+    """The share of other wordings in which a belief is what it is in its own, before any update."""
+    own = believes([one.question for one in beliefs])
+    pairs = [(held, (text, *one.endings)) for held, one in zip(own, beliefs, strict=True) for text in one.wordings]
+    return sum(now == held for (held, _), now in zip(pairs, believes([q for _, q in pairs]), strict=True)) / max(
+        1, len(pairs)
+    )
+
+
 def in_weights(ground: Ground, method: str | Writer) -> Updated:
     """Updates by a method that writes weights or lies beside them."""
     writer = find_writer(method)
@@ -203,7 +212,8 @@ def check(ground: Ground, method: str = "ft_m", most: int = 8) -> Finding:
         scores[name] = found.scores()
         told = ", ".join(f"{what} {share:.0%}" for what, share in scores[name].items() if share == share)
         shown.append(f"{name} {told}, {len(found.edges())} edges")
-    figure = f"{len(beliefs)} beliefs, each updated by itself: {'; '.join(shown)}"
+    same = consistency(beliefs, by_weights(ground))
+    figure = f"{len(beliefs)} beliefs, held in {same:.0%} of other wordings; each updated: {'; '.join(shown)}"
     ours = scores["in memory"]
     return Finding(figure, ours["success"] >= 0.9 and ours["retained"] >= 0.95, scores)
 

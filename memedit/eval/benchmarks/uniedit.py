@@ -35,7 +35,8 @@ def uniedit(record: Record, place: Place) -> Case:
 
 def _parted(told: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
     """What asks for the edited fact alone, and what takes further hops."""
-    one, more = [], []
+    one: list[Mapping[str, Any]] = []
+    more: list[Mapping[str, Any]] = []
     for each in told:
         paths = [each] if each.get("path_type", "single") == "single" else [each["single_path1"], each["single_path2"]]
         (more if sum(len(path.get("one_hops", ())) for path in paths) > 1 else one).append(each)
