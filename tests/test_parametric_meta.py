@@ -20,14 +20,18 @@ from tiny import make_tiny
 from memedit.cli import main
 from memedit.errors import CapabilityMissing, FileRejected, UnknownMethod, UnsupportedModel
 from memedit.parametric import meta_training
-from memedit.parametric.delta import Overlay
+from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.meta import FILE, Meta, Weighing, seen_of
+from memedit.parametric.masks import Masks
+from memedit.parametric.meta import FILE, Meta, Weighing, beside, edited, seen_of
 from memedit.parametric.meta_training import RUN, Example, Recipe, train
 from memedit.parametric.method import Local
 from memedit.parametric.methods import find_writer
+from memedit.parametric.methods.enn import ENN
 from memedit.parametric.methods.ke import KE
+from memedit.parametric.methods.lime import LIME
 from memedit.parametric.methods.mend import MEND
+from memedit.parametric.methods.slag import SLAG
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.teaching import Lesson
 
@@ -245,3 +249,69 @@ def test_the_command_line_trains_an_editor(folder: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*words, *common])
     assert result.exit_code == 2
     assert "--resume" in json.loads(result.stdout)["error"]["do"]
+
+
+def test_an_editor_that_looks_twice_sees_what_it_changed(tokenizer: Any) -> None:
+    local = local_of("llama", tokenizer)
+    method = SLAG.with_(layers=(1,), hidden=8, repeats=2)
+    editor = method.fresh(local.anatomy)
+    with torch.no_grad():
+        first = editor(seen_of(local, (1,), ONE))
+        with beside(local.anatomy, first):
+            second = editor(seen_of(local, (1,), ONE))
+        left, right = edited(local, editor, ONE)[1]
+    wanted = first[1][0] @ first[1][1] + second[1][0] @ second[1][1]
+    torch.testing.assert_close(left @ right, wanted, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(left @ right, 2 * first[1][0] @ first[1][1], rtol=1e-3)
+
+
+def test_enn_is_one_step_from_a_model_that_was_moved(tokenizer: Any) -> None:
+    local = local_of("llama", tokenizer)
+    editor = ENN.with_(layers=(1,), rank=4, rate=0.02).fresh(local.anatomy)
+    with torch.no_grad():
+        assert not bool((editor.base()[1][0] @ editor.base()[1][1]).any())  # at first it is the model itself
+        editor.left["1"].normal_(0, 0.1)  # type: ignore[operator,union-attr,index]
+        left, right = edited(local, editor, ONE)[1]
+    base = {layer: tuple(one.detach() for one in pair) for layer, pair in editor.base().items()}
+    with local.overlay.over("moved", Delta(base)):  # type: ignore[arg-type]
+        wanted = -0.02 * gradient(local, 1)
+    assert (left @ right - wanted).norm() <= 1e-5 * wanted.norm()
+    assert (left @ right + 0.02 * gradient(local, 1)).norm() > 1e-3 * wanted.norm()
+
+
+def test_enn_moves_the_model_so_that_a_step_does_more(tokenizer: Any, folder: str, tmp_path: Path) -> None:
+    local = toy(folder, tokenizer)
+    method = ENN.with_(layers=(0, 1), rank=16)
+    recipe = Recipe(steps=12, batch=3, rate=1e-2, every=12, held=0.3)
+    card = train(local, method, TOY, tmp_path / "out", recipe=recipe)
+    assert card["after"]["loss"] < card["before"]["loss"] - 0.1
+    held = next(one for one in TOY if one.group == "ruler").rewrite
+    delta = method.with_(folder=str(tmp_path / "out")).write(local, [held])
+    assert delta.parts[1][0].shape[1] > 16  # the shift, and the edit's step
+
+
+def test_open_masks_are_none_and_others_cost_by_what_is_open(tokenizer: Any) -> None:
+    local, seen = local_of("llama", tokenizer), seen_of(local_of("llama", tokenizer), (1,), ONE)
+    torch.manual_seed(0)
+    plain = MEND.with_(layers=(1,), rank=8, scores=False).fresh(local.anatomy)
+    torch.manual_seed(0)
+    masked = LIME.with_(layers=(1,), rank=8, scores=False, languages=("de", "en")).fresh(local.anatomy).eval()
+    masked.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        masked.masks["1"].alphas.fill_(50.0)  # type: ignore[index,union-attr,operator]
+        wanted, found = plain(seen)[1], masked(seen)[1]
+    assert seen.language == "en"
+    torch.testing.assert_close(found[0] @ found[1], wanted[0] @ wanted[1])
+    with torch.no_grad():
+        masked.masks["1"].alphas[1].fill_(-50.0)  # type: ignore[index,union-attr]
+        assert not bool((masked(seen)[1][1]).any())
+        other = masked(replace(seen, language="de"))[1]
+        torch.testing.assert_close(other[0] @ other[1], wanted[0] @ wanted[1])
+        foreign = masked(replace(seen, language="fr"))[1]
+        torch.testing.assert_close(foreign[0] @ foreign[1], wanted[0] @ wanted[1])
+    masks = Masks(("en",), 4000)
+    with torch.no_grad():
+        masks.alphas.copy_(torch.linspace(-2, 2, 4000)[None])
+        drawn = torch.stack([masks("en") > 0 for _ in range(50)]).double().mean()
+    assert float(masks.open_share()) == pytest.approx(float(drawn), abs=0.01)
+    assert float(masked.penalty()) == pytest.approx(0.5, abs=0.03)

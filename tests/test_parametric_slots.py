@@ -15,7 +15,7 @@ from memedit.parametric.codebook import make_room
 from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.method import Local
-from memedit.parametric.methods import ATTACHED, find_attached
+from memedit.parametric.methods import ATTACHED, SHARED, find_attached
 from memedit.parametric.methods.grace import answer
 from memedit.parametric.methods.memoir import columns
 from memedit.parametric.rewrites import Rewrite, read_tokens
@@ -87,7 +87,7 @@ def test_an_attached_method_says_its_edits_and_nothing_else_changes(
         assert all(efficacy(local, edits))
 
 
-@pytest.mark.parametrize("method", ATTACHED)
+@pytest.mark.parametrize("method", [*ATTACHED, *SHARED])
 def test_it_makes_no_difference_how_a_text_is_read(method: str, tokenizer: Any) -> None:
     local = local_of("llama", tokenizer)
     bank, model = method_of(method).write(local, REWRITES), local.anatomy.model

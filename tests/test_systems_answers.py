@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from tiny import make_tiny
 
 from memedit import EditMemory, Fact
 from memedit.parametric.measuring import likelihoods
+from memedit.parametric.understanding.neurons import neuron_scores
 from memedit.systems import inside, plugs, writing
 from memedit.systems.contexts import in_prompt, in_three_contexts
 from memedit.systems.ground import Ground
@@ -82,7 +86,41 @@ def test_the_check_of_what_writes_reads_the_model_before_and_after(ground: Groun
     assert not ground.local.overlay.names
 
 
-def test_what_a_model_knows_is_looked_into(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inside, "known", lambda *_: [("The sea is", "b"), ("The sky is", "x")])
-    found = inside.neurons(ground, facts=2, most=5, steps=5)
-    assert 0 <= found.more["drawn"] <= 1
+def test_neurons_that_carry_a_fact_are_found_and_drawn_ones_are_not(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shares are those of brute force, and the found neurons move the facts."""
+    facts = [("The sea is", "b"), ("The sky is", "x"), ("A boat was", "q")]
+    monkeypatch.setattr(inside, "known", lambda *_: facts)
+    anatomy, tokenizer = ground.parts
+    module = [anatomy.written(layer) for layer in range(len(anatomy))]
+
+    def by_hand(prompt: str, target: str, neurons: Sequence[tuple[int, int]], factor: float) -> float:
+        def hook(layer: int) -> Callable[[Any, tuple[torch.Tensor]], tuple[torch.Tensor]]:
+            times = torch.ones(anatomy.weight(layer).shape[1])
+            for at, neuron in neurons:
+                if at == layer:
+                    times[neuron] = factor
+            return lambda _module, given: (given[0] * times,)
+
+        handles = [one.register_forward_pre_hook(hook(layer)) for layer, one in enumerate(module)]
+        with torch.no_grad():
+            said = anatomy.model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1].softmax(-1)
+        for handle in handles:
+            handle.remove()
+        return float(said[tokenizer(f" {target}")["input_ids"][0]])
+
+    moved = []
+    for prompt, target in facts:
+        order = np.argsort(-neuron_scores(anatomy, tokenizer, prompt, target, steps=20), axis=None)[:5]
+        first = [divmod(int(one), anatomy.weight(0).shape[1]) for one in order]
+        moved.append(
+            by_hand(prompt, target, first, 0.0) < by_hand(prompt, target, [], 1.0) < by_hand(prompt, target, first, 2.0)
+        )
+    found = inside.neurons(ground, facts=3, most=5, steps=20)
+    assert found.more["found"] == pytest.approx(sum(moved) / 3)
+    assert found.more["found"] == 1 > found.more["drawn"]
+    assert found.met
+    monkeypatch.setattr(inside, "scaled", lambda *_: nullcontext())
+    idle = inside.neurons(ground, facts=3, most=5, steps=20)
+    assert (idle.more["found"], idle.met) == (0, False)

@@ -1,4 +1,4 @@
-"""`parametric train`: an editor (MEND, KE) is trained for a local model."""
+"""`parametric train`: an editor (MEND, KE, ENN, SLAG, LiME) is trained for a local model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA_HELP = (
 
 
 @click.command(cls=Command, short_help="Train an editor, which then writes edits by one step.")
-@click.argument("method", type=click.Choice(["mend", "ke"]))
+@click.argument("method", type=click.Choice(["mend", "ke", "enn", "slag", "lime"]))
 @click.option("--data", multiple=True, required=True, metavar="SPEC", help=DATA_HELP)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where the editor goes.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N",

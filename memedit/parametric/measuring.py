@@ -30,13 +30,18 @@ def likelihoods(anatomy: Anatomy, tokenizer: Any, pairs: Sequence[tuple[str, str
     return found
 
 
-def first_choices(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    """The likeliest next token behind each text."""
+def next_logprobs(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
+    """Log-probabilities of the next token behind each text, (texts, vocabulary), in float32."""
     found = []
     for chunk in _chunks([_tokens(tokenizer, text, first=True) for text in texts]):
         logits = _logits(anatomy, tokenizer, chunk)
-        found += [int(said[len(row) - 1].argmax()) for said, row in zip(logits, chunk, strict=True)]
-    return found
+        found += [said[len(row) - 1].float().log_softmax(-1) for said, row in zip(logits, chunk, strict=True)]
+    return torch.stack(found)
+
+
+def first_choices(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """The likeliest next token behind each text."""
+    return [int(one.argmax()) for one in next_logprobs(anatomy, tokenizer, texts)] if texts else []
 
 
 def goes_on(anatomy: Anatomy, tokenizer: Any, texts: Sequence[str], tokens: Sequence[int]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from memedit.errors import CapabilityMissing, EditDiverged, UnsupportedModel
+from memedit.language import language_of
 from memedit.parametric.delta import Delta, Factors, read_tensors
 from memedit.parametric.layout import Anatomy, model_hash
 from memedit.parametric.method import LEAVE, Local, Stream, Writing, changed, layers_of
@@ -38,11 +39,13 @@ class Seen:
         inputs: What each matrix is given, at tokens with a gradient, by layer, (tokens, in).
         gradients: Of the loss by what it gives there, (tokens, out).
         read: Prompt, what the model would say, and the target, as the model embeds them, (tokens, width).
+        language: Of the edit, two letters, guessed from its words.
     """
 
     inputs: Mapping[int, torch.Tensor]
     gradients: Mapping[int, torch.Tensor]
     read: torch.Tensor
+    language: str = "en"
 
     def gradient(self, layer: int) -> torch.Tensor:
         """Of the loss by the matrix of a layer, (out, in)."""
@@ -53,10 +56,20 @@ class Editor(torch.nn.Module):
     """From what is seen of an edit to factors of a change."""
 
     shapes: Shapes
+    repeats: int = 1
+    """How often an edit is looked at and changed further (SLAG)."""
 
     def forward(self, seen: Seen) -> dict[int, Factors]:
         """By layer, (out, r) and (r, in)."""
         raise NotImplementedError
+
+    def base(self) -> dict[int, Factors]:
+        """What lies beside the matrices before any edit (ENN); nothing else has any."""
+        return {}
+
+    def penalty(self) -> torch.Tensor:
+        """What is added to the loss of every step of training, (); LiME's open gates."""
+        return torch.zeros(())
 
     def observe(self, seen: Seen) -> None:
         """Take notice of what is usual; called in training alone."""
@@ -112,11 +125,13 @@ class Meta(Writing):
                 f"`{self.name}` has to be trained for a model before it edits it.",
                 do=f"run `memedit parametric train {self.name} --out FOLDER …`, and name `{self.name}:FOLDER`",
             )
-        editor, trained = loaded(self, local)
-        found: dict[int, list[Factors]] = {layer: [] for layer in trained.shapes(local.anatomy)}
+        editor, _ = loaded(self, local)
+        found: dict[int, list[Factors]] = {layer: [] for layer in editor.shapes}
         with torch.no_grad():
+            for layer, factors in editor.base().items():
+                found[layer].append(factors)
             for place, rewrite in enumerate(rewrites):
-                for layer, factors in editor(seen_of(local, tuple(found), rewrite)).items():
+                for layer, factors in edited(local, editor, rewrite).items():
                     found[layer].append(factors)
                 local.told("edits", place + 1, len(rewrites))
         parts = {}
@@ -126,6 +141,35 @@ class Meta(Writing):
                 raise EditDiverged(f"`{self.name}` gave no change of layer {layer}.", do=LEAVE)
             parts[layer] = left.float().cpu(), right.float().cpu()
         return self.change(parts, rewrites)
+
+
+def edited(local: Local, editor: Editor, rewrite: Rewrite, *, observe: bool = False) -> dict[int, Factors]:
+    """What an editor gives of a rewrite, without its base; where it looks several times, all of it together.
+
+    Args:
+        local: The model.
+        editor: Of it.
+        rewrite: The edit.
+        observe: Whether it takes notice of what it sees.
+    """
+    found: dict[int, Factors] = {}
+    for _ in range(editor.repeats):
+        with torch.no_grad(), beside(local.anatomy, joined(editor.base(), found)):
+            seen = seen_of(local, list(editor.shapes), rewrite)
+        if observe:
+            editor.observe(seen)
+        found = joined(found, editor(seen))
+    return found
+
+
+def joined(first: Mapping[int, Factors], second: Mapping[int, Factors]) -> dict[int, Factors]:
+    """Two changes as one: the sum of their products."""
+    whole = dict(first)
+    for layer, (left, right) in second.items():
+        if layer in whole:
+            left, right = torch.cat([whole[layer][0], left], dim=1), torch.cat([whole[layer][1], right])
+        whole[layer] = left, right
+    return whole
 
 
 def seen_of(local: Local, layers: Sequence[int], rewrite: Rewrite) -> Seen:
@@ -164,6 +208,7 @@ def seen_of(local: Local, layers: Sequence[int], rewrite: Rewrite) -> Seen:
     return Seen(
         {layer: one[0, told].detach().float() for layer, one in inputs.items()},
         {layer: one[0, told].detach().float() for layer, one in gradients.items()}, read.detach().float(),
+        language_of(rewrite.text),
     )  # fmt: skip
 
 

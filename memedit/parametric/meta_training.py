@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from memedit.errors import EditDiverged, FileRejected
 from memedit.parametric.delta import read_tensors
-from memedit.parametric.meta import FILE, FORM, Editor, Meta, about, beside, seen_of
+from memedit.parametric.meta import FILE, FORM, Editor, Meta, about, beside, edited, joined
 from memedit.parametric.method import Local, Told, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
@@ -168,13 +168,11 @@ def losses(
         The mean negative log-likelihood of a wanted token, (); the mean KL(before ‖ after) of the next token behind a
         text out of scope, (); whether each target is the first choice, (1 + inside,); whether each next token stays.
     """
-    seen = seen_of(local, list(editor.shapes), example.rewrite)
-    if observe:
-        editor.observe(seen)
+    change = joined(editor.base(), edited(local, editor, example.rewrite, observe=observe))
     lesson = Lesson.of(local.anatomy, local.tokenizer, example.wanted())
     with torch.no_grad():
         before = _next(local, example.outside)
-    with beside(local.anatomy, editor(seen)):
+    with beside(local.anatomy, change):
         wanted, chosen = lesson.losses(local.anatomy)
         after = _next(local, example.outside)
     moved = (before.exp() * (before - after)).sum(-1).mean()
@@ -195,6 +193,8 @@ def _step(
             raise EditDiverged("The editor's loss is no number any more.", do="lower the learning rate, and go on")
         whole.backward()  # type: ignore[no-untyped-call]
         moved_by += float(moved.detach()) / len(batch)
+    if (penalty := editor.penalty()).requires_grad:
+        penalty.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(editor.parameters(), recipe.clip)
     adam.step()
     if weighing.margin is not None:  # the Lagrangian's ascent

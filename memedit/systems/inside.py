@@ -5,11 +5,14 @@ The tools are in `parametric/understanding/`, a file each with its paper.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from memedit.parametric.method import frozen
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.understanding.neurons import chance, neuron_scores, scaled
+from memedit.parametric.understanding.recall import recall
 from memedit.parametric.understanding.tracing import trace
 from memedit.systems.degenerate import known
 from memedit.systems.ground import Ground, rewrites_of, true_of
@@ -40,6 +43,23 @@ def neurons(ground: Ground, facts: int = 10, most: int = 10, steps: int = 10) ->
         f"{shares['found']:.0%}; of as many drawn ones in {shares['drawn']:.0%}"
     )
     return Finding(figure, shares["found"] >= 0.8 and shares["found"] > shares["drawn"], shares)
+
+
+def recalling(ground: Ground, facts: int = 6, window: int = 9) -> Finding:
+    """What is lost of known facts where the last token does not see the subject, other tokens, or itself."""
+    anatomy, tokenizer = ground.parts
+    curves: dict[str, list[np.ndarray[Any, Any]]] = {"subject": [], "other": [], "last": []}
+    for case, one in list(zip(ground.cases, rewrites_of(ground.cases), strict=True))[: 6 * facts]:
+        rewrite = Rewrite(one.id, one.prompt, one.subject, true_of(case) or one.target)
+        if len(curves["last"]) == facts or chance(anatomy, tokenizer, rewrite.text, rewrite.target) < 0.05:
+            continue
+        for name, lost in recall(anatomy, tokenizer, rewrite, window=window).lost.items():
+            curves[name].append(lost)
+    means = {name: np.mean(ones, axis=0) for name, ones in curves.items()}
+    shown = ", ".join(f"{name} {one.max():.0%} (layer {int(one.argmax())})" for name, one in means.items())
+    figure = f"{len(curves['last'])} facts, windows of {window} layers: most is lost without {shown}"
+    reached = bool(means["subject"].max() >= 0.4 and means["subject"].max() > means["last"].max())
+    return Finding(figure, reached, {name: one.tolist() for name, one in means.items()})
 
 
 def tracing(ground: Ground, facts: int = 6, samples: int = 4) -> Finding:

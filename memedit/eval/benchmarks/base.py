@@ -252,11 +252,13 @@ def _records(file: Path, raw: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _columns(text: str) -> list[dict[str, Any]]:
-    """The records of one JSON object that holds a list a field (DUNE, language patches); none where it is no such."""
+    """The records of one JSON object: a list a field (DUNE, language patches), or by number (UniEdit); else none."""
     try:
         whole = json.loads(text) if text.lstrip().startswith("{") else None
     except ValueError:
         return []  # more than one line of JSON
+    if isinstance(whole, dict) and whole and all(name.isdecimal() for name in whole):
+        return list(whole.values())
     if not isinstance(whole, dict) or not all(isinstance(column, list) for column in whole.values()):
         return []
     if len({len(column) for column in whole.values()}) != 1:

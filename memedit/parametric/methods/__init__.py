@@ -7,10 +7,14 @@ from memedit.parametric.beside import Beside
 from memedit.parametric.locate import Located
 from memedit.parametric.meta import Meta
 from memedit.parametric.methods.alphaedit import ALPHAEDIT
+from memedit.parametric.methods.calinet import CALINET
 from memedit.parametric.methods.emmet import EMMET
+from memedit.parametric.methods.enn import ENN
 from memedit.parametric.methods.fine_tuning import FT_L, FT_M
 from memedit.parametric.methods.grace import GRACE
 from memedit.parametric.methods.ke import KE
+from memedit.parametric.methods.knowledge_bank import KNOWLEDGE_BANK
+from memedit.parametric.methods.lime import LIME
 from memedit.parametric.methods.lora import LORA
 from memedit.parametric.methods.melo import MELO
 from memedit.parametric.methods.memit import MEMIT
@@ -19,6 +23,7 @@ from memedit.parametric.methods.memoir import MEMOIR
 from memedit.parametric.methods.mend import MEND
 from memedit.parametric.methods.pmet import PMET
 from memedit.parametric.methods.rome import ROME
+from memedit.parametric.methods.slag import SLAG
 from memedit.parametric.methods.transformer_patcher import PATCHER
 from memedit.parametric.methods.ultraedit import ULTRAEDIT, UltraEdit
 from memedit.parametric.methods.wise import WISE
@@ -34,11 +39,13 @@ FREE = {one.name: one for one in (ULTRAEDIT,)}
 """That solve for one without a subject."""
 TRAINED = {one.name: one for one in (FT_L, FT_M, LORA)}
 """That train one."""
-META = {one.name: one for one in (MEND, KE)}
+META = {one.name: one for one in (MEND, KE, ENN, SLAG, LIME)}
 """Whose editor is trained first: `mend:FOLDER`."""
 
 ATTACHED = {one.name: one for one in (GRACE, MEMOIR, WISE, MELO, PATCHER)}
 """That leave the weights as they are."""
+SHARED = {one.name: one for one in (CALINET, KNOWLEDGE_BANK)}
+"""The same, by slots that all edits share and that may fire anywhere."""
 
 
 def find_writer(method: str | Writer, swept: SweptBook | None = None) -> Writer:
@@ -58,7 +65,7 @@ def find_writer(method: str | Writer, swept: SweptBook | None = None) -> Writer:
     name, colon, folder = method.partition(":")
     if colon and folder and name in META:
         return META[name].with_(folder=folder)
-    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED, **META, **ATTACHED}
+    known: dict[str, Writer] = {**METHODS, **FREE, **TRAINED, **META, **ATTACHED, **SHARED}
     name, at, model = method.partition("@")
     if name not in known:
         raise UnknownMethod(f"No method `{name:.80}` writes weights.", do=f"use one of {', '.join(known)}")
@@ -79,6 +86,7 @@ def find_attached(method: str | Beside) -> Beside:
     """
     if not isinstance(method, str):
         return method
-    if method not in ATTACHED:
-        raise UnknownMethod(f"No method `{method:.80}` is attached.", do=f"use one of {', '.join(ATTACHED)}")
-    return ATTACHED[method]
+    known = ATTACHED | SHARED
+    if method not in known:
+        raise UnknownMethod(f"No method `{method:.80}` is attached.", do=f"use one of {', '.join(known)}")
+    return known[method]

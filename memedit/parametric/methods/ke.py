@@ -26,6 +26,7 @@ class Ke:
         depths: (first, last, step) as shares of the depth, and in layers.
         hidden: Width of the LSTM in each direction, and of the networks' hidden layer.
         gate: η at first: how large a step it starts with.
+        repeats: How often it looks at an edit and changes it further (SLAG).
     """
 
     folder: str | None = None
@@ -33,6 +34,7 @@ class Ke:
     depths: tuple[float, float, int] = (0.93, 1.0, 1)
     hidden: int = 128
     gate: float = -3.0
+    repeats: int = 1
 
 
 class KeEditor(Editor):
@@ -46,7 +48,7 @@ class KeEditor(Editor):
 
     def __init__(self, shapes: Shapes, width: int, how: Ke) -> None:
         super().__init__()
-        self.shapes = dict(shapes)
+        self.shapes, self.repeats = dict(shapes), how.repeats
         self.reader = torch.nn.LSTM(width, how.hidden, bidirectional=True, batch_first=True)
         self.nets = torch.nn.ModuleDict()
         for layer, (out, inner) in self.shapes.items():

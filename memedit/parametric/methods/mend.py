@@ -15,6 +15,7 @@ from typing import cast
 import torch
 
 from memedit.parametric.delta import Factors
+from memedit.parametric.masks import Masks
 from memedit.parametric.meta import Editor, Meta, Seen, Shapes, Weighing
 from memedit.parametric.methods.ultraedit import more
 
@@ -32,6 +33,8 @@ class Mend:
         rank: Of the network's matrices.
         rate: Learning rate of the edit that it starts with; each layer learns its own.
         scores: Whether it sees z-scores.
+        languages: That have masks of their own before the network (LiME); none for MEND itself.
+        open: Weight of the expected share of open gates (LiME's L0).
     """
 
     folder: str | None = None
@@ -40,6 +43,8 @@ class Mend:
     rank: int = 256
     rate: float = 1e-4
     scores: bool = True
+    languages: tuple[str, ...] = ()
+    open: float = 1.0
 
 
 class MendEditor(Editor):
@@ -66,6 +71,13 @@ class MendEditor(Editor):
         for layer, shape in self.shapes.items():
             self.register_buffer(f"usual{layer}", torch.zeros(3, sum(shape), dtype=torch.float64))
 
+        masked = {f"{layer}": Masks(how.languages, sum(shape)) for layer, shape in shapes.items()}
+        self.masks = torch.nn.ModuleDict(masked if how.languages else {})
+
+    def penalty(self) -> torch.Tensor:
+        """Of gates that are open, where there are any (LiME)."""
+        return self.how.open * sum((one.open_share() for one in self.masks.values()), torch.zeros(()))  # type: ignore[operator]
+
     def observe(self, seen: Seen) -> None:
         for layer in self.shapes:
             rows = torch.cat([seen.inputs[layer], seen.gradients[layer]], dim=1).double()
@@ -78,6 +90,8 @@ class MendEditor(Editor):
             rows = torch.cat([seen.inputs[layer], seen.gradients[layer]], dim=1)
             if self.how.scores:
                 rows = self._scores(layer, rows)
+            if self.masks:
+                rows = rows * self.masks[str(layer)](seen.language)
             scale1, shift1, scale2, shift2 = self.own[str(layer)]
             first, second = cast(torch.nn.ModuleList, self.nets[f"{out}x{inner}"])
             rows = rows + torch.nn.functional.silu(first(rows) * scale1 + shift1)

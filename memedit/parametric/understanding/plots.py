@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,18 @@ def plot_curve(curve: Curve) -> Figure:
     other = axes.twinx()
     other.plot(curve.alphas, curve.perplexity, color="grey", linewidth=1)
     other.set_ylabel("perplexity (grey)")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def plot_lines(lines: Mapping[str, Values], label: str, title: str) -> Figure:
+    """Curves over layers, one a name."""
+    figure = _figure(6.0, 3.2)
+    axes = figure.add_subplot()
+    for name, values in lines.items():
+        axes.plot(range(len(values)), values, label=name)
+    axes.set(xlabel="layer", ylabel=label)
+    axes.set_title(title, fontsize="medium", loc="left")
     axes.legend(fontsize="small")
     return figure
 

@@ -58,12 +58,10 @@ def trace(
         seed: Of the noise.
     """
     read = rewrite.read(tokenizer)
-    begin = _subject_begin(tokenizer, rewrite)
+    begin = subject_begin(tokenizer, rewrite)
     ids = torch.tensor([read.ids[: read.target]], device=anatomy.device)
     embedding: Any = anatomy.model.get_input_embeddings()
-    drawn = torch.randn(
-        samples, read.subject + 1 - begin, embedding.weight.shape[1], generator=torch.Generator().manual_seed(seed)
-    ).to(ids.device, embedding.weight.dtype) * (noise * float(embedding.weight.float().std()))  # fmt: skip
+    drawn = _drawn(embedding, samples, read.subject + 1 - begin, noise, seed).to(ids.device)
     modules = [_module(anatomy, layer, part) for layer in range(len(anatomy))]
 
     def chance(*, spoil: bool, layers: Sequence[int] = (), token: int = 0) -> float:
@@ -88,8 +86,29 @@ def trace(
     return Traced(effects, clean, spoiled, tuple(tokenizer.decode([one]) for one in ids[0].tolist()))
 
 
-def _subject_begin(tokenizer: Any, rewrite: Rewrite) -> int:
-    """Place of the subject's first token."""
+def spoiled_choice(
+    anatomy: Anatomy, tokenizer: Any, rewrite: Rewrite, *, samples: int = 10, noise: float = NOISE, seed: int = 0
+) -> str:
+    """The word that the model says next with the subject spoiled, by the mean over samples of the noise."""
+    read, begin = rewrite.read(tokenizer), subject_begin(tokenizer, rewrite)
+    ids = torch.tensor([read.ids[: read.target]], device=anatomy.device)
+    embedding: Any = anatomy.model.get_input_embeddings()
+    drawn = _drawn(embedding, samples, read.subject + 1 - begin, noise, seed).to(ids.device)
+    with torch.no_grad(), replacing(embedding, lambda states: _spoiled(states, drawn, begin)):
+        said = anatomy.model(input_ids=ids.expand(samples, -1), use_cache=False).logits[:, -1].double()
+    order = said.softmax(-1).mean(0).argsort(descending=True).tolist()
+    return next(word for one in order if (word := str(tokenizer.decode([one])).strip()))
+
+
+def _drawn(embedding: Any, samples: int, tokens: int, noise: float, seed: int) -> torch.Tensor:
+    """Noise for the subject's embeddings, (samples, tokens, width)."""
+    weight = embedding.weight
+    drawn = torch.randn(samples, tokens, weight.shape[1], generator=torch.Generator().manual_seed(seed))
+    return drawn.to(weight.dtype) * (noise * float(weight.float().std()))
+
+
+def subject_begin(tokenizer: Any, rewrite: Rewrite) -> int:
+    """The place of the subject's first token."""
     before = Rewrite(rewrite.id, rewrite.prompt, rewrite.subject[:1], rewrite.target)
     read = rewrite.read(tokenizer, with_target=False)
     start = before.text.index(rewrite.subject[:1], rewrite.prompt.index("{}"))
