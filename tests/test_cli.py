@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import Run, add, memedit, value
 
-from memedit.cli import WHERE, _common, _print, main
+from memedit.cli import WHERE, _common, _print
 from memedit.cli._print import printable
 from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
 
-Run = Callable[..., Result]
 SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney")
 COMMANDS = [
     name
@@ -29,50 +26,6 @@ COMMANDS = [
     if name
     not in ("delta", "demo", "documents", "eval", "gate", "multihop", "parametric", "patches", "report", "serac")
 ]  # these have options of their own
-
-
-def answer(prompt: str) -> str:
-    """As a model that is shown what is in doubt, and knows what it is asked."""
-    asked = prompt.strip().rsplit("\n", 1)[-1]
-    return (
-        "It is Sydney."
-        if "is Sydney" in prompt and not re.search(r"sea|rainbow|two|Quillon|Velden|Tamsin", asked)
-        else "It is Canberra."
-    )
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line in an empty folder, with an embedder and a model that need nothing installed."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
-    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
-
-    def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
-        result = CliRunner().invoke(main, args, input=input)
-        assert result.exit_code == code, f"{args}: {result.exit_code}\n{result.output}\n{result.exception!r}"
-        assert "Traceback" not in result.output
-        return result
-
-    return run
-
-
-def value(result: Result) -> Any:
-    """The one JSON value on stdout."""
-    return json.loads(result.stdout)
-
-
-def add(run: Run, *args: str) -> str:
-    """The id of an edit that is added."""
-    return str(value(run("add", *args, "--json"))["edit"]["id"])
-
-
-def memedit(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from memedit.cli import main; main()", *args], text=True, capture_output=True, **how
-    )
 
 
 # ---- help, start, wrong use -----------------------------------------------------------------------------------------
@@ -98,7 +51,8 @@ def test_help_imports_no_command() -> None:
 def test_each_command_has_help_with_an_example_and_the_common_options(run: Run, name: str) -> None:
     text = run(name, "--help").stdout
     assert f"    memedit {name}" in text
-    for option in ("--memory", "--namespace", "--model", "--embedder", "--json", "--threads", "--base-url"):
+    assert "  --llm SPEC" in text
+    for option in ("--memory", "--namespace", "--embedder", "--json", "--threads", "--base-url"):
         assert option in text.split("Common options:")[1]
 
 
@@ -363,7 +317,7 @@ def test_ask_answers_on_stdout_and_cites_on_stderr(run: Run) -> None:
 def test_explain_shows_the_request(run: Run) -> None:
     add(run, *SYDNEY)
     text = run("explain", "What is the capital of Australia?").stdout
-    assert "would send to fake, by method auto" in text
+    assert "would send to SmolLM2-135M-Instruct, by method auto" in text
     assert "- The capital of Australia is Sydney." in text
     found = value(run("explain", "Who wrote Hamlet?", "--json"))
     assert found["untouched"] is True
