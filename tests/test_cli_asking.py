@@ -65,7 +65,18 @@ def test_method_and_gate_are_looked_for_by_name(run: Run, name: str) -> None:
 
 def test_explain_says_what_method_system_and_options_would_do(run: Run) -> None:
     add(run, *CAPITAL)
-    how = ("--method", "in_context", "--gate", "embedding", "--system", "Be brief.", "--option", "seed=1")
+    how = (
+        "--method",
+        "in_context",
+        "--gate",
+        "embedding",
+        "--system",
+        "Be brief.",
+        "--option",
+        "seed=1",
+        "--llm",
+        "openai:gpt",
+    )
     shown = value(run("explain", QUESTION, *how, "--json"))
     assert "Be brief." in shown["request"]["messages"][0]["content"]
     assert shown["request"]["options"]["seed"] == 1

