@@ -279,8 +279,9 @@ class EditableLLM(Closing, Bakes, Falls, Edits):
         return self.llm.generate([as_request(one, options) for one in inputs])
 
     def verify(
-        self, /, edit: str | AnyEdit, *, namespace: str | None = None, max_tokens: int = 32, **options: Any
-    ) -> Verification:
+        self, /, edit: str | AnyEdit, *, namespace: str | None = None, max_tokens: int = 32, system: str | None = None,
+        **options: Any,
+    ) -> Verification:  # fmt: skip
         """Run an edit's probes (or ones made from its template) before and after, in scope and out of scope.
 
         Where a check fails and a `fallback` is set, the methods of the ladder are tried one after the other, and the
@@ -290,6 +291,7 @@ class EditableLLM(Closing, Bakes, Falls, Edits):
             edit: An edit in force, or its id.
             namespace: Where it is in force; the object's own when left out.
             max_tokens: Of each answer.
+            system: A system message in front of each probe.
             options: Passed on to the model.
 
         Raises:
@@ -297,10 +299,11 @@ class EditableLLM(Closing, Bakes, Falls, Edits):
         """
         where = self._in(namespace)
         known = self.memory.get(edit if isinstance(edit, str) else edit.id, namespace=where)
-        found = verify(self, [known], namespace=where, max_tokens=max_tokens, **options)[0]
+        how = {"max_tokens": max_tokens, "system": system, **options}
+        found = verify(self, [known], namespace=where, **how)[0]
         if found.passed or self.fallback is None:
             return found
-        return climb(self, found, namespace=where, max_tokens=max_tokens, **options)
+        return climb(self, found, namespace=where, **how)
 
     # ---- how it is done -------------------------------------------------------------------------------------------
 

@@ -51,6 +51,10 @@ class LedgerError(MemeditError):
     """The ledger could not be read or written; nothing was changed."""
 
 
+class LedgerMissing(LedgerError):
+    """There is no memory where one was named."""
+
+
 class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged, or is no ledger."""
 

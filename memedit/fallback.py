@@ -91,7 +91,7 @@ def climb(llm: EditableLLM, failed: Verification, *, namespace: str, **options: 
         llm: Whose ladder.
         failed: What failed.
         namespace: Where the edit is in force.
-        options: Of the requests.
+        options: Of `verify`.
     """
     assert llm.fallback is not None  # only then is it called
     edit = failed.edit

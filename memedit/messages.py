@@ -208,6 +208,14 @@ def as_request(value: Any, options: Mapping[str, Any] | None = None) -> Request:
     )
 
 
+def behind(system: str | None, input: Any) -> Any:
+    """What is asked, a string or a list of messages, behind a system message where there is one."""
+    if system is None:
+        return input
+    said = [{"role": "user", "content": input}] if isinstance(input, str) else input
+    return [{"role": "system", "content": system}, *said]
+
+
 def _message(item: Any) -> Message:
     if isinstance(item, Message):
         return item

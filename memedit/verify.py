@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from memedit.edits import AnyEdit, Behaviour, Erasure, Fact, Probe
+from memedit.messages import behind
 from memedit.probes import accepted_answers, probes_of
 from memedit.secrecy import reveals
 from memedit.text import says
@@ -85,11 +86,16 @@ class Verification:
         }  # fmt: skip
 
 
-def verify(llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, **options: Any) -> list[Verification]:
-    """Run the probes of edits in force, or probes made of what they say where they have none."""
+def verify(
+    llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, system: str | None = None, **options: Any
+) -> list[Verification]:
+    """Run the probes of edits in force, or probes made of what they say where they have none.
+
+    system: A system message in front of each.
+    """
     edits = list(edits)
     probes = [(edit, probe) for edit in edits for probe in probes_of(edit)]
-    prompts = [probe.prompt for _, probe in probes]
+    prompts = [behind(system, probe.prompt) for _, probe in probes]
     before = llm.ask_base(prompts, **options)
     after = llm.batch(prompts, namespace=namespace, **options)
     checks: dict[str, list[Check]] = {edit.id: [] for edit in edits}

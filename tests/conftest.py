@@ -16,7 +16,9 @@ import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from command_line import Run
     from servers import ChromaServer, PostgresServer
     from wire_server import WireServer
 
@@ -43,6 +45,14 @@ def memory() -> EditMemory:
     made = EditMemory(embedder=HashEmbedder())
     made.add(FACT)
     return made
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line in an empty folder, with an embedder and a model that need nothing installed."""
+    from command_line import runner
+
+    return runner(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

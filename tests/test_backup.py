@@ -7,7 +7,7 @@ import stat
 import threading
 
 import pytest
-from test_cli import run, value  # noqa: F401
+from command_line import value
 from test_durability import child, opened, whole
 from test_purge import LOOK, SECRET, holding
 
@@ -197,7 +197,7 @@ def test_what_is_no_backup(tmp_path):
 # ---- the command line ---------------------------------------------------------------------------------------------
 
 
-def test_the_commands(run, tmp_path):  # noqa: F811
+def test_the_commands(run, tmp_path):
     run("add", f"firm A is {SECRET}")
     run("add", "firm B is B", "--namespace", "b")
     assert "wrote 2 edits and 2 changes of 2 namespaces to a.backup" in run("backup", "a.backup").stdout

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import Run, add, memedit, value
 
-from memedit.cli import WHERE, _common, _print, main
+from memedit.cli import WHERE, _common, _print
 from memedit.cli._print import printable
 from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
 
-Run = Callable[..., Result]
 SYDNEY = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney")
 COMMANDS = [
     name
@@ -29,50 +26,6 @@ COMMANDS = [
     if name
     not in ("delta", "demo", "documents", "eval", "gate", "multihop", "parametric", "patches", "report", "serac")
 ]  # these have options of their own
-
-
-def answer(prompt: str) -> str:
-    """As a model that is shown what is in doubt, and knows what it is asked."""
-    asked = prompt.strip().rsplit("\n", 1)[-1]
-    return (
-        "It is Sydney."
-        if "is Sydney" in prompt and not re.search(r"sea|rainbow|two|Quillon|Velden|Tamsin", asked)
-        else "It is Canberra."
-    )
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line in an empty folder, with an embedder and a model that need nothing installed."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MEMEDIT_MEMORY", "MEMEDIT_NAMESPACE", "MEMEDIT_MODEL", "MEMEDIT_EMBEDDER", "MEMEDIT_TRACEBACK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
-    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
-
-    def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
-        result = CliRunner().invoke(main, args, input=input)
-        assert result.exit_code == code, f"{args}: {result.exit_code}\n{result.output}\n{result.exception!r}"
-        assert "Traceback" not in result.output
-        return result
-
-    return run
-
-
-def value(result: Result) -> Any:
-    """The one JSON value on stdout."""
-    return json.loads(result.stdout)
-
-
-def add(run: Run, *args: str) -> str:
-    """The id of an edit that is added."""
-    return str(value(run("add", *args, "--json"))["edit"]["id"])
-
-
-def memedit(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from memedit.cli import main; main()", *args], text=True, capture_output=True, **how
-    )
 
 
 # ---- help, start, wrong use -----------------------------------------------------------------------------------------
@@ -89,7 +42,8 @@ def test_help_starts_fast() -> None:
 
 def test_help_imports_no_command() -> None:
     code = "import sys; from memedit.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-    code += "print([n for n in sys.modules if n.startswith(('rich', 'torch', 'pydantic', 'memedit.cli.', 'numpy'))])"
+    code += "print([n for n in sys.modules if n.startswith(('rich', 'torch', 'pydantic', 'numpy'))"
+    code += " or n.startswith('memedit.cli.') and n != 'memedit.cli._faults'])"
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -98,7 +52,8 @@ def test_help_imports_no_command() -> None:
 def test_each_command_has_help_with_an_example_and_the_common_options(run: Run, name: str) -> None:
     text = run(name, "--help").stdout
     assert f"    memedit {name}" in text
-    for option in ("--memory", "--namespace", "--model", "--embedder", "--json", "--threads", "--base-url"):
+    assert "  --llm SPEC" in text
+    for option in ("--memory", "--namespace", "--embedder", "--json", "--threads", "--base-url"):
         assert option in text.split("Common options:")[1]
 
 
@@ -156,12 +111,12 @@ READING = [
 
 @pytest.mark.parametrize("args", READING)
 def test_a_missing_memory_is_said_in_one_line_and_nothing_is_made(run: Run, args: tuple[str, ...]) -> None:
-    lines = run(*args, code=2).stderr.splitlines()
+    lines = run(*args, code=4).stderr.splitlines()
     assert lines == [
         "memedit: There is no memory in .memedit.",
         "  → make one with `memedit init` or `memedit add`, or name its folder with --memory",
     ]
-    assert value(run(*args, "--json", code=2))["error"]["type"] == "LedgerError"
+    assert value(run(*args, "--json", code=4))["error"]["type"] == "LedgerMissing"
     assert not Path(".memedit").exists()
 
 
@@ -175,7 +130,7 @@ def test_a_file_is_no_memory(run: Run, args: tuple[str, ...]) -> None:
 def test_a_corrupt_ledger(run: Run, args: tuple[str, ...]) -> None:
     Path(".memedit").mkdir()
     Path(".memedit/ledger.sqlite").write_bytes(b"no database " * 1_000)
-    assert value(run(*args, "--json", code=2))["error"]["type"] == "LedgerCorrupt"
+    assert value(run(*args, "--json", code=6))["error"]["type"] == "LedgerCorrupt"
     assert "is damaged" in run("doctor", code=1).stdout
     assert value(run("doctor", "--json", code=1))["ok"] is False
 
@@ -203,13 +158,13 @@ def test_an_empty_memory_is_no_error(run: Run, args: tuple[str, ...]) -> None:
 )
 def test_an_unknown_id(run: Run, args: tuple[str, ...]) -> None:
     add(run, "A is B.")
-    assert value(run(*args, "--json", code=2))["error"]["type"] == "UnknownEdit"
+    assert value(run(*args, "--json", code=4))["error"]["type"] == "UnknownEdit"
 
 
 def test_an_ambiguous_id(run: Run) -> None:
     Path("x.yaml").write_text("[{id: ab1, statement: A is B.}, {id: ab2, statement: C is D.}]")
     run("add", "--file", "x.yaml")
-    assert "begins 2 ids" in run("show", "ab", code=2).stderr
+    assert "begins 2 ids" in run("show", "ab", code=4).stderr
     assert "A is B." in run("show", "ab1").stdout
 
 
@@ -295,7 +250,7 @@ def test_list_as_of(run: Run) -> None:
     assert len(value(run("list", "--json", "--as-of", "2000-01-01"))) == 0
     assert len(value(run("list", "--json", "--as-of", "2999-01-01T00:00+02:00"))) == 2
     assert len(value(run("list", "--json", "--tag", "t"))) == 1
-    assert value(run("list", "--json", "--as-of", "9", code=2))["error"]["type"] == "UnknownRevision"
+    assert value(run("list", "--json", "--as-of", "9", code=4))["error"]["type"] == "UnknownRevision"
 
 
 def test_search_finds(run: Run) -> None:
@@ -312,9 +267,9 @@ def test_retract_undo_history_revert(run: Run) -> None:
     assert value(run("list", "--json")) == []
     assert "+ " in run("undo").stdout
     assert value(run("undo", "--json"))["target"] == 1
-    assert value(run("undo", "--json", code=2))["error"]["type"] == "NothingToUndo"
+    assert value(run("undo", "--json", code=4))["error"]["type"] == "NothingToUndo"
     assert value(run("revert", "1", "--json"))["change"] == "revert"
-    assert value(run("revert", "99", "--json", code=2))["error"]["type"] == "UnknownRevision"
+    assert value(run("revert", "99", "--json", code=4))["error"]["type"] == "UnknownRevision"
     table = run("history").stdout
     assert "rumour" in table
     assert "undo of 2" in table
@@ -325,7 +280,7 @@ def test_retract_undo_history_revert(run: Run) -> None:
 
 def test_retract_is_all_or_nothing(run: Run) -> None:
     edit_id = add(run, "A is B.")
-    run("retract", edit_id, "nothing", code=2)
+    run("retract", edit_id, "nothing", code=4)
     assert len(value(run("list", "--json"))) == 1
 
 
@@ -362,8 +317,8 @@ def test_ask_answers_on_stdout_and_cites_on_stderr(run: Run) -> None:
 
 def test_explain_shows_the_request(run: Run) -> None:
     add(run, *SYDNEY)
-    text = run("explain", "What is the capital of Australia?").stdout
-    assert "would send to fake, by method auto" in text
+    text = run("explain", "What is the capital of Australia?", "--llm", "openai:gpt").stdout
+    assert "would send to openai:gpt, by method auto" in text
     assert "- The capital of Australia is Sydney." in text
     found = value(run("explain", "Who wrote Hamlet?", "--json"))
     assert found["untouched"] is True
@@ -564,7 +519,7 @@ def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(fail))
     run("init")
-    assert "OPENAI_API_KEY" in run("ask", "x", code=2).stderr
+    assert "OPENAI_API_KEY" in run("ask", "x", code=5).stderr
     assert value(run("ask", "x", "--json", code=2))["error"]["type"] == "OpenAIError"
     anthropic = pytest.importorskip("anthropic")
 
@@ -572,7 +527,7 @@ def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.Monk
         raise anthropic.APIConnectionError(request=anthropic.Anthropic(api_key="k")._client.build_request("GET", "/"))
 
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(refuse))
-    assert "--base-url" in run("ask", "x", code=2).stderr
+    assert "--base-url" in run("ask", "x", code=5).stderr
 
 
 def test_what_takes_long_is_said_without_a_terminal(
@@ -628,11 +583,11 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 def test_exit_codes_of_a_process(tmp_path: Path) -> None:
     where = {"cwd": tmp_path, "env": {**os.environ, "NO_COLOR": "1"}}
-    assert memedit("list", **where).returncode == 2
+    assert memedit("list", **where).returncode == 4
     assert memedit("init", **where).returncode == 0
     assert memedit("list", **where).returncode == 0
     done = memedit("retract", "x", "--json", **where)
-    assert (done.returncode, done.stderr) == (2, "")
+    assert (done.returncode, done.stderr) == (4, "")
     assert json.loads(done.stdout)["error"]["type"] == "UnknownEdit"
     assert memedit("ask", "x", "--model", "nonsense:x", **where).returncode == 2
 

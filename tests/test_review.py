@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_cli import run, value  # noqa: F401
+from command_line import value
 from test_durability import opened
 from test_purge import SECRET, holding
 
@@ -329,7 +329,7 @@ def test_what_a_document_or_a_talk_says_may_wait(memory):
 # ---- the command line -----------------------------------------------------------------------------------------------
 
 
-def test_the_command_line_lists_accepts_and_rejects(run):  # noqa: F811
+def test_the_command_line_lists_accepts_and_rejects(run):
     assert "Nothing waits" in run("init").stderr + run("review").stderr
     added = value(run("add", "The tower is closed.", "--propose", "--author", "bot", "--json"))
     assert added["status"] == "proposed"
@@ -349,19 +349,19 @@ def test_the_command_line_lists_accepts_and_rejects(run):  # noqa: F811
     assert value(run("review", "--all", "--reject", "--json"))["rejected"] == [listed[1]["id"]]
     assert "1 proposed" in run("import", "edits.yaml").stdout
     assert "1 proposed" in run("add", "--file", "edits.yaml").stdout
-    assert "does not wait" in run("review", "nothing", "--accept", code=2).stderr
+    assert "does not wait" in run("review", "nothing", "--accept", code=4).stderr
     for wrong in (("--accept",), (first,), (first, "--accept", "--reject"), (first, "--all", "--accept")):
         run("review", *wrong, code=2)
 
 
-def test_what_is_piped_through_waits_there_too(run):  # noqa: F811
+def test_what_is_piped_through_waits_there_too(run):
     run("add", "The tower is closed.", "--propose")
     said = run("export", "-").stdout
     assert "1 proposed" in run("import", "-", "--memory", "other", input=said).stdout
     assert len(value(run("review", "--memory", "other", "--json"))) == 1
 
 
-def test_a_chat_may_only_propose(run):  # noqa: F811
+def test_a_chat_may_only_propose(run):
     done = value(run("chat", "--propose", "--json", input="/edit The capital of Norland is Oslo.\n"))
     assert done[0]["status"] == "proposed"
     assert value(run("list", "--json")) == []

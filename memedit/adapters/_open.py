@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memedit.editable import EditableLLM
-from memedit.errors import LedgerError
+from memedit.errors import LedgerError, LedgerMissing
 from memedit.llms import as_llm
 from memedit.memory import EditMemory
 from memedit.memory.storage import storage_of
@@ -31,7 +31,7 @@ def open_editable(
     """
     namespace = str(namespace)
     if memory is not None and not (there := storage_of(memory)).exists():
-        raise LedgerError(
+        raise LedgerMissing(
             f"There is no memory in {there.shown}.", do="check memory=; leave it out to take the model alone"
         )
     edits = EditMemory(memory, embedder=embedder)

@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
-FINE, FAILED, WRONG, INTERNAL, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
+from memedit.cli._faults import FAILED, FINE, INTERNAL, INTERRUPTED, PIPE_CLOSED, WRONG, Fault, fault_of
+
+__all__ = ["COMMANDS", "FAILED", "INTERNAL", "WHERE", "WRONG", "fault_of", "main"]
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
@@ -77,29 +78,6 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 WHERE = {name: place for group in COMMANDS.values() for name, (place, _) in group.items()}
 
-PROVIDERS = ("openai", "anthropic", "httpx2", "httpx", "httpcore2", "httpcore")
-REMEDIES = {
-    "AuthenticationError": "check the key in OPENAI_API_KEY or ANTHROPIC_API_KEY",
-    "PermissionDeniedError": "check what the key in OPENAI_API_KEY or ANTHROPIC_API_KEY may do",
-    "NotFoundError": "check the model's name and --base-url",
-    "RateLimitError": "wait a little, or check the account's limits",
-    "BadRequestError": "check the model's name and the options",
-    "APIConnectionError": "check the network and --base-url",
-    "InternalServerError": "the server failed: look at its log, or try again later",
-    "APITimeoutError": "try again, or check --base-url",
-    "OpenAIError": "set OPENAI_API_KEY, or give the --base-url of a server that needs none",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is said of an error: the exit code, the error's name, what happened, what to do."""
-
-    code: int
-    type: str
-    message: str
-    do: str | None = None
-
 
 class Commands(click.Group):
     """A group that imports a command when it is run, and says every error in one line."""
@@ -133,8 +111,7 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **how: Any) -> NoReturn:  # type: ignore[override]
         """Run the command line and exit.
 
-        Exits with 0 when all is well, 1 when a check failed, 2 for wrong use or an error that says what to do,
-        3 for an error inside memedit.
+        The exit codes stand in `_faults.CODES`.
         """
         name, given = "memedit", list(sys.argv[1:] if args is None else args)
         if "_MEMEDIT_COMPLETE" in os.environ:  # the shell asks how a word may end
@@ -172,34 +149,6 @@ def main() -> None:
         memedit ask "What is the capital of Australia?"
         memedit undo
     """  # noqa: D301 — click's mark for lines that stay as they are
-
-
-def fault_of(error: Exception) -> Fault:
-    """What is said of an error."""
-    from memedit.errors import MemeditError
-
-    kind = type(error).__name__
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return Fault(WRONG, "UsageError", error.format_message())
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        return Fault(
-            WRONG,
-            "UsageError",
-            error.format_message(),
-            f"see `{context.command_path if context else 'memedit'} --help`",
-        )
-    if isinstance(error, MemeditError):
-        return Fault(WRONG, kind, error.what, error.do)
-    message = " ".join(str(error).split())[:300]
-    if any(base.__module__.partition(".")[0] in PROVIDERS for base in type(error).__mro__):
-        known = (base.__name__ for base in type(error).__mro__ if base.__name__ in REMEDIES)
-        return Fault(
-            WRONG, kind, f"The model's server failed: {kind}: {message}", REMEDIES[next(known, "APIConnectionError")]
-        )
-    if isinstance(error, OSError) and error.filename is not None:
-        return Fault(WRONG, kind, f"{error.filename}: {error.strerror}.", "check the name, and whether you may use it")
-    return Fault(INTERNAL, kind, f"internal error: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
 
 
 def _tell(fault: Fault, given: Sequence[str]) -> int:

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memedit.cli._options import Asking, Renamed
 from memedit.cli._print import busy, say, short
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
     from memedit.edits import AnyEdit
-    from memedit.fallback import Fallback
     from memedit.llms import LLM
     from memedit.memory import Change, EditMemory
     from memedit.memory.storage import Storage
 
 BUNDLED = "SmolLM2-135M-Instruct"
+DEFAULT_LLM = "bundled"
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -94,9 +95,9 @@ class Session:
         checked_namespace(self.namespace)
         is_new = not self.storage.exists()
         if is_new and not create:
-            from memedit.errors import LedgerError
+            from memedit.errors import LedgerMissing
 
-            raise LedgerError(
+            raise LedgerMissing(
                 f"There is no memory in {self.storage.shown}.",
                 do="make one with `memedit init` or `memedit add`, or name its folder with --memory",
             )
@@ -112,17 +113,27 @@ class Session:
     def llm(self) -> LLM:
         """The model, loaded."""
         if self.base_url and not self.model.startswith("openai:"):
-            raise click.UsageError("--base-url goes with --model openai:MODEL.")
+            raise click.UsageError("--base-url goes with --llm openai:MODEL.")
         with busy(f"loading {BUNDLED if self.model == 'bundled' else self.model}…"):
             return open_model(self.model, self.base_url)
 
-    def editable(self, memory: EditMemory, fallback: Fallback | None = None, *, llm: LLM | None = None) -> EditableLLM:
+    def unloaded(self, asking: Asking) -> LLM:
+        """The model for what asks it nothing: not loaded, where its files alone say of what kind it is."""
+        from memedit.adapters.unloaded import unloaded
+        from memedit.plugins import plugins
+
+        shows = asking.fallback in (None, "auto") or all(name in plugins("methods") for name in asking.fallback)
+        return (unloaded(self.model) if shows else None) or self.llm()
+
+    def editable(self, memory: EditMemory, asking: Asking | None = None, *, llm: LLM | None = None) -> EditableLLM:
         """The model with the memory in front of it; embedder and model are loaded now, if it was not."""
         from memedit.editable import EditableLLM
 
-        llm = llm or self.llm()
+        llm, how = llm or self.llm(), asking or Asking()
         self.load_embedder(memory)
-        return EditableLLM(llm, memory, namespace=self.namespace, fallback=fallback)
+        return EditableLLM(
+            llm, memory, namespace=self.namespace, gate=how.gate, method=how.method, fallback=how.fallback
+        )
 
     def load_embedder(self, memory: EditMemory) -> None:
         """Load the embedder, saying so, unless the namespace is empty and does not need it."""
@@ -153,37 +164,39 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += _common_options()
+        own = {name for param in self.params for name in param.opts}
+        shared = [option for option in _common_options() if own.isdisjoint(option.opts)]
+        self.params += shared
+        self._shared = [option.name for option in shared if option.name]
         # Behind a line with nothing but a backspace, click leaves the lines of a paragraph as they are.
         self.help = EXAMPLE.sub("\n\n\b\n", cleandoc(self.help or ""))
 
     def invoke(self, ctx: click.Context) -> Any:
-        place, place_from = ctx.params.pop("memory"), ctx.get_parameter_source("memory")
-        threads = ctx.params.pop("threads")
+        place_from = ctx.get_parameter_source("memory")
+        given = {name: ctx.params.pop(name) for name in self._shared}
         named = ctx.get_parameter_source("namespace") is not click.core.ParameterSource.DEFAULT
         ctx.obj = Session(
-            place,
+            given["memory"],
             place_from is click.core.ParameterSource.COMMANDLINE,
-            ctx.params.pop("namespace"),
+            given["namespace"],
             named,
-            ctx.params.pop("model"),
-            ctx.params.pop("base_url"),
-            ctx.params.pop("embedder"),
-            ctx.params.pop("index"),
-            ctx.params.pop("as_json"),
+            given.get("llm", DEFAULT_LLM),
+            given["base_url"],
+            given["embedder"],
+            given["index"],
+            given["as_json"],
         )
         quiet_libraries()
-        if threads is not None:
-            use_threads(threads)
+        if given["threads"] is not None:
+            use_threads(given["threads"])
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        shared = {option.name for option in _common_options()}
         groups: dict[str, list[tuple[str, str]]] = {"Options": [], "Common options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                groups["Common options" if param.name in shared else "Options"].append(record)
+                groups["Common options" if param.name in self._shared else "Options"].append(record)
         for title, records in groups.items():
             if records:
                 with formatter.section(title):
@@ -199,9 +212,10 @@ def _common_options() -> list[click.Option]:
                help="Where the memory lies: a folder, or postgresql://USER@HOST/DATABASE. [env MEMEDIT_MEMORY]"),
         option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
                help="Whose edits. [env MEMEDIT_NAMESPACE]"),
-        option("--model", envvar="MEMEDIT_MODEL", default="bundled", metavar="SPEC", show_default=True,
+        Renamed(["--llm"], formerly="--model", envvar=["MEMEDIT_LLM", "MEMEDIT_MODEL"], default=DEFAULT_LLM,
+               metavar="SPEC", show_default=True,
                help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL; options of its loader behind it: "
-                    "'hf:FOLDER?device=cuda&dtype=bfloat16'. [env MEMEDIT_MODEL]"),
+                    "'hf:FOLDER?device=cuda&dtype=bfloat16'. [env MEMEDIT_LLM]"),
         option("--base-url", metavar="URL", help="The server of an openai: model."),
         option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
                help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "

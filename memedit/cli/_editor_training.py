@@ -31,9 +31,9 @@ DATA_HELP = (
 @click.option("--resume", is_flag=True, help="Go on with a run in --out that was stopped.")
 @click.pass_obj
 def train(session: Session, /, method: str, data: tuple[str, ...], out: Path, resume: bool, **recipe: Any) -> None:
-    """Train an editor for --model on edits, their paraphrases, and texts that are to stay.
+    """Train an editor for --llm on edits, their paraphrases, and texts that are to stay.
 
-    A tenth of the relations is held out; the editor that does best on these is kept. --model stays as it is.
+    A tenth of the relations is held out; the editor that does best on these is kept. --llm stays as it is.
 
     Example:
         memedit parametric train mend --data counterfact=counterfact.json --out my-editor --minutes 60

@@ -45,7 +45,7 @@ def run(
     session: Session, train: Callable[..., dict[str, Any]], lessons: Any, *, use: str, out: Path, resume: bool,
     **recipe: Any,
 ) -> None:  # fmt: skip
-    """Train --model, and say what was made.
+    """Train --llm, and say what was made.
 
     Args:
         session: Whose model.
@@ -76,5 +76,5 @@ def _local(session: Session) -> LocalLLM:
 
     llm = session.llm()
     if not isinstance(llm, LocalLLM):
-        raise UnsupportedModel(f"{llm.name} cannot be trained.", do="give --model bundled, hf:FOLDER or gguf:FILE")
+        raise UnsupportedModel(f"{llm.name} cannot be trained.", do="give --llm bundled, hf:FOLDER or gguf:FILE")
     return llm

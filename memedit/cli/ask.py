@@ -2,78 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from memedit.cli import FAILED
 from memedit.cli._common import Command, Session, cited, find_edits, read_text
+from memedit.cli._options import Asking, asking
 from memedit.cli._print import Piece, busy, printable, say, short, show_json, table, write
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
-    from memedit.fallback import Fallback
     from memedit.messages import Answer, Request
     from memedit.trace import Explanation
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists
 MARKS = {"✓": "green", "?": "yellow", "·": "dim"}
-MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Of the answer, at most.")
-
-
-class Ladder(click.ParamType):  # type: ignore[type-arg]
-    """Names with commas between them, or `auto`."""
-
-    name = "name,name|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "auto" or not isinstance(value, str):
-            return value
-        names = tuple(name.strip() for name in value.split(","))
-        if not all(names):
-            self.fail(f"`{value:.80}` has an empty name: give methods as `ike,grace`, or auto.", param, ctx)
-        return names
-
-
-FALLBACK = click.option(
-    "--fallback", type=Ladder(), envvar="MEMEDIT_FALLBACK", metavar="NAME,…|auto",
-    help="Methods to go on with where verify finds that an edit does not hold, the least invasive first; what it found "
-    "answers the edit wherever this is given. [env MEMEDIT_FALLBACK]",
-)  # fmt: skip
 
 
 @click.command(cls=Command)
 @click.argument("prompt")
 @click.option("--stream", is_flag=True, help="Print the answer as it is made.")
-@MAX_TOKENS
-@FALLBACK
+@asking()
 @click.option("--trace", is_flag=True, help="Also say on stderr what was looked up and called.")
 @click.pass_obj
-def ask(
-    session: Session, prompt: str, stream: bool, max_tokens: int | None, fallback: Fallback | None, trace: bool
-) -> None:
+def ask(session: Session, prompt: str, stream: bool, trace: bool, asking: Asking) -> None:
     """Ask the model, with the memory in front of it. `-` reads the prompt from stdin.
 
     The answer stands on stdout, and the edits it rests on stand on stderr.
 
     Example:
         memedit ask "What is the capital of Australia?"
-        memedit ask "Who leads it?" --model openai:gpt-5-mini --stream
-        cat question.txt | memedit ask - --model hf:./my-model
+        memedit ask "Who leads it?" --llm openai:gpt-5-mini --stream --system "Answer in one sentence."
+        cat question.txt | memedit ask - --llm hf:./my-model --method ike --option temperature=0.7
     """
     question = read_text(prompt, what="prompt")
     if stream and session.as_json:
         raise click.UsageError("--stream and --json exclude one another.")
-    options = token_options(max_tokens)
     with session.memory() as memory:
-        editable = session.editable(memory, fallback)
+        editable = session.editable(memory, asking)
         if stream:
-            answer = streamed(editable, question, options)
+            answer = streamed(editable, asking.input(question), asking.options)
         else:
             with busy("asking…"):
-                answer = editable.invoke(question, **options)
+                answer = editable.invoke(asking.input(question), **asking.options)
     if session.as_json:
         show_json(answer_values(answer) | {"trace": answer.trace.to_dict()})
         return
@@ -87,17 +61,15 @@ def ask(
 
 @click.command(cls=Command)
 @click.argument("prompt")
-@MAX_TOKENS
-@FALLBACK
+@asking()
 @click.option("--words", is_flag=True, help="Also name the words that spoke for and against the likeliest edits.")
 @click.option("--numbers", is_flag=True, help="Also show what was measured, by name.")
 @click.pass_obj
-def explain(
-    session: Session, prompt: str, max_tokens: int | None, fallback: Fallback | None, words: bool, numbers: bool
-) -> None:
+def explain(session: Session, prompt: str, words: bool, numbers: bool, asking: Asking) -> None:
     """Show what would be looked up, how probably each edit is in scope and why, and the exact request to the model.
 
-    The model is not asked. `-` reads the prompt from stdin. Marked are edits that are let through (✓), and those that
+    The model is not asked, and is loaded only where its files do not say of what kind it is (a hub id). `-` reads the
+    prompt from stdin. Marked are edits that are let through (✓), and those that
     may bear on it (?).
 
     Example:
@@ -106,8 +78,8 @@ def explain(
     """
     question = read_text(prompt, what="prompt")
     with session.memory() as memory:
-        editable = session.editable(memory, fallback)
-        explanation = editable.explain(question, by_word=words, **token_options(max_tokens))
+        editable = session.editable(memory, asking, llm=session.unloaded(asking))
+        explanation = editable.explain(asking.input(question), by_word=words, **asking.options)
     if session.as_json:
         show_json(explanation.to_dict())
     else:
@@ -116,10 +88,9 @@ def explain(
 
 @click.command(cls=Command)
 @click.argument("id")
-@MAX_TOKENS
-@FALLBACK
+@asking()
 @click.pass_obj
-def verify(session: Session, id: str, max_tokens: int | None, fallback: Fallback | None) -> None:
+def verify(session: Session, id: str, asking: Asking) -> None:
     """Prove an edit: ask its probes of the model alone and of the model with its memory.
 
     In scope the answer must say what the edit says; out of scope it must be the very same as before. An edit without
@@ -134,9 +105,9 @@ def verify(session: Session, id: str, max_tokens: int | None, fallback: Fallback
     """
     with session.memory() as memory:
         edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
-        editable = session.editable(memory, fallback)
+        editable = session.editable(memory, asking)
         with busy("asking before and after…"):
-            verification = editable.verify(edit.id, **token_options(max_tokens))
+            verification = editable.verify(edit.id, system=asking.system, **asking.options)
     if session.as_json:
         show_json(verification.to_dict())
     else:
@@ -145,12 +116,7 @@ def verify(session: Session, id: str, max_tokens: int | None, fallback: Fallback
         click.get_current_context().exit(FAILED)
 
 
-def token_options(max_tokens: int | None) -> dict[str, Any]:
-    """The option of a request, where it was given."""
-    return {} if max_tokens is None else {"max_tokens": max_tokens}
-
-
-def streamed(editable: EditableLLM, prompt: Any, options: dict[str, Any]) -> Answer:
+def streamed(editable: EditableLLM, prompt: Any, options: Mapping[str, Any]) -> Answer:
     """The answer, printed while it is made."""
     stream = editable.stream(prompt, **options)
     for piece in stream:

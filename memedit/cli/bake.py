@@ -59,7 +59,7 @@ def bake(
     session: Session, ids: tuple[str, ...], method: str, strength: float | Literal["auto"], out: Path | None,
     text_file: Path | None, author: str | None, reason: str | None,
 ) -> None:  # fmt: skip
-    """Write edits into the weights of --model, prove each, and leave in memory what does not hold.
+    """Write edits into the weights of --llm, prove each, and leave in memory what does not hold.
 
     Without IDS, all facts that are not baked yet. The changes lie beside the ledger; the model's own files stay as they
     are, and --out writes a model with them.
@@ -93,7 +93,7 @@ def unbake(
     session: Session, ids: tuple[str, ...], out: Path | None, text_file: Path | None, author: str | None,
     reason: str | None,
 ) -> None:  # fmt: skip
-    """Take edits out of the weights of --model; they stay in memory. Without IDS, all of them.
+    """Take edits out of the weights of --llm; they stay in memory. Without IDS, all of them.
 
     What was baked together with them is solved again without them. --out writes the model that is left.
 
@@ -119,7 +119,7 @@ def unbake(
 @TEXT
 @click.pass_obj
 def baked(session: Session, text_file: Path | None) -> None:
-    """List the edits in the weights of --model.
+    """List the edits in the weights of --llm.
 
     Example:
         memedit baked

@@ -11,30 +11,21 @@ import click
 
 from memedit.cli import INTERNAL, fault_of
 from memedit.cli._common import Command, Session, cited
+from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, say, show_json
-from memedit.cli.ask import (
-    FALLBACK,
-    MAX_TOKENS,
-    answer_values,
-    show_citations,
-    show_explanation,
-    streamed,
-    token_options,
-)
+from memedit.cli.ask import answer_values, show_citations, show_explanation, streamed
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
-    from memedit.fallback import Fallback
 
 HELP = "/edit STATEMENT   /undo   /explain [PROMPT]   /quit"
 
 
 @click.command(cls=Command)
-@MAX_TOKENS
-@FALLBACK
+@asking()
 @click.option("--propose", is_flag=True, help="What /edit says waits until `memedit review` accepts it.")
 @click.pass_obj
-def chat(session: Session, max_tokens: int | None, fallback: Fallback | None, propose: bool) -> None:
+def chat(session: Session, propose: bool, asking: Asking) -> None:
     """Talk with the model, and edit it as you go. The memory is made when there is none.
 
     Lines that begin with a slash are commands: /edit STATEMENT puts an edit in force, /undo takes the last change
@@ -48,7 +39,7 @@ def chat(session: Session, max_tokens: int | None, fallback: Fallback | None, pr
     at_terminal = sys.stdin.isatty() and not session.as_json
     llm = session.llm()  # where there is none of that name, no memory is made
     with session.memory(create=True) as memory:
-        talk = Talk(session, session.editable(memory, fallback, llm=llm), token_options(max_tokens), propose)
+        talk = Talk(session, session.editable(memory, asking, llm=llm), asking, propose)
         if at_terminal:
             say((f"{talk.editable.llm.name}, namespace {session.namespace}.  {HELP}", "dim"))
         for line in _lines(at_terminal):
@@ -74,6 +65,7 @@ class Talk:
     """A conversation under way.
 
     Args:
+        asking: How the model is asked.
         propose: Whether what is edited waits for approval.
         messages: What was said, as chat messages.
         done: What happened, as JSON values.
@@ -81,7 +73,7 @@ class Talk:
 
     session: Session
     editable: EditableLLM
-    options: dict[str, Any]
+    asking: Asking
     propose: bool = False
     messages: list[dict[str, str]] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -99,13 +91,14 @@ class Talk:
         return commands[name](rest.strip())
 
     def _answer(self, prompt: str) -> None:
-        asked = [*self.messages, {"role": "user", "content": prompt}]
+        said = [*self.messages, {"role": "user", "content": prompt}]
+        asked = self.asking.input(said)
         if self.session.as_json:
-            answer = self.editable.invoke(asked, **self.options)
+            answer = self.editable.invoke(asked, **self.asking.options)
         else:
-            answer = streamed(self.editable, asked, self.options)
+            answer = streamed(self.editable, asked, self.asking.options)
             show_citations(answer)
-        self.messages = [*asked, {"role": "assistant", "content": answer.text}]
+        self.messages = [*said, {"role": "assistant", "content": answer.text}]
         self.done.append({"prompt": prompt, **answer_values(answer)})
 
     def _edit(self, statement: str) -> None:
@@ -126,7 +119,7 @@ class Talk:
         asked: Any = prompt or self.messages[:-1]
         if not asked:
             raise click.UsageError("Nothing was asked yet; write /explain PROMPT.")
-        explanation = self.editable.explain(asked, **self.options)
+        explanation = self.editable.explain(self.asking.input(asked), **self.asking.options)
         if not self.session.as_json:
             show_explanation(explanation, self.editable.llm.name)
         self.done.append({"explain": explanation.to_dict()})

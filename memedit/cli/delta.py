@@ -96,7 +96,7 @@ def show(session: Session, files: tuple[Path, ...]) -> None:
 @click.option("--out", type=FILE, required=True, metavar="FOLDER", help="Where the model goes; new or empty.")
 @click.pass_obj
 def apply(session: Session, files: tuple[Path, ...], out: Path) -> None:
-    """Write --model with changes over its weights to a folder, as transformers opens it.
+    """Write --llm with changes over its weights to a folder, as transformers opens it.
 
     Example:
         memedit delta apply half.safetensors --out my-model

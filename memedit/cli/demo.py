@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memedit.cli._options import Renamed
+
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
     from memedit.eval.runs import Asked
@@ -48,7 +50,8 @@ class Shown:
 @click.command("demo")
 @click.option("--seed", default=0, show_default=True, help="Which prompts are drawn.")
 @click.option("--all", "everything", is_flag=True, help="Ask all prompts of the 150 cases (about half an hour).")
-@click.option("--folder", type=click.Path(path_type=Path), help="Keep the memory there, instead of a temporary folder.")
+@click.option("--memory", "folder", cls=Renamed, formerly="--folder", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Keep the memory there, instead of a temporary folder.")  # fmt: skip
 @click.option("--threads", default=1, show_default=True, help="Threads of PyTorch.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value instead of tables.")
 def demo(seed: int, everything: bool, folder: Path | None, threads: int, as_json: bool) -> None:

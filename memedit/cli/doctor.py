@@ -14,6 +14,7 @@ import click
 
 from memedit.cli import FAILED
 from memedit.cli._common import BUNDLED, Command, Session
+from memedit.cli._faults import in_shell
 from memedit.cli._print import busy, say, show_json
 from memedit.text import some
 
@@ -110,7 +111,7 @@ def _models(session: Session) -> Iterator[Finding]:
     try:
         weighing.shipped()
     except MemeditError as error:
-        yield Finding("models", "gate", "broken", error.what, error.do)
+        yield Finding("models", "gate", "broken", error.what, in_shell(error.do))
     yield Finding(
         "models", "finder and judge", "fine" if runs else "missing",
         f"come with memedit{in_use}" if runs else f"{' and '.join(RUNTIME)} are not installed",
@@ -145,7 +146,7 @@ def _memory(session: Session, *, deep: bool) -> Iterator[Finding]:
                 text = f"{some(count, 'edit')} in force, revision {revision}; ledger and index agree"
                 yield Finding("memory", f"namespace {name}", "fine", text)
     except MemeditError as error:
-        yield Finding("memory", where, "broken", error.what, error.do)
+        yield Finding("memory", where, "broken", error.what, in_shell(error.do))
 
 
 def _values(finding: Finding) -> dict[str, Any]:

@@ -56,7 +56,7 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @ON_CONFLICT
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Add the edits of a .jsonl or .yaml file.")
 @click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
-              help="Find the facts of a text with --model, and add those you accept; `-` is stdin.")  # fmt: skip
+              help="Find the facts of a text with --llm, and add those you accept; `-` is stdin.")  # fmt: skip
 @click.option("--yes", "-y", is_flag=True, help="With --from-document: add all.")
 @click.option("--propose", is_flag=True, help="Not yet: what is added waits until `memedit review` accepts it.")
 @click.option("--derive", is_flag=True, help="Also add what follows by rules: inverse relations, uncles, …")

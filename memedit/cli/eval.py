@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli._common import quiet_libraries, use_threads
+from memedit.cli._options import Assignment
 from memedit.cli._print import say, show_json, table
-from memedit.plugins import read_value
 
 if TYPE_CHECKING:
     from memedit.eval.runs import Run
@@ -60,7 +60,7 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--llm", default="bundled", metavar="SPEC", show_default=True,
               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL.")  # fmt: skip
 @click.option("--base-url", metavar="URL", help="The server of an openai: model.")
-@click.option("--llm-option", multiple=True, metavar="NAME=VALUE",
+@click.option("--llm-option", type=Assignment(), multiple=True, metavar="NAME=VALUE",
               help="Of the model's loader: dtype=bfloat16, batch_size=32, concurrency=16.")  # fmt: skip
 @click.option("--method", "methods", multiple=True, default=["auto"], show_default=True, metavar="NAME[,NAME]",
               help="Methods and baselines; `unedited` always runs too.")  # fmt: skip
@@ -77,7 +77,8 @@ class EditsInMemory(click.ParamType):  # type: ignore[type-arg]
 @click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, show_default=True, metavar="P",
               help="Of a stream: how probably a wrong answer is met with feedback.")  # fmt: skip
 @click.option("--judge", metavar="SPEC", help="A model that judges what no metric can.")
-@click.option("--judge-option", multiple=True, metavar="NAME=VALUE", help="Of the judge's loader: base_url=URL, …")
+@click.option("--judge-option", type=Assignment(), multiple=True, metavar="NAME=VALUE",
+              help="Of the judge's loader: base_url=URL, …")  # fmt: skip
 @click.option("--ask-again", is_flag=True, help="Send untouched requests again, instead of taking over answers.")
 @click.option(
     "--embedder",
@@ -245,7 +246,7 @@ def _run(settings: Any, given: dict[str, Any]) -> Run:
     from memedit.eval.runs import ROWS
 
     out = given["out"] or Path("eval-runs") / f"{settings.benchmark}-{datetime.now():%Y%m%d-%H%M%S}"
-    options = dict(map(_option, given["llm_option"])) | ({"base_url": given["base_url"]} if given["base_url"] else {})
+    options = dict(given["llm_option"]) | ({"base_url": given["base_url"]} if given["base_url"] else {})
     with _bars() as progress:
         try:
             return run(
@@ -256,7 +257,7 @@ def _run(settings: Any, given: dict[str, Any]) -> Run:
                 llm_options=options,
                 resume=given["resume"],
                 judge=given["judge"],
-                judge_options=dict(map(_option, given["judge_option"])),
+                judge_options=dict(given["judge_option"]),
                 embedder=given["embedder"],
                 command=["memedit", *sys.argv[1:]],
                 progress=progress,
@@ -319,13 +320,6 @@ def _list(as_json: bool) -> None:
         [[one.name, one.measures, one.paper, one.published, one.licence] for one in found],
         wrap=("measures", "paper", "published at", "licence"),
     )
-
-
-def _option(given: str) -> tuple[str, Any]:
-    name, equals, value = given.partition("=")
-    if not name.isidentifier() or not equals:
-        raise click.UsageError(f"--llm-option takes NAME=VALUE, not `{given}`.")
-    return name, read_value(value)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 
 from memedit.cli import FAILED
 from memedit.cli._common import Command, Session, cited, read_text
+from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, printable, progress, say, show_json
 from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
 from memedit.text import some
@@ -95,10 +96,10 @@ def import_file(session: Session, file: Path, on_conflict: Any, author: str | No
 
 @click.command(cls=Command)
 @FILE
-@click.option("--max-tokens", type=click.IntRange(1), default=32, show_default=True, help="Of each answer, at most.")
+@asking(max_tokens=32)
 @click.option("--junit", type=click.Path(path_type=Path), metavar="XML", help="Also write a JUnit report.")
 @click.pass_obj
-def test(session: Session, file: Path, max_tokens: int, junit: Path | None) -> None:
+def test(session: Session, file: Path, junit: Path | None, asking: Asking) -> None:
     """Run the probes of every edit of a file, and exit with 1 when one fails; for CI.
 
     By default the edits are put into a memory that is thrown away afterwards. With --memory on the command line, the
@@ -118,11 +119,11 @@ def test(session: Session, file: Path, max_tokens: int, junit: Path | None) -> N
             added = memory.add_many(edits, namespace=session.namespace)
             for _ in progress(added, total=len(edits), message="adding"):
                 pass
-        editable = session.editable(memory)
+        editable = session.editable(memory, asking)
         from memedit.verify import verify
 
         with busy(f"asking the probes of {some(len(edits), 'edit')}, before and after…"):
-            results = verify(editable, edits, namespace=session.namespace, max_tokens=max_tokens)
+            results = verify(editable, edits, namespace=session.namespace, system=asking.system, **asking.options)
     seconds = time.perf_counter() - began
     if junit is not None:
         junit.write_bytes(as_junit(results, file.name, seconds))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli._common import Command, Session
+from memedit.cli._options import GATE
 from memedit.cli._print import say
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
               help="With --http; 0 takes a free one.")  # fmt: skip
 @click.option("--token-env", metavar="NAME",
               help="With --http: the environment variable with the token that every request has to bear.")  # fmt: skip
-@click.option("--gate", metavar="SPEC", help="Decides which edits are in scope: a gate's folder or kind.")
+@GATE
 @click.option("--author", default="agent", metavar="NAME", show_default=True, help="Recorded with each change.")
 @click.option("--propose", is_flag=True, help="What is corrected waits until you accept it with `memedit review`.")
 @click.pass_obj
@@ -35,7 +36,7 @@ def mcp(
     """Serve the memory to assistants that speak MCP: tools to recall, correct, retract, undo and explain.
 
     Memory, namespace, embedder and gate are those of the command line; no caller can name others. The memory is made
-    where there is none. The assistant's own model answers, so --model plays no part.
+    where there is none. The assistant's own model answers, so --llm plays no part.
 
     Example:
         memedit mcp --namespace ann --propose

@@ -27,14 +27,14 @@ def multihop() -> None:
 @_tuning.tuned(steps=150, batch=8, learning_rate=1e-4, every=30)
 @click.pass_obj
 def train(session: Session, /, questions: int, seed: int, **run: Any) -> None:
-    """Fine-tune --model on questions of one to four hops and their plans.
+    """Fine-tune --llm on questions of one to four hops and their plans.
 
     The questions are about invented things, and about no relation that the field's benchmarks ask for. Use it by
     models={"planner": "planner:FOLDER"} and method="multihop".
 
     Example:
         memedit multihop train --out my-planner
-        memedit multihop train --model hf:FOLDER --out my-planner --resume --json
+        memedit multihop train --llm hf:FOLDER --out my-planner --resume --json
     """
     from memedit.adapters import planner
     from memedit.multihop.lessons import lessons

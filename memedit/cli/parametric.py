@@ -40,7 +40,7 @@ parametric.add_command(train)
 @TEXT
 @click.pass_obj
 def sweep(session: Session, ids: tuple[str, ...], method: str, text_file: Path | None) -> None:
-    """Try layers, and what weighs against what is written, on a few edits; --model stays as it is.
+    """Try layers, and what weighs against what is written, on a few edits; --llm stays as it is.
 
     Without IDS, on the first facts in force. The best are kept in the cache by the weights' hash, and asked for as
     METHOD@swept.

@@ -23,7 +23,7 @@ def serac() -> None:
 
     \b
         memedit serac train --data counterfact=counterfact.json --out my-model
-        memedit serac train --model hf:FOLDER --data edits.jsonl --out my-model --json
+        memedit serac train --llm hf:FOLDER --data edits.jsonl --out my-model --json
     """  # noqa: D301 - click's mark for lines that stay as they are
 
 
@@ -32,7 +32,7 @@ def serac() -> None:
 @_tuning.tuned(steps=600, batch=10, learning_rate=2e-5, every=50)
 @click.pass_obj
 def train(session: Session, /, data: tuple[str, ...], **run: Any) -> None:
-    """Fine-tune --model on edits and texts in their scope, by the likelihood of the answers.
+    """Fine-tune --llm on edits and texts in their scope, by the likelihood of the answers.
 
     It is trained once: edits made later need no training. Use it by models={"counterfactual": "counterfactual:FOLDER"}
     and method="serac".

@@ -10,20 +10,21 @@ from urllib.parse import urlsplit
 import click
 
 from memedit.cli._common import Command, Session
+from memedit.cli._options import GATE, METHOD
 from memedit.cli._print import say
 from memedit.errors import MissingExtra
 
 
 @click.command(cls=Command)
 @click.option("--upstream", metavar="URL", help="The endpoint that answers, such as http://localhost:11434/v1.")
-@click.option("--llm", "local", metavar="SPEC", help="A model of this process instead, named as for --model.")
+@click.option("--llm", "local", metavar="SPEC", help="A model of this process instead, named as for `ask`.")
 @click.option("--upstream-key-env", metavar="NAME", help="The variable that holds the endpoint's own key.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 for a free one.")
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), metavar="FILE",
               help="Whose requests are taken: YAML or JSON. Without it, everybody's on this machine.")  # fmt: skip
-@click.option("--gate", metavar="SPEC", help="Decides which edits are in scope; the default one if left out.")
-@click.option("--method", metavar="NAME", default="auto", show_default=True, help="How edits change the answer.")
+@GATE
+@METHOD
 @click.option("--doubt", type=click.Choice(["leave", "show", "ask"]), help="What is done with edits that may bear.")
 @click.option("--max-body", type=click.IntRange(1), default=20, show_default=True, metavar="MB", help="Of a request.")
 @click.option("--rate", type=click.IntRange(1), metavar="N", help="Requests a minute of each key.")

@@ -26,7 +26,7 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
 )  # fmt: skip
 @click.pass_obj
 def systems(session: Session, name: str | None, everything: bool, page: Path | None, kept: Path) -> None:
-    """List what memedit has of the field's systems; with NAME, run the check that shows that one works, on --model.
+    """List what memedit has of the field's systems; with NAME, run the check that shows that one works, on --llm.
 
     With NAME the status is 1 where the figure misses what is demanded.
 

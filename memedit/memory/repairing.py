@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, create_engine, insert
 
-from memedit.errors import LedgerCorrupt, LedgerError, LedgerReadOnly
+from memedit.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
 from memedit.memory.checksums import EVENT, SET, of_bytes, of_events
 from memedit.memory.ledger import BODY, ROW
 from memedit.memory.migrations import migrate
@@ -63,7 +63,7 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
     """
     file, kept, draft = folder / LEDGER_FILE, folder / DAMAGED, folder / f"{LEDGER_FILE}.draft"
     if not file.exists():
-        raise LedgerError(f"There is no ledger in {folder}.", do="see --memory; or restore a backup")
+        raise LedgerMissing(f"There is no ledger in {folder}.", do="see --memory; or restore a backup")
     if kept.exists() and not dry_run:
         raise LedgerError(f"{kept} is there from an earlier repair.", do="move it away first")
     _draft(file, draft)

@@ -1,0 +1,63 @@
+"""Running the `memedit` command in tests: in this process with doubles, or as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from memedit.cli import _common, main
+from memedit.memory import EditMemory
+from memedit.testing import FakeLLM, HashEmbedder
+
+Run = Callable[..., Result]
+
+
+def answer(prompt: str) -> str:
+    """As a model that is shown what is in doubt, and knows what it is asked."""
+    asked = prompt.strip().rsplit("\n", 1)[-1]
+    return (
+        "It is Sydney."
+        if "is Sydney" in prompt and not re.search(r"sea|rainbow|two|Quillon|Velden|Tamsin", asked)
+        else "It is Canberra."
+    )
+
+
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """What runs a command line in an empty folder, with an embedder and a model that need nothing installed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MEMORY", "NAMESPACE", "LLM", "MODEL", "EMBEDDER", "INDEX", "FALLBACK", "TRACEBACK"):
+        monkeypatch.delenv(f"MEMEDIT_{name}", raising=False)
+    monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
+    monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
+
+    def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(main, args, input=input)
+        assert result.exit_code == code, f"{args}: {result.exit_code}\n{result.output}\n{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def value(result: Result) -> Any:
+    """The one JSON value on stdout."""
+    return json.loads(result.stdout)
+
+
+def add(run: Run, *args: str) -> str:
+    """The id of an edit that is added."""
+    return str(value(run("add", *args, "--json"))["edit"]["id"])
+
+
+def memedit(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from memedit.cli import main; main()", *args], text=True, capture_output=True, **how
+    )
