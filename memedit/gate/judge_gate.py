@@ -29,9 +29,11 @@ from memedit.language import language_of
 from memedit.memory import Candidate, Recalled
 from memedit.network import softmax
 
-READ = 8  # candidates of a message that are read at most
-FAR = 0.2  # cosine below which a candidate is not read, unless the evidence speaks for it
+READ = 10  # candidates of a message that are read at most
+FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it
+BEHIND = 0.25  # and how far behind the nearest one's: where one lies near, what lies far is not meant
 AKIN = 0.2  # probability by the evidence from which it does
+LOOSE = 0.2  # cosine below which what was proposed for another reason has to be sure
 SURE = 0.01  # rate of false fires at which an edit is let through beyond doubt
 ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
 FOREIGN = 3  # of those that are read at most
@@ -177,7 +179,8 @@ class JudgeGate(Gate):
             for one, text, (logits, evidence) in zip(found, (one.edit.text for one in found), measured, strict=True)
         ]  # fmt: skip
         likely = [max(pair.similarity, pair.likely) for pair in pairs]
-        read = [at for at, pair in enumerate(pairs) if pair.similarity >= FAR or pair.likely >= AKIN]
+        least = max([FAR, *(pair.similarity - BEHIND for pair in pairs)])
+        read = [at for at, pair in enumerate(pairs) if pair.similarity >= least or pair.likely >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]
         read += [at for at, one in enumerate(found) if (one.standing or at in also) and at not in read]
         said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in read])
@@ -235,7 +238,7 @@ def _across(found: Candidate, foreign: bool) -> tuple[float, bool]:
     """How near it lies across languages, and whether it is far otherwise: what is proposed whatever is said, or in a
     language that the judge did not learn.
     """
-    return found.across * foreign, (found.standing or foreign) and found.similarity < FAR
+    return found.across * foreign, (found.standing or foreign) and found.similarity < LOOSE
 
 
 def _radius(found: Candidate) -> float:
