@@ -50,7 +50,8 @@ def test_r_squared_is_what_columns_explain() -> None:
 
 
 def test_layers_are_edited_one_by_one_beside_their_effects(ground: Ground) -> None:
-    effects, scores = localisation.sweep(ground, ground.cases[:2], [0, 1], samples=2)
+    effects = localisation.effects_of(ground, ground.cases[:2], [0, 1], samples=2)
+    scores = localisation.scores_of(ground, ground.cases[:2], [0, 1])
     assert effects.shape == scores.shape == (2, 2)
     assert (scores > 0).all()  # every edit makes its target likelier
     assert not ground.local.overlay.names
@@ -186,11 +187,11 @@ def test_a_judgement_that_is_edited_turns_towards_the_right_one(ground: Ground, 
     before = commonsense.log_odds(ground, statements)
     for one in statements:
         [bare] = likelihoods(*ground.parts, [(one.text, str(one.plausible))])
-        change = MEMIT.with_(layers=(0, 1)).write(ground.local, [one.judged(part)])
+        change = MEMIT.with_(layers=(0,)).write(ground.local, [one.judged(part)])
         with ground.local.overlay.over("one", change):
             [told] = likelihoods(*ground.parts, [(one.text, str(one.plausible))])
         assert told.logprob > bare.logprob
-    f1, efficacy, relapse = commonsense._edited(ground, statements, part, (0, 1), 0.0)
+    f1, efficacy, relapse = commonsense._edited(ground, statements, part, (0,), 0.0)
     assert not ground.local.overlay.names
     assert commonsense.log_odds(ground, statements) == before
     assert all(0 <= one <= 1 for one in (f1, efficacy, relapse))

@@ -24,7 +24,7 @@ from memedit.parametric.method import Local, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.systems.arithmetic import taught
-from memedit.systems.calibration import Fact, facts_of
+from memedit.systems.calibration import Worded, facts_of
 from memedit.systems.ground import Ground
 from memedit.systems.registry import Finding
 from memedit.text import words
@@ -113,7 +113,7 @@ def check(ground: Ground, most: int = 12, steps: int = 60, again: int = 3) -> Fi
     return Finding(figure, means["BM25+"] > means["random"] and means["gradients"] > means["random"], means)
 
 
-def _in(fact: Fact, template: str, name: str) -> Rewrite:
+def _in(fact: Worded, template: str, name: str) -> Rewrite:
     return Rewrite(name, template, fact.subject, fact.object)
 
 
