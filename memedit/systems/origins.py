@@ -41,7 +41,7 @@ def bm25(query: str, texts: Sequence[str]) -> Scores:
     scores = np.zeros(len(texts))
     for word in words(query):
         often = np.array([one[word] for one in counted], dtype=float)
-        rare = math.log((len(texts) + 1) / max(1, np.count_nonzero(often)))
+        rare = math.log((len(texts) + 1) / max(1, int(np.count_nonzero(often))))
         saturated = often * (K1 + 1) / (often + K1 * (1 - B + B * lengths / lengths.mean())) + PLUS
         scores += np.where(often > 0, rare * saturated, 0.0)
     return scores

@@ -92,7 +92,7 @@ def taught(local: Local, layer: int, slots: Slots, rewrites: Sequence[Rewrite], 
     moving = {name: one.clone().requires_grad_(True) for name, one in slots.items()}
     lessons = [
         Lesson.of(anatomy, local.tokenizer, [rewrites[at] for at in rows.tolist()])
-        for rows in torch.randperm(len(rewrites), generator=draw).split(how.batch)
+        for rows in torch.split(torch.randperm(len(rewrites), generator=draw), how.batch)
     ]
     done = 0
 
