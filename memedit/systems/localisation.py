@@ -49,13 +49,9 @@ def effects_of(ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, 
 
 
 def scores_of(
-    ground: Ground,
-    cases: Sequence[Case],
-    layers: Sequence[int],
-    *,
-    problem: Problem = "injection",
-    method: str = "ft_m",
-) -> Array:
+    ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, problem: Problem = "injection",
+    method: str = "ft_m", steps: int = 10,
+) -> Array:  # fmt: skip
     """How well an edit of each layer does, (facts, layers).
 
     Args:
@@ -64,6 +60,7 @@ def scores_of(
         layers: Which.
         problem: What is written.
         method: That edits one layer, a name of `TRAINED`.
+        steps: That it takes.
     """
     anatomy, tokenizer = ground.parts
     found = []
@@ -72,7 +69,7 @@ def scores_of(
         with frozen(anatomy.model):
             before = chance(anatomy, tokenizer, one.text, one.target)
         for layer in layers:
-            change = TRAINED[method].with_(layers=(layer,)).write(ground.local, [one])
+            change = TRAINED[method].with_(layers=(layer,), steps=steps).write(ground.local, [one])
             with ground.local.overlay.over("sweeping", change):
                 row.append((chance(anatomy, tokenizer, one.text, one.target) - before) / max(1 - before, 1e-9))
         found.append(row)
@@ -94,7 +91,7 @@ def r_squared(scores: Array, *further: Array) -> float:
 
 
 def check(
-    ground: Ground, facts: int = 6, every: int = 6, problems: Sequence[Problem] = ("injection", "amplification")
+    ground: Ground, facts: int = 8, every: int = 6, problems: Sequence[Problem] = ("injection", "amplification")
 ) -> Finding:
     """R² of layers, and of layers and tracing, for each problem."""
     layers, cases = range(0, len(ground.local.anatomy), every), ground.cases[:facts]
