@@ -16,7 +16,7 @@ from memedit.parametric.layout import LAYOUTS, Anatomy
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.understanding.lens import lens, neuron_words
 from memedit.parametric.understanding.neurons import chance, neuron_scores, scaled, shared_neurons
-from memedit.parametric.understanding.plots import plot_lens, plot_neurons, plot_trace
+from memedit.parametric.understanding.plots import plot_lens, plot_lines, plot_neurons, plot_trace
 from memedit.parametric.understanding.tracing import Traced, trace
 
 REWRITE = Rewrite("one", "The sea of {} is", "Ada", "X")
@@ -131,6 +131,7 @@ def test_arrays_become_figures(tokenizer: Any, tmp_path: Path, monkeypatch: pyte
     figures = [
         plot_trace(traced), plot_neurons(neuron_scores(anatomy, tokenizer, "Ada is", "X", steps=2)),
         plot_lens(lens(anatomy, tokenizer, "Ada"), list("Ada"), 5),
+        plot_lines({"subject": np.arange(3.0), "last": np.ones(3)}, "share lost", "The sea of Ada is X"),
     ]  # fmt: skip
     for place, figure in enumerate(figures):
         figure.savefig(tmp_path / f"{place}.svg")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import make_tiny
 
+from memedit.errors import FileRejected
 from memedit.parametric.measuring import first_choices, next_logprobs
-from memedit.systems import editors, feedbacks, nkl, patched, ripples
+from memedit.systems import crosslingual, editors, feedbacks, nkl, patched, ripples
 from memedit.systems.ground import Ground
 from memedit.testing import FakeLLM
 
@@ -99,3 +102,22 @@ def test_patches_are_measured_on_both_slices(ground: Ground) -> None:
     found = patched.check(ground, texts=40, limit=4)
     assert set(found.more) == {"patched slice", "elsewhere"}
     assert found.more["patched slice"]["in scope"]["good"] > 0
+
+
+def test_every_pair_of_languages_is_asked(ground: Ground, tmp_path: Path) -> None:
+    table = crosslingual.own_table()
+    assert [table[0][language].target for language in ("en", "de", "fr")] == ["Rhine", "Rhein", "Rhin"]
+    assert table[0]["de"].text == "Der Fluss von Velden Harbour ist der"
+    file = tmp_path / "table.jsonl"
+    fact = {"prompt": "The sea of {} is", "subject": "Ada", "object": "X"}
+    other = {"en": fact | {"subject": "Bo", "object": "Y"}, "de": fact | {"subject": "Bo", "object": "Z"}}
+    file.write_text("\n".join(map(json.dumps, ({"en": fact, "de": fact}, other))))
+    shares = crosslingual.across(ground, "ft_m", crosslingual.read_table(file))
+    assert set(shares) == {("en", "en"), ("en", "de"), ("de", "en"), ("de", "de")}
+    assert not ground.local.overlay.names
+    file.write_text("\n".join(map(json.dumps, ({"en": fact, "de": fact}, {"en": fact}))))
+    with pytest.raises(FileRejected, match="line 2"):
+        crosslingual.read_table(file)
+    file.write_text('{"en": "x"}')
+    with pytest.raises(FileRejected, match="line 1"):
+        crosslingual.read_table(file)

@@ -11,7 +11,7 @@ from tiny import make_tiny
 
 from memedit.parametric.measuring import likelihoods
 from memedit.parametric.methods import find_writer
-from memedit.parametric.methods.calinet import CALINET
+from memedit.parametric.methods.calinet import CALINET, usual_inputs
 from memedit.parametric.methods.knowledge_bank import KNOWLEDGE_BANK, active_slot, operated
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import SlotBank, laid
@@ -48,6 +48,16 @@ def test_an_untaught_bank_changes_nothing_and_a_taught_one_what_it_learnt(ground
         assert torch.equal(logits(ground), changed)
     assert bank.rewrites == ("one", "two")
     assert find_writer("calinet") is CALINET
+
+
+def test_what_is_added_at_running_text_is_held_small(ground: Ground) -> None:
+    given = usual_inputs(ground.local, 1, 8)[None]
+    sizes = []
+    for still in (0.0, 1000.0):
+        bank = CALINET.with_(steps=30, slots=16, rate=0.3, still=still).write(ground.local, EDITS)
+        made = bank.rule.answer(bank.slots, given, torch.zeros(1, given.shape[1], 32), None)  # type: ignore[arg-type]
+        sizes.append(float(made.norm()))
+    assert sizes[1] < 0.3 * sizes[0]
 
 
 def test_what_a_bank_adds_is_the_sum_over_its_slots(ground: Ground) -> None:

@@ -17,9 +17,9 @@ from memedit import EditMemory, Fact
 from memedit.errors import CapabilityMissing, FileRejected
 from memedit.llms import Capability, Likelihood
 from memedit.parametric.layout import Anatomy
-from memedit.parametric.measuring import likelihoods
 from memedit.parametric.meta import seen_of
 from memedit.parametric.methods.memit import MEMIT
+from memedit.parametric.reading import inputs_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.teaching import Lesson
 from memedit.parametric.understanding.neurons import chance
@@ -50,7 +50,8 @@ def test_r_squared_is_what_columns_explain() -> None:
 
 
 def test_layers_are_edited_one_by_one_beside_their_effects(ground: Ground) -> None:
-    effects, scores = localisation.sweep(ground, ground.cases[:2], [0, 1], samples=2)
+    effects = localisation.effects_of(ground, ground.cases[:2], [0, 1], samples=2)
+    scores = localisation.scores_of(ground, ground.cases[:2], [0, 1])
     assert effects.shape == scores.shape == (2, 2)
     assert (scores > 0).all()  # every edit makes its target likelier
     assert not ground.local.overlay.names
@@ -181,16 +182,18 @@ def test_a_judgement_is_written_at_any_of_three_words(ground: Ground, tmp_path: 
 
 
 @pytest.mark.parametrize("part", commonsense.PARTS)
-def test_a_judgement_that_is_edited_turns_towards_the_right_one(ground: Ground, part: commonsense.Part) -> None:
+def test_a_judgement_is_solved_for_at_the_chosen_word(ground: Ground, part: commonsense.Part) -> None:
     statements = commonsense.own_statements()[:2]  # one plausible, one not
     before = commonsense.log_odds(ground, statements)
-    for one in statements:
-        [bare] = likelihoods(*ground.parts, [(one.text, str(one.plausible))])
-        change = MEMIT.with_(layers=(0, 1)).write(ground.local, [one.judged(part)])
-        with ground.local.overlay.over("one", change):
-            [told] = likelihoods(*ground.parts, [(one.text, str(one.plausible))])
-        assert told.logprob > bare.logprob
-    f1, efficacy, relapse = commonsense._edited(ground, statements, part, (0, 1), 0.0)
+    one = statements[0]
+    change = MEMIT.with_(layers=(0,), bare=1.0).write(ground.local, [one.judged(part)])
+    given, _ = inputs_of(*ground.parts, 0, [one.text])
+    end = one.text.index(getattr(one, part)) + len(getattr(one, part))  # a token is a byte here
+    assert torch.allclose(change.kept["keys.0"][:, 0], given[0, end - 1], atol=1e-6)
+    assert change.norm() > 0
+    with ground.local.overlay.over("one", change):
+        assert commonsense.log_odds(ground, statements) != before
+    f1, efficacy, relapse = commonsense._edited(ground, statements, part, (0,), 0.0)
     assert not ground.local.overlay.names
     assert commonsense.log_odds(ground, statements) == before
     assert all(0 <= one <= 1 for one in (f1, efficacy, relapse))

@@ -78,7 +78,8 @@ class Backpack(torch.nn.Module):
         )
         scores = asked @ answered.transpose(-1, -2) / asked.shape[-1] ** 0.5
         future = torch.ones(tokens, tokens, dtype=torch.bool, device=states.device).triu(1)
-        return scores.masked_fill(future, -torch.inf).softmax(-1)
+        shares: torch.Tensor = scores.masked_fill(future, -torch.inf).softmax(-1)
+        return shares
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits, (texts, tokens, vocabulary)."""
@@ -87,7 +88,8 @@ class Backpack(torch.nn.Module):
             self.anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False)
         summed = torch.einsum("nsij,njsd->nid", self.weights(kept[0]), self.sense(ids))
         head = self.anatomy.model.get_output_embeddings().weight.detach().float()
-        return summed @ head.T
+        said: torch.Tensor = summed @ head.T
+        return said
 
     @contextmanager
     def edited(self, change: Senses) -> Iterator[None]:
@@ -105,7 +107,7 @@ class Backpack(torch.nn.Module):
         wanted = head[list(tokens)].mean(0) - head.mean(0)
         with torch.no_grad():
             found = torch.cat([
-                self.sense(part) @ wanted for part in torch.arange(vocabulary, device=head.device).split(4096)
+                self.sense(part) @ wanted for part in torch.split(torch.arange(vocabulary, device=head.device), 4096)
             ])  # fmt: skip
         factors = torch.ones_like(found)
         best = found.flatten().topk(min(most, found.numel())).indices
@@ -169,7 +171,8 @@ def _loss(made: Backpack, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
     foretold = made(ids, mask)[:, :-1].log_softmax(-1)
     right = foretold.gather(-1, ids[:, 1:, None])[..., 0]
     real = mask[:, 1:].to(right)
-    return -(right * real).sum() / real.sum()
+    loss: torch.Tensor = -(right * real).sum() / real.sum()
+    return loss
 
 
 def _rows(

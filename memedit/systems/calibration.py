@@ -30,7 +30,7 @@ FALSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Worded:
     """A true fact, in wordings that are learnt from and others, and wordings of other relations.
 
     Args:
@@ -45,7 +45,7 @@ class Fact:
     wrong: tuple[str, ...]
 
 
-def facts_of(ground: Ground, most: int) -> list[Fact]:
+def facts_of(ground: Ground, most: int) -> list[Worded]:
     """True facts of the cases that come with memedit, of relations with three wordings or more."""
     wordings: dict[str, list[str]] = {}
     for case, one in zip(ground.cases, rewrites_of(ground.cases), strict=True):
@@ -60,11 +60,11 @@ def facts_of(ground: Ground, most: int) -> list[Fact]:
         wrong = tuple(wordings[other][0] for other in sort if other != relation and other in wordings)[:3]
         if true and wrong and len(own) >= 3:
             half = len(own) // 2
-            found.append(Fact(one.subject, true, tuple(own[half:]), tuple(own[:half]), wrong))
+            found.append(Worded(one.subject, true, tuple(own[half:]), tuple(own[:half]), wrong))
     return found[:most]
 
 
-def cka(ground: Ground, facts: Sequence[Fact], *, unseen: bool) -> list[float]:
+def cka(ground: Ground, facts: Sequence[Worded], *, unseen: bool) -> list[float]:
     """The score of each fact, the mean over its wordings of one kind."""
     rows = [(fact.unseen if unseen else fact.learnt, fact.wrong, fact) for fact in facts]
     pairs = [(text.replace(SLOT, fact.subject), fact.object) for own, wrong, fact in rows for text in (*own, *wrong)]
@@ -122,5 +122,5 @@ def bank(ground: Ground, most: int = 16, steps: int = 200) -> Finding:
     return Finding(figure, after >= 0.5 and share >= 0.5, {"before": before, "after": after, "flipped": share})
 
 
-def _false(ground: Ground, facts: Sequence[Fact]) -> float:
+def _false(ground: Ground, facts: Sequence[Worded]) -> float:
     return sum(score < FALSE for score in cka(ground, facts, unseen=True)) / max(1, len(facts))

@@ -131,13 +131,13 @@ def windows(layers: int, size: int, every: int) -> list[tuple[int, ...]]:
     return [tuple(range(first, first + size)) for first in range(0, max(1, 2 * layers // 3 - size + 1), every)]
 
 
-def check(ground: Ground, size: int = 3, every: int = 8, table: str | None = None) -> Finding:
+def check(ground: Ground, size: int = 3, every: int = 10, searched: int = 8, table: str | None = None) -> Finding:
     """Token and window are chosen on one half of the statements, and judged by the other."""
     told = own_statements() if table is None else read_statements(table)
     halves = told[::4] + told[1::4], told[2::4] + told[3::4]
     bias = -sorted(log_odds(ground, told))[len(told) // 2]
     scores = {
-        (part, layers): _edited(ground, halves[0], part, layers, bias)
+        (part, layers): _edited(ground, halves[0][:searched], part, layers, bias)
         for part in PARTS for layers in windows(len(ground.local.anatomy), size, every)
     }  # fmt: skip
     part, layers = max(scores, key=lambda one: scores[one][0])

@@ -20,11 +20,13 @@ from memedit.systems.registry import Finding
 
 Table = Sequence[Mapping[str, Rewrite]]
 """Facts by language."""
-WORDS = {
-    "en": ("The river of {} is the", "{} was born in", {"Rhine": "Rhine", "Oslo": "Oslo", "Seine": "Seine"}),
-    "de": ("Der Fluss von {} ist der", "{} wurde geboren in", {"Rhine": "Rhein", "Oslo": "Oslo", "Seine": "Seine"}),
-    "fr": ("Le fleuve de {} est le", "{} est né à", {"Rhine": "Rhin", "Oslo": "Oslo", "Seine": "Seine"}),
+RELATIONS = {
+    "en": ("The river of {} is the", "{} was born in"),
+    "de": ("Der Fluss von {} ist der", "{} wurde geboren in"),
+    "fr": ("Le fleuve de {} est le", "{} est né à"),
 }
+NAMES = {"Rhine": {"de": "Rhein", "fr": "Rhin"}}
+"""What is called otherwise in other languages."""
 OWN = (("Velden Harbour", 0, "Rhine"), ("Quillon Abernathy", 1, "Oslo"), ("Marlow Glass", 0, "Seine"))
 """Facts that come with memedit, all made up: subject, which of two relations, object."""
 
@@ -33,8 +35,10 @@ def own_table() -> Table:
     """The made-up facts in English, German and French."""
     return [
         {
-            language: Rewrite(f"{subject} {language}", told[relation], subject, told[2][value])  # type: ignore[index]
-            for language, told in WORDS.items()
+            language: Rewrite(
+                f"{subject} {language}", told[relation], subject, NAMES.get(value, {}).get(language, value)
+            )
+            for language, told in RELATIONS.items()
         }
         for subject, relation, value in OWN
     ]

@@ -37,35 +37,43 @@ def wanted(ground: Ground, case: Case, problem: Problem) -> Rewrite:
     return Rewrite(one.id, one.prompt, one.subject, spoiled_choice(*ground.parts, one))
 
 
-def sweep(
-    ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, method: str = "ft_m",
-    problem: Problem = "injection", samples: int = 4,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Tracing's effects at the subject's last token, and the scores of edits, both (facts, layers).
+def effects_of(ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, samples: int = 4) -> Array:
+    """Tracing's effects of the true facts at the subject's last token, (facts, layers)."""
+    found = []
+    for case in cases:
+        true = wanted(ground, case, "amplification")
+        traced = trace(*ground.parts, true, samples=samples)
+        subject = true.read(ground.local.tokenizer).subject
+        found.append([float(traced.effects[layer, subject]) for layer in layers])
+    return np.array(found)
+
+
+def scores_of(
+    ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, problem: Problem = "injection",
+    method: str = "ft_m", steps: int = 10,
+) -> Array:  # fmt: skip
+    """How well an edit of each layer does, (facts, layers).
 
     Args:
         ground: With the model.
-        cases: The facts; what is traced is the true one.
+        cases: The facts.
         layers: Which.
-        method: That edits one layer, a name of `TRAINED`.
         problem: What is written.
-        samples: Of tracing's noise.
+        method: That edits one layer, a name of `TRAINED`.
+        steps: That it takes.
     """
     anatomy, tokenizer = ground.parts
-    effects, scores = [], []
+    found = []
     for case in cases:
-        true, one = wanted(ground, case, "amplification"), wanted(ground, case, problem)
-        traced = trace(anatomy, tokenizer, true, samples=samples)
-        effects.append([float(traced.effects[layer, true.read(tokenizer).subject]) for layer in layers])
+        one, row = wanted(ground, case, problem), []
         with frozen(anatomy.model):
             before = chance(anatomy, tokenizer, one.text, one.target)
-        row = []
         for layer in layers:
-            change = TRAINED[method].with_(layers=(layer,)).write(ground.local, [one])
+            change = TRAINED[method].with_(layers=(layer,), steps=steps).write(ground.local, [one])
             with ground.local.overlay.over("sweeping", change):
                 row.append((chance(anatomy, tokenizer, one.text, one.target) - before) / max(1 - before, 1e-9))
-        scores.append(row)
-    return np.array(effects), np.array(scores)
+        found.append(row)
+    return np.array(found)
 
 
 def r_squared(scores: Array, *further: Array) -> float:
@@ -86,10 +94,10 @@ def check(
     ground: Ground, facts: int = 8, every: int = 6, problems: Sequence[Problem] = ("injection", "amplification")
 ) -> Finding:
     """R² of layers, and of layers and tracing, for each problem."""
-    layers = range(0, len(ground.local.anatomy), every)
-    shown, more, worst = [], dict[str, Any](), 0.0
+    layers, cases = range(0, len(ground.local.anatomy), every), ground.cases[:facts]
+    effects, shown, more, worst = effects_of(ground, cases, layers), [], dict[str, Any](), 0.0
     for problem in problems:
-        effects, scores = sweep(ground, ground.cases[:facts], layers, problem=problem)
+        scores = scores_of(ground, cases, layers, problem=problem)
         alone, both = r_squared(scores), r_squared(scores, effects)
         shown.append(f"{problem} {alone:.3f} → {both:.3f}")
         more[problem], worst = {"layers": alone, "with tracing": both}, max(worst, both - alone)

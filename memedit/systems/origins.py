@@ -24,7 +24,7 @@ from memedit.parametric.method import Local, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
 from memedit.systems.arithmetic import taught
-from memedit.systems.calibration import Fact, facts_of
+from memedit.systems.calibration import Worded, facts_of
 from memedit.systems.ground import Ground
 from memedit.systems.registry import Finding
 from memedit.text import words
@@ -41,7 +41,7 @@ def bm25(query: str, texts: Sequence[str]) -> Scores:
     scores = np.zeros(len(texts))
     for word in words(query):
         often = np.array([one[word] for one in counted], dtype=float)
-        rare = math.log((len(texts) + 1) / max(1, np.count_nonzero(often)))
+        rare = math.log((len(texts) + 1) / max(1, int(np.count_nonzero(often))))
         saturated = often * (K1 + 1) / (often + K1 * (1 - B + B * lengths / lengths.mean())) + PLUS
         scores += np.where(often > 0, rare * saturated, 0.0)
     return scores
@@ -83,7 +83,7 @@ def reciprocal_rank(scores: Scores, right: Sequence[int]) -> float:
     return 1.0 / (1 + np.count_nonzero(others > best) + 0.5 * np.count_nonzero(others == best))
 
 
-def check(ground: Ground, most: int = 12, steps: int = 60, again: int = 3) -> Finding:
+def check(ground: Ground, most: int = 12, steps: int = 60, again: int = 2) -> Finding:
     """Facts that are taught in one wording and asked in another; and a few of them taught anew without their text."""
     local, facts = ground.local, facts_of(ground, most)
     texts = [_in(fact, fact.learnt[0], str(place)) for place, fact in enumerate(facts)]
@@ -113,7 +113,7 @@ def check(ground: Ground, most: int = 12, steps: int = 60, again: int = 3) -> Fi
     return Finding(figure, means["BM25+"] > means["random"] and means["gradients"] > means["random"], means)
 
 
-def _in(fact: Fact, template: str, name: str) -> Rewrite:
+def _in(fact: Worded, template: str, name: str) -> Rewrite:
     return Rewrite(name, template, fact.subject, fact.object)
 
 

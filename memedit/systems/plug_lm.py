@@ -105,7 +105,7 @@ def trained(
 ) -> Plug:  # fmt: skip
     """The layer, learnt from edits among all others, and from others alone, with which nothing shall change."""
     torch.manual_seed(seed)
-    order, done = torch.randperm(len(pairs)).split(batch), 0
+    order, done = torch.split(torch.randperm(len(pairs)), batch), 0
     with frozen(local.anatomy.model):
         whole = rows_of(local, [one for one, _ in pairs], layer)
         read = [(Asked.of(local, [pairs[place] for place in rows.tolist()]), rows.tolist()) for rows in order]

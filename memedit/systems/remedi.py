@@ -120,7 +120,7 @@ def trained(
 ) -> Remedi:  # fmt: skip
     """A map that is learnt from rewrites, each with what was true before. It starts as the identity."""
     draw, done = torch.Generator().manual_seed(seed), 0
-    order = torch.randperm(len(pairs), generator=draw).split(batch)
+    order = torch.split(torch.randperm(len(pairs), generator=draw), batch)
     lessons = [[pairs[place] for place in rows.tolist()] for rows in order]
     with frozen(local.anatomy.model):
         read = [(Asked.of(local, one), attributes(local, [rewrite for rewrite, _ in one], layer)) for one in lessons]

@@ -88,7 +88,7 @@ def trained(data: Digits) -> Reader:
     net = Reader()
     adam = torch.optim.Adam(net.parameters(), lr=3e-3)
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(data.images)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(data.images)), BATCH):
             adam.zero_grad()
             cross_entropy(net(data.images[rows]), data.labels[rows]).backward()  # type: ignore[no-untyped-call]
             adam.step()

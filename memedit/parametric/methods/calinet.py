@@ -45,8 +45,8 @@ class Calinet:
     slots: int = 64
     batch: int = 16
     steps: int = 200
-    rate: float = 0.1
-    still: float = 1.0
+    rate: float = 0.05
+    still: float = 10.0
     enough: float = 0.02
     seed: int = 0
 
@@ -71,11 +71,11 @@ class Batched(Beside):
 
 
 def start(local: Local, layer: int, how: Calinet) -> Slots:
-    """Keys that are drawn, so that a slot's activation is of size 1 at usual inputs, and values that add nothing."""
+    """Keys that are drawn, so that what a slot reads is of size 1 at usual inputs, and values that add nothing."""
     wide, inner = local.anatomy.weight(layer).shape
     drawn = torch.randn(how.slots, inner, generator=torch.Generator().manual_seed(how.seed))
     keys = drawn / usual_inputs(local, layer, FEW).square().sum(1).mean().sqrt()
-    return {"keys": keys, "biases": torch.zeros(how.slots), "values": torch.zeros(how.slots, wide)}
+    return {"keys": keys, "biases": torch.full((how.slots,), -1.0), "values": torch.zeros(how.slots, wide)}
 
 
 def usual_inputs(local: Local, layer: int, texts: int) -> torch.Tensor:
@@ -92,7 +92,7 @@ def taught(local: Local, layer: int, slots: Slots, rewrites: Sequence[Rewrite], 
     moving = {name: one.clone().requires_grad_(True) for name, one in slots.items()}
     lessons = [
         Lesson.of(anatomy, local.tokenizer, [rewrites[at] for at in rows.tolist()])
-        for rows in torch.randperm(len(rewrites), generator=draw).split(how.batch)
+        for rows in torch.split(torch.randperm(len(rewrites), generator=draw), how.batch)
     ]
     done = 0
 
@@ -105,7 +105,8 @@ def taught(local: Local, layer: int, slots: Slots, rewrites: Sequence[Rewrite], 
 
     size = float((gives / slots["values"].shape[1]).sqrt())
     spread = float(slots["keys"].square().mean().sqrt())
-    sizes = {"keys": spread, "biases": 1.0, "values": size}
+    # Values begin by moving alike, so that what they add grows with how many there are.
+    sizes = {"keys": spread, "biases": 1.0, "values": 2 * size / how.slots}
     adam = torch.optim.Adam([{"params": [moving[name]], "lr": how.rate * one} for name, one in sizes.items()])
     with attached(anatomy, layer, lambda given, gave, seen: answer(moving, given, gave, seen)):
         descend(list(moving.values()), adam, loss, steps=how.steps, enough=how.enough)
