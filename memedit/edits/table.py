@@ -11,7 +11,7 @@ from memedit.errors import EditRejected
 from memedit.text import one_line, storable
 
 COLUMNS = frozenset({"kind", *(name for kind in KINDS.values() for name in kind.model_fields)})
-SEVERAL = {"aliases", "tags", "topic_aliases"} & COLUMNS
+SEVERAL = {"aliases", "object_aliases", "tags"}
 BETWEEN = "|"
 
 

@@ -168,7 +168,7 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     between = "\t" if path.suffix == ".tsv" else max(",;\t", key=head.count)  # some spreadsheets write semicolons
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
     try:
-        names = [name if name.strip().lower() == MARK else column(name) for name in next(rows, [])]
+        names = [MARK if name.strip().lower() == MARK else column(name) for name in next(rows, [])]
         for row in rows:
             if len(row) > len(names):
                 raise EditRejected(f"It has {len(row)} cells under {len(names)} columns.")
