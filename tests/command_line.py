@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from memedit.cli import _common, main
+from memedit.cli._print import SCHEMA
 from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
 
@@ -48,8 +49,10 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def value(result: Result) -> Any:
-    """The one JSON value on stdout."""
-    return json.loads(result.stdout)
+    """The one JSON value on stdout, without the version of its form; a list as such."""
+    found = json.loads(result.stdout)
+    assert found.pop("schema") == SCHEMA
+    return found["items"] if set(found) == {"items"} else found
 
 
 def add(run: Run, *args: str) -> str:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from command_line import Run, add, memedit, value
 
-from memedit.cli import WHERE, _common, _print
+from memedit.cli import WHERE, _common, _print, main
 from memedit.cli._print import printable
 from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
@@ -290,9 +290,9 @@ def test_namespaces_are_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     add(run, "C is D.")
     assert [one["namespace"] for one in value(run("namespaces", "--json"))] == ["one", "two"]
     assert [edit["statement"] for edit in value(run("list", "--json"))] == ["C is D."]
-    assert set(value(run("reindex", "--json"))) == {"two"}
+    assert set(value(run("reindex", "--json"))["indexed"]) == {"two"}
     monkeypatch.delenv("MEMEDIT_NAMESPACE")
-    assert value(run("reindex", "--json", "--embed")) == {"one": 1, "two": 1}
+    assert value(run("reindex", "--json", "--embed"))["indexed"] == {"one": 1, "two": 1}
     assert "1 edit indexed" in run("reindex").stdout
     assert "revision" in run("namespaces").stdout
 
@@ -569,6 +569,40 @@ def test_the_shell_completes_as_the_page_says(shell: str) -> None:
     assert f"_MEMEDIT_COMPLETE={shell}_source memedit" in page
     done = memedit(env={**os.environ, "_MEMEDIT_COMPLETE": f"{shell}_source"})
     assert (done.returncode, "_MEMEDIT_COMPLETE" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "offered", "never"),
+    [
+        ("memedit ver", {"verify"}, {"list"}),
+        ("memedit ask --me", {"--memory", "--method"}, {"--model"}),
+        ("memedit ask --method mem", {"memprompt"}, {"ike"}),
+        ("memedit import x --on-conflict k", {"keep"}, {"error"}),
+    ],
+)
+def test_a_word_is_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, offered: set[str], never: set[str]
+) -> None:
+    monkeypatch.setenv("_MEMEDIT_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert not ended.value.code
+    said = {one.partition(",")[2] for one in capsys.readouterr().out.splitlines()}
+    assert offered <= said
+    assert not never & said
+
+
+def test_in_a_pipe_nothing_is_cut_off_or_coloured(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"The motto of Tallis Robotics is {'very ' * 60}long."
+    add(run, long)
+    for name, given in (("COLUMNS", "20"), ("FORCE_COLOR", "1"), ("TERM", "xterm-256color")):
+        monkeypatch.setenv(name, given)
+    for args in (("list",), ("history",), ("search", "Tallis"), ("explain", "What is the motto of Tallis Robotics?")):
+        text = run(*args).stdout
+        assert any(long in line for line in text.splitlines())
+        assert "\x1b" not in text
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_readme_block_runs(place: int, tmp_path: Path, monkeypatch: pytest.Monke
     exec(compile(code, f"README.md, block {place + 1}", "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("page", ["care", "security"])
+@pytest.mark.parametrize("page", ["care", "cli", "security"])
 def test_the_pages_about_care_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their blocks go on from one another, in one folder; with an embedder that needs nothing loaded."""
     monkeypatch.chdir(tmp_path)

@@ -91,9 +91,9 @@ def test_all_are_added_as_one_change(document: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["add", "--memory", memory, "--from-document", str(document), "--yes"])
     assert done.exit_code == 0, done.output
     listed = CliRunner().invoke(main, ["list", "--memory", memory, "--json"])
-    assert len(json.loads(listed.stdout)) == 4
+    assert len(json.loads(listed.stdout)["items"]) == 4
     assert CliRunner().invoke(main, ["undo", "--memory", memory]).exit_code == 0
-    assert json.loads(CliRunner().invoke(main, ["list", "--memory", memory, "--json"]).stdout) == []
+    assert json.loads(CliRunner().invoke(main, ["list", "--memory", memory, "--json"]).stdout)["items"] == []
 
 
 def test_nobody_to_ask(document: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ class TestCommand:
         assert 'n0["Ann"] -->|"mother"| n1["Bea"]' in self.run(folder, "graph", "--format", "mermaid").output
 
     def test_json_and_nothing(self, folder: Path) -> None:
-        found = json.loads(self.run(folder, "graph", "--entity", "Bea", "--json").output)
+        found = json.loads(self.run(folder, "graph", "--entity", "Bea", "--json").output)["items"]
         assert [one["relation"] for one in found] == ["mother", "brother"]
         assert "No such facts" in self.run(folder, "graph", "--entity", "Nobody").output
 

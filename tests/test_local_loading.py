@@ -155,3 +155,20 @@ def test_a_quantised_model_answers_and_scores_but_gives_no_weights(folder: str, 
     lessons = [Lesson(f"edit {place}", f"q{place}", f"a{place}", f"{place}") for place in range(4)]
     with pytest.raises(CapabilityMissing, match="quantised"):
         train(llm, lessons, out=tmp_path / "out")
+
+
+def test_what_a_gguf_file_needs_is_made_once_while_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gguf
+
+    from memedit.adapters._loading import _read_once
+
+    read: list[str] = []
+    monkeypatch.setattr(gguf, "GGUFReader", lambda path: read.append(path) or object())
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    with _read_once():
+        assert gguf.GGUFReader("x") is gguf.GGUFReader("x")
+        llama = gguf.MODEL_ARCH.LLAMA
+        assert gguf.get_tensor_name_map(llama, 2) is gguf.get_tensor_name_map(llama, 2)
+        assert gguf.get_tensor_name_map(llama, 2).get_name("model.embed_tokens") == "token_embd"
+    assert read == ["x"]
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == (reader, names)

@@ -161,6 +161,6 @@ def test_the_command_line_sweeps_and_lists(folder: str, tmp_path: Path, monkeypa
     assert "--method rome@swept" in shown.output
     assert "efficacy" in shown.output
     assert run("parametric", "sweep", "--method", "nothing", *common).exit_code == 2
-    listed = json.loads(run("parametric", "settings", "--json").stdout)
+    listed = json.loads(run("parametric", "settings", "--json").stdout)["items"]
     assert {"method": "rome@gpt-j-6b", "settings": published()["gpt-j-6b"]["rome"]} in listed
     assert "rome@gpt2-xl" in run("parametric", "settings").output

@@ -85,7 +85,7 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
     monkeypatch.setattr("memedit.systems.registry.systems", lambda: {"one": ONE})
     runner = CliRunner()
     assert "A. 2023" in runner.invoke(main, ["systems"]).stdout
-    assert json.loads(runner.invoke(main, ["systems", "--json"]).stdout)[0]["check"] == "leace:check"
+    assert json.loads(runner.invoke(main, ["systems", "--json"]).stdout)["items"][0]["check"] == "leace:check"
     done = runner.invoke(main, ["systems", "one", "--json"])
     assert (done.exit_code, json.loads(done.stdout)["met"]) == (0, True)
     done = runner.invoke(main, ["systems", "--all", "--page", "page.md"])

@@ -146,7 +146,7 @@ def test_saved_changes_are_added_scaled_negated_and_applied(folder: str, tmp_pat
         whole = drawn(1).product(layer) + (drawn(2, (1,)).product(1) if layer else 0)
         assert torch.allclose(Delta.load(files["sum"]).product(layer), whole, atol=1e-6)
         assert torch.allclose(Delta.load(files["back"]).product(layer), -0.5 * whole, atol=1e-6)
-    assert run("show", files["half"])[0]["made"]["scaled"] == 0.5
+    assert run("show", files["half"])["items"][0]["made"]["scaled"] == 0.5
     out = tmp_path / "model"
     run("apply", files["half"], files["b"], "--out", out, "--model", f"hf:{folder}")
     base, made = (AutoModelForCausalLM.from_pretrained(one) for one in (folder, out))

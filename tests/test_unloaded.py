@@ -41,6 +41,11 @@ def test_no_llm_is_loaded_for_what_asks_none(run: Run, monkeypatch: pytest.Monke
         assert "Sydney" in json.dumps(shown["lookups"])
 
 
+def test_a_server_is_looked_for_where_one_is_named(run: Run) -> None:
+    run("init")
+    assert "--base-url goes with" in run("explain", "x", "--base-url", "http://localhost", code=2).stderr
+
+
 def test_list_and_explain_import_nothing_of_models(tmp_path: Path) -> None:
     code = """
 import sys

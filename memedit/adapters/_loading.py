@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ OF_MODEL = (
 )  # fmt: skip
 OF_ADAPTER = ("name", "kind", "batch_size")
 """Options of `LocalLLM` itself."""
+ONE_AT_A_TIME = threading.Lock()
 LOADER = ("device", "torch_dtype", *OF_MODEL, *OF_FILES, *OF_ADAPTER)
 
 
@@ -47,11 +51,12 @@ def load_files(folder: str, options: Mapping[str, Any], files: Mapping[str, str]
     own = {name: options[name] for name in OF_MODEL if name in options}
     own |= {"dtype": _dtype(options)} | _placed(options)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **files, **shared)
-        # A GGUF file's own settings take a while to read, and are read with the model.
-        reads = not files and AutoConfig.from_pretrained(folder, **shared).is_encoder_decoder
-        loader = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
-        return loader.from_pretrained(folder, **files, **shared, **own), tokenizer
+        with _read_once() if files else nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(folder, **files, **shared)
+            # A GGUF file's own settings take a while to read, and are read with the model.
+            reads = not files and AutoConfig.from_pretrained(folder, **shared).is_encoder_decoder
+            loader = AutoModelForSeq2SeqLM if reads else AutoModelForCausalLM
+            return loader.from_pretrained(folder, **files, **shared, **own), tokenizer
     except ModuleNotFoundError as error:
         raise MissingExtra("local", package=error.name or "transformers") from error
     except (ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
@@ -62,6 +67,24 @@ def load_files(folder: str, options: Mapping[str, Any], files: Mapping[str, str]
         raise UnsupportedModel(
             what, do="give a folder or file with a language model, or a hub id this machine can reach"
         ) from error
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """What transformers asks of the package gguf over and over while it loads one file is made once.
+
+    It reads the file for the tokenizer, the configuration and the weights, and makes the table of the names of tensors
+    once for every module of the model; both take longer than the weights themselves.
+    """
+    import gguf
+
+    with ONE_AT_A_TIME:
+        kept = gguf.GGUFReader, gguf.get_tensor_name_map
+        gguf.GGUFReader, gguf.get_tensor_name_map = cache(gguf.GGUFReader), cache(gguf.get_tensor_name_map)
+        try:
+            yield
+        finally:
+            gguf.GGUFReader, gguf.get_tensor_name_map = kept
 
 
 def is_quantised(model: Any) -> bool:

@@ -123,7 +123,7 @@ class Session:
         from memedit.plugins import plugins
 
         shows = asking.fallback in (None, "auto") or all(name in plugins("methods") for name in asking.fallback)
-        return (unloaded(self.model) if shows else None) or self.llm()
+        return (unloaded(self.model) if shows and not self.base_url else None) or self.llm()
 
     def editable(self, memory: EditMemory, asking: Asking | None = None, *, llm: LLM | None = None) -> EditableLLM:
         """The model with the memory in front of it; embedder and model are loaded now, if it was not."""

@@ -25,7 +25,7 @@ CODES: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     CORRUPT: (
         "what is stored is damaged, or of another version",
-        ("EncoderUnusable", "GateUnusable", "IndexUnusable", "LedgerCorrupt", "LedgerTooNew"),
+        ("EncoderUnusable", "IndexUnusable", "LedgerCorrupt", "LedgerTooNew"),
     ),
     STORAGE: (
         "the memory cannot be written now: busy, read-only, or no space",

@@ -90,8 +90,15 @@ class Ladder(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+def _methods(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    """The methods whose names begin so, for the shell."""
+    from memedit.plugins import plugins
+
+    return [name for name in sorted(plugins("methods")) if name.startswith(begun)]
+
+
 METHOD = click.option(
-    "--method", metavar="NAME", default="auto", show_default=True,
+    "--method", metavar="NAME", default="auto", show_default=True, shell_complete=_methods,
     help="How edits change the answer; see `memedit methods`.",
 )  # fmt: skip
 GATE = click.option(

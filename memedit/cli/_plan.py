@@ -8,7 +8,7 @@ from typing import Any
 
 from memedit.edits import AnyEdit
 from memedit.errors import FileRejected
-from memedit.memory.conflicts import Slots
+from memedit.memory.conflicts import OnConflict, Slots
 from memedit.memory.rows import Row
 from memedit.relations import Relations
 from memedit.text import one_line
@@ -106,6 +106,32 @@ def plan(
             double[twin.id] = twin
     made.retracted = [edit for edit in held if edit.id not in matched and (prune or edit.id in double)]
     made.replaced = _replaced(made, held, relations)
+    return made
+
+
+def preview(
+    given: Sequence[AnyEdit], held: Sequence[AnyEdit], *, on_conflict: OnConflict, relations: Relations
+) -> Plan:
+    """What adding edits would do: none of those in force is changed or retracted but what a new one replaces.
+
+    Raises:
+        EditConflict: As adding them would.
+    """
+    made, slots = Plan(), Slots(relations)
+    known = {edit.content_hash: edit for edit in held}
+    for edit in held:
+        slots.put(Row.of(edit, relations), edit)
+    for edit in given:
+        if edit.content_hash in known:
+            made.unchanged.append(known[edit.content_hash])
+            continue
+        row = Row.of(edit, relations)
+        for other in slots.judge(row, edit, on_conflict)[0]:
+            made.replaced.append(slots.facts[other][1])
+            slots.remove(other)
+        slots.put(row, edit)
+        known[edit.content_hash] = edit
+        made.added.append(edit)
     return made
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -23,6 +23,8 @@ Piece = str | tuple[str, str]
 """A text, or a text with its style."""
 
 Item = TypeVar("Item")
+SCHEMA = 1
+"""Of what `--json` prints: raised when a key is renamed, removed or comes to mean something else; not for a new one."""
 EVERY = 5.0
 """Seconds between two lines about what is being waited for, where nobody sees a bar."""
 
@@ -55,9 +57,10 @@ def write(text: str) -> None:
     print(printable(text), end="", flush=True)
 
 
-def show_json(value: Any) -> None:
-    """One JSON value on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON object on stdout: the version of its form, and the value, a list under `items`."""
+    fields = value if isinstance(value, Mapping) else {"items": value}
+    print(json.dumps({"schema": SCHEMA, **fields}, ensure_ascii=False, indent=2, default=str))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Piece]], *, wrap: Sequence[str] = ()) -> None:

@@ -60,7 +60,7 @@ def reindex(session: Session, embed: bool) -> None:
             with busy(f"indexing {name}…"):
                 counts[name] = memory.rebuild_index(namespace=name, embed=embed and place == 0)
     if session.as_json:
-        show_json(counts)
+        show_json({"indexed": counts})
         return
     for name, count in counts.items():
         say(("✓ ", "green"), f"{name}: {some(count, 'edit')} indexed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli._options import Renamed
+from memedit.cli._print import show_json
 
 if TYPE_CHECKING:
     from memedit.editable import EditableLLM
@@ -77,7 +77,7 @@ def demo(seed: int, everything: bool, folder: Path | None, threads: int, as_json
         undone = _undone(llm, friendly)
     scores, aside = _shares(shown), len(plan.set_aside)
     if as_json:
-        click.echo(json.dumps(_json(friendly, shown, scores, aside, undone, time.perf_counter() - began)))
+        show_json(_json(friendly, shown, scores, aside, undone, time.perf_counter() - began))
         return
     _print(friendly, shown, scores, aside, undone, len(plan.cases), time.perf_counter() - began)
 

@@ -17,9 +17,10 @@ from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
 from memedit.text import some
 
 if TYPE_CHECKING:
+    from memedit.memory.files import Entries
     from memedit.verify import Check, Verification
 
-STDIO = Path("-")
+STDIO, STDIN = Path("-"), Path("stdin.jsonl")
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -61,24 +62,29 @@ def export(session: Session, file: Path, secrets: bool) -> None:
 @click.command("import", cls=Command)
 @FILE
 @ON_CONFLICT
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be added and replaced.")
 @AUTHOR
 @REASON
 @click.pass_obj
-def import_file(session: Session, file: Path, on_conflict: Any, author: str | None, reason: str | None) -> None:
-    """Add the edits of a .jsonl or .yaml file as one change, whatever namespace they came from; `-` reads .jsonl.
+def import_file(
+    session: Session, file: Path, on_conflict: Any, only_plan: bool, author: str | None, reason: str | None
+) -> None:
+    """Add the edits of a file as one change, whatever namespace they came from; `-` reads .jsonl from stdin.
 
-    Nothing is imported when one of them is not valid.
+    The file is .jsonl, .yaml, or a table: a .csv or .tsv whose columns are named as the fields of an edit (statement,
+    or subject, relation, object, …), one edit a row. Nothing is imported when one of them is not valid.
 
     Example:
         memedit import edits.yaml --namespace staging
+        memedit import corrections.csv --plan
     """
     from memedit.memory.files import parse_entries, read_entries
 
-    if file == STDIO:
-        stdin = Path("stdin.jsonl")
-        found = parse_entries(read_text("-", what="file"), stdin)
-    else:
-        read_entries(file)  # so that no memory is made for a file that cannot be read
+    # Read first, so that no memory is made for a file that cannot be read.
+    found = parse_entries(read_text("-", what="file"), STDIN) if file == STDIO else read_entries(file)
+    if only_plan:
+        _show_import(session, found, on_conflict)
+        return
     with session.memory(create=True) as memory, busy("importing…"):
         how: dict[str, Any] = {"namespace": session.namespace, "on_conflict": on_conflict, "author": author}
         if file == STDIO:
@@ -92,6 +98,25 @@ def import_file(session: Session, file: Path, on_conflict: Any, author: str | No
         else:
             receipts = memory.import_(file, reason=reason, **how)
     show_receipts(session, receipts)
+
+
+def _show_import(session: Session, found: Entries, on_conflict: Any) -> None:
+    """What an import would do. Whether a plain statement takes the place of another is read when it is added."""
+    from memedit.cli._plan import preview
+    from memedit.cli.apply import show_plan
+    from memedit.relations import shipped_relations
+
+    held, relations = [], shipped_relations()
+    if session.storage.exists():
+        with session.memory() as memory:
+            held, relations = memory.edits(namespace=session.namespace), memory.relations
+    made = preview(found.edits, held, on_conflict=on_conflict, relations=relations)
+    if session.as_json:
+        show_json({**made.to_dict(), "proposed": [edit.to_dict() for edit in found.proposed]})
+        return
+    show_plan(made)
+    if found.proposed:
+        say(f"{some(len(found.proposed), 'edit')} would wait for approval")
 
 
 @click.command(cls=Command)

@@ -1,7 +1,9 @@
-"""Edits in files: JSON lines, and YAML for people and git. What waits for approval is marked, and stays so."""
+"""Edits in files: JSON lines, YAML for people and git, and tables, which are only read. What waits is marked so."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import secrets
@@ -14,12 +16,14 @@ from typing import Any, Literal
 import yaml
 
 from memedit.edits import AnyEdit, as_edit
+from memedit.edits.table import column, fields_of
 from memedit.errors import EditRejected, FileRejected
 from memedit.text import one_line, storable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
-Form = Literal["jsonl", "yaml"]
+TABLE_SUFFIXES = (".csv", ".tsv")
+Form = Literal["jsonl", "yaml", "table"]
 MARK = "proposed"
 
 
@@ -40,9 +44,12 @@ def write_edits(path: Path, edits: Sequence[AnyEdit], proposed: Sequence[AnyEdit
     """Write edits, with what Erasures keep, to a file; one that is there is replaced at once, or not at all.
 
     Raises:
-        FileRejected: Its name ends in neither form, or it cannot be written.
+        FileRejected: Its name ends in neither of the two, or it cannot be written.
     """
-    text = dump_edits(edits, _form(path), proposed)
+    form = _form(path)
+    if form == "table":
+        raise FileRejected(f"{_shown(path)}: a table is only read.", do="name a .jsonl or .yaml file")
+    text = dump_edits(edits, form, proposed)
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         draft.write_text(text, encoding="utf-8", newline="\n")
@@ -82,7 +89,7 @@ def parse_entries(text: str, path: PurePath) -> Entries:
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
-    load = _load_yaml if _form(path) == "yaml" else _load_jsonl
+    load = {"yaml": _load_yaml, "jsonl": _load_jsonl, "table": _load_table}[_form(path)]
     found = Entries()
     for place, value in load(path, text):
         waits = isinstance(value, dict) and value.pop(MARK, False)
@@ -111,7 +118,9 @@ def _form(path: PurePath) -> Form:
         return "yaml"
     if path.suffix in JSON_SUFFIXES:
         return "jsonl"
-    known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES))
+    if path.suffix in TABLE_SUFFIXES:
+        return "table"
+    known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES, *TABLE_SUFFIXES))
     raise FileRejected(f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it")
 
 
@@ -152,6 +161,25 @@ def _load_yaml(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
         raise FileRejected(f"{_shown(path)} holds no list of edits.", do="write a list, or `edits:` followed by one")
     for number, entry in enumerate(entries, start=1):
         yield f"entry {number}", entry
+
+
+def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
+    head = text.partition("\n")[0]
+    between = "\t" if path.suffix == ".tsv" else max(",;\t", key=head.count)  # some spreadsheets write semicolons
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+    try:
+        names = [MARK if name.strip().lower() == MARK else column(name) for name in next(rows, [])]
+        for row in rows:
+            if len(row) > len(names):
+                raise EditRejected(f"It has {len(row)} cells under {len(names)} columns.")
+            cells = dict(zip(names, row, strict=False))
+            waits = {MARK: cells.pop(MARK).strip().lower() in ("true", "yes", "1")} if MARK in cells else {}
+            if fields := fields_of(cells):
+                yield f"line {rows.line_num}", fields | waits
+    except (csv.Error, EditRejected) as error:
+        what = getattr(error, "what", f"it is no table: {error}.")
+        do = getattr(error, "do", None) or "correct it; nothing was imported"
+        raise FileRejected(f"{_shown(path)}, line {rows.line_num}: {what}", do=do) from error
 
 
 def _shown(path: PurePath) -> str:

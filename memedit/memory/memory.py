@@ -412,7 +412,7 @@ class EditMemory(Care, Proposals):
         self, path: str | Path, *, namespace: str = DEFAULT, on_conflict: OnConflict = "supersede",
         author: str | None = None, reason: str | None = None,
     ) -> list[Receipt]:  # fmt: skip
-        """Add the edits of a file (`.jsonl`, `.yaml`) as one change set, whatever namespace they came from.
+        """Add the edits of a file (`.jsonl`, `.yaml`, `.csv`) as one change set, whatever namespace they came from.
 
         What it marks as waiting for approval is proposed, as a further change set.
 
