@@ -56,6 +56,9 @@ def on_post_build(config: MkDocsConfig) -> None:
         PluginError: A page loads something from elsewhere.
     """
     for file in sorted(Path(config.site_dir).rglob("*.html")):
-        for tag in LOADED.findall(file.read_text(encoding="utf-8")):
+        text = file.read_text(encoding="utf-8")
+        for tag in LOADED.findall(text):
             if 'rel="canonical"' not in tag:
                 raise PluginError(f"{file.name} loads from elsewhere: {tag}")
+        if 'class="mermaid"' in text:
+            raise PluginError(f"{file.name} has a diagram whose script comes from elsewhere: draw it in docs/_site")
