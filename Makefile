@@ -3,7 +3,7 @@
 # make test-hosted   the tests that need no local model, in an environment without torch
 # make test-floors   what needs no torch, in an environment with the oldest versions that pyproject.toml allows
 # make check   formatting, types, import layers
-# make docs    the docs site, into site/ (some 15 seconds of one core)
+# make docs    the docs site, into site/ (some 11 seconds of one core)
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
 # make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
