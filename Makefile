@@ -3,6 +3,7 @@
 # make test-hosted   the tests that need no local model, in an environment without torch
 # make test-floors   what needs no torch, in an environment with the oldest versions that pyproject.toml allows
 # make check   formatting, types, import layers
+# make docs    the docs site, into site/ (some 11 seconds of one core)
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
 # make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
@@ -20,7 +21,7 @@ export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-hosted test-floors check gate encoders bench systems clean
+.PHONY: demo test test-hosted test-floors check docs gate encoders bench systems clean
 
 demo: .venv/.demo
 	$(BIN)/memedit demo
@@ -39,6 +40,9 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/.dev
+	$(BIN)/python -m mkdocs build --strict
 
 gate: .venv/.dev
 	test -n "$$MEMEDIT_DATA"  # the folder with the benchmark files
@@ -88,4 +92,4 @@ systems: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv .venv-hosted .venv-floors build dist *.egg-info bench/out
+	rm -rf .venv .venv-hosted .venv-floors site build dist *.egg-info bench/out

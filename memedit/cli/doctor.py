@@ -19,7 +19,7 @@ from memedit.cli._print import busy, say, show_json
 from memedit.text import some
 
 REQUIREMENT = re.compile(r"""([\w.-]+).*?(?:;.*extra\s*==\s*["']([\w-]+)["'])?$""")
-HIDDEN = ("all", "dev")
+HIDDEN = ("all", "dev", "docs")
 MARKS = {"fine": ("✓ ", "green"), "missing": ("· ", "yellow"), "broken": ("✗ ", "red")}
 
 
