@@ -51,6 +51,8 @@ from memedit.testing import FakeLLM
 
 RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
 AMONG = (1, 4, 8, 16, 32)
+FOREIGN = 3.0
+"""For how many an ordinary statement that is not in English stands: two in five instructions are not."""
 Row = dict[str, Any]
 
 
@@ -186,7 +188,8 @@ def fit_governing(files: Sequence[Path], into: Path) -> None:
     """Learn which texts govern every answer, and write it; printed is what is found of the part `test`."""
     told = _records([shipped("instructions")])
     statements = [one["statement"] for one in _records(files) if not one.get("standing")]
-    kept, left = statements[::2], statements[1::2]
+    english, others = ([one for one in statements if (language_of(one) == "en") == is_it] for is_it in (True, False))
+    kept, left = [*english[::2], *others[::2], *others[1::4]], [*english[1::2], *others[3::4]]
     parts = {part: [one for one in told if one["part"] == part] for part in ("dev", "test")}
 
     def rows(texts: Sequence[str]) -> Any:
@@ -195,7 +198,9 @@ def fit_governing(files: Sequence[Path], into: Path) -> None:
     texts = [one["statement"] for one in parts["dev"]]
     governs = np.array([one["always"] for one in parts["dev"]] + [False] * len(kept))
     ordinary = np.array([False] * len(texts) + [True] * len(kept))
-    weights, least = learning_governing.fit(rows([*texts, *kept]), governs, ordinary)
+    foreign = np.array([language_of(one) != "en" for one in [*texts, *kept]])
+    counts = np.where(ordinary & foreign, FOREIGN, 1.0)
+    weights, least = learning_governing.fit(rows([*texts, *kept]), governs, ordinary, counts)
     learning_governing.save(weights, least, into / governing.FILE)
     found = rows([one["statement"] for one in parts["test"]]) @ weights >= least
     always = np.array([one["always"] for one in parts["test"]])

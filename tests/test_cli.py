@@ -520,7 +520,7 @@ def test_an_error_of_the_provider_is_one_line(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(fail))
     run("init")
     assert "OPENAI_API_KEY" in run("ask", "x", code=5).stderr
-    assert value(run("ask", "x", "--json", code=2))["error"]["type"] == "OpenAIError"
+    assert value(run("ask", "x", "--json", code=5))["error"]["type"] == "OpenAIError"
     anthropic = pytest.importorskip("anthropic")
 
     def refuse(_: str) -> str:

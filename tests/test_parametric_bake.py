@@ -268,10 +268,11 @@ def test_the_command_line_bakes_lists_and_takes_out(
     assert code == 0
     assert [one["left"] for one in done["outcomes"]] == [None]
     assert (tmp_path / "out" / "baked.json").is_file()
-    assert [row["edit"] for row in run("baked")[1]] == ["one"]
+    assert [row["edit"] for row in run("baked")[1]["items"]] == ["one"]
     code, change = run("unbake", "one")
     assert (code, change["change"]) == (0, "unbake")
-    assert run("baked") == (0, [])
+    code, left = run("baked")
+    assert (code, left["items"]) == (0, [])
     code, error = run("unbake", "one")
-    assert code == 2
+    assert code == 4
     assert "one" in error["error"]["message"]

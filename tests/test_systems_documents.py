@@ -173,7 +173,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "[−Bob Smith] [+Carol Diaz]", "[−Bob Smith.] [+Carol Diaz.]"
     )
     told = json.loads(run("history", "--ops", "--json"))
-    assert any(one["tag"] == "replace" and "Carol" in one["new"] for one in told[0]["operations"])
+    assert any(one["tag"] == "replace" and "Carol" in one["new"] for one in told["items"][0]["operations"])
     file = tmp_path / "article.md"
     file.write_bytes(TEXT.encode())
     run("documents", "update", "article.md", "--out", "new.md")

@@ -26,7 +26,7 @@ def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping
     """A gate of the kind `judge`: trained, written as it is shipped, and weighed on groups that it did not learn from.
 
     Raises:
-        EncoderUnusable: There is no encoder to grow from.
+        GateUnusable: There is no encoder to grow from.
         FileRejected: A file is not in the form of everyday.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

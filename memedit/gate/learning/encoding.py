@@ -18,7 +18,7 @@ import numpy as np
 
 from memedit.embedders.folders import bundled_folder
 from memedit.embedders.port import Vectors
-from memedit.errors import EncoderUnusable, MissingExtra
+from memedit.errors import GateUnusable, MissingExtra
 from memedit.text import one_line
 
 try:
@@ -57,14 +57,14 @@ def check_base(source: str | Path | None) -> None:
     """Refuse what no training can grow from, before anything is read for it.
 
     Raises:
-        EncoderUnusable: The folder, or hub id, holds no model.
+        GateUnusable: The folder, or hub id, holds no model.
     """
     if source is None or source == SHIPPED:
         return
     try:
         AutoConfig.from_pretrained(str(source))
     except (OSError, ValueError) as error:
-        raise EncoderUnusable(
+        raise GateUnusable(
             f"`{source}` holds no encoder: {one_line(str(error), 160)}",
             do="give a folder with a model and its tokenizer, or `shipped` for what comes with memedit",
         ) from error

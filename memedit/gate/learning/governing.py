@@ -15,7 +15,9 @@ WRONG = 0.003  # share of ordinary statements that may be taken for one
 FOLDS = 5
 
 
-def fit(rows: Vectors, governs: NDArray[np.bool_], ordinary: NDArray[np.bool_]) -> tuple[Vectors, float]:
+def fit(
+    rows: Vectors, governs: NDArray[np.bool_], ordinary: NDArray[np.bool_], counts: NDArray[np.float64]
+) -> tuple[Vectors, float]:
     """Weights, and the log-odds without the bias from which a text is taken to govern every answer.
 
     That is chosen on rows which the weights it is chosen for did not learn from.
@@ -24,13 +26,16 @@ def fit(rows: Vectors, governs: NDArray[np.bool_], ordinary: NDArray[np.bool_]) 
         rows: As `memory.governing.features` gives them, (texts, features).
         governs: Which of the texts do.
         ordinary: Which of them nobody wrote to look like one.
+        counts: For how many each stands.
     """
     fold = np.random.default_rng(0).integers(FOLDS, size=len(rows))
     odds = np.zeros(len(rows))
     for part in range(FOLDS):
-        weights, bias = logistic.fit(rows[fold != part], governs[fold != part], steps=STEPS)
+        weights, bias = logistic.fit(
+            rows[fold != part], governs[fold != part], counts=counts[fold != part], steps=STEPS
+        )
         odds[fold == part] = rows[fold == part] @ weights + bias
-    weights, bias = logistic.fit(rows, governs, steps=STEPS)
+    weights, bias = logistic.fit(rows, governs, counts=counts, steps=STEPS)
     return weights, float(np.quantile(odds[ordinary], 1 - WRONG)) - bias
 
 
