@@ -65,9 +65,9 @@ def train(
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    documents = [edit.key_text for group in groups for edit in group.edits]
-    place = {edit.id: at for at, edit in enumerate(edit for group in groups for edit in group.edits)}
-    edits = len(documents)
+    numbers: dict[str, int] = {}  # of the documents, each once, whatever edits or pairs it is in
+    place = {edit.id: numbers.setdefault(edit.key_text, len(numbers)) for group in groups for edit in group.edits}
+    edits = len(numbers)
     examples = [
         Example(text, frozenset(place[one] for one in message.bearing))
         for group in groups
@@ -75,13 +75,9 @@ def train(
         if message.side == "in"
         for text in [_text(message.turns, alone=rng.random() < ALONE)]
     ]
-    numbers: dict[str, int] = {}
-    others = [
-        Example(text, frozenset([numbers.setdefault(document, edits + len(numbers))])) for text, document in pairs
-    ]
-    documents += numbers
+    others = [Example(text, frozenset([numbers.setdefault(document, len(numbers))])) for text, document in pairs]
     frozen, tokenizer = encoder()
-    fixed = torch.from_numpy(embedded(frozen, tokenizer, documents, tokens=192))
+    fixed = torch.from_numpy(embedded(frozen, tokenizer, list(numbers), tokens=192))
     model, _ = encoder(base)
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     first = True
