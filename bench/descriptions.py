@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 
 from memedit import Description, EditableLLM
+from memedit.answers import Scored
 from memedit.eval.benchmarks import find_benchmark, read
 from memedit.eval.cases import Case, Probe
 from memedit.eval.stats import Share
 from memedit.llms import Likelihood
 from memedit.messages import Request
-from memedit.trace import Scored
 
 FILES = {
     "ecbd": ["ecbd/all_ent_2020_2021_np_500samples.jsonl"],

@@ -31,6 +31,7 @@ from memedit import EditableLLM, EditMemory, Fact, Verdict
 from memedit.embedders import default_embedder
 from memedit.encoder.graph import CARD, shipped_folder
 from memedit.encoder.judge import shipped_judge
+from memedit.encoder.network import packed
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.contenders import BASELINES, contender
 from memedit.eval.stats import Share
@@ -40,14 +41,13 @@ from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
-from memedit.language import language_of
 from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.methods.base import Recall
-from memedit.network import packed
 from memedit.testing import FakeLLM
+from memedit.text.language import language_of
 
 RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
 AMONG = (1, 4, 8, 16, 32)

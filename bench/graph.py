@@ -15,7 +15,7 @@ from memedit import EditableLLM, EditMemory
 from memedit.embedders import default_embedder
 from memedit.eval import Kind, find_benchmark, read
 from memedit.eval.stats import Share
-from memedit.graph import derived_facts
+from memedit.multihop.graph import derived_facts
 from memedit.testing import FakeLLM
 from memedit.text import says
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from memedit import EditableLLM, EditMemory
+from memedit.answers import Answer
 from memedit.embedders import default_embedder
 from memedit.eval.benchmarks import read
 from memedit.eval.benchmarks.memprompt import MEMPROMPT, WORD
@@ -31,7 +32,7 @@ from memedit.gate.likeness import with_the_others
 from memedit.gate.port import Gate, Verdict
 from memedit.llms import LLM, as_llm
 from memedit.memory import Recalled
-from memedit.messages import Answer, Reply, Request
+from memedit.messages import Reply, Request
 from memedit.methods.memprompt import memprompt
 from memedit.text import says
 

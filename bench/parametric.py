@@ -37,12 +37,13 @@ from memedit.llms import LLM, Likelihood, as_llm
 from memedit.messages import Message, Request
 from memedit.parametric.beside import Beside
 from memedit.parametric.delta import Delta, overlay_of
+from memedit.parametric.loading import load_change
 from memedit.parametric.locate import Located
 from memedit.parametric.measuring import likelihoods, perplexity
 from memedit.parametric.method import Local, Stream, frozen
 from memedit.parametric.methods import find_writer
 from memedit.parametric.rewrites import as_rewrite
-from memedit.parametric.slots import Change, SlotBank, load_change
+from memedit.parametric.slots import Change, SlotBank
 from memedit.parametric.writing import values_of
 
 NAMES = {Kind.EFFICACY: "ES", Kind.PARAPHRASE: "PS", Kind.NEIGHBOURHOOD: "NS"}

@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memedit.drive import AnswerStream
+    from memedit.answers import Answer, Classified, Explanation
     from memedit.editable import EditableLLM
+    from memedit.editable.streaming import AnswerStream
     from memedit.edits import (
         Behaviour,
         Demonstration,
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
     from memedit.gate import Gate, Hits, Verdict
     from memedit.llms import LLM, as_llm
     from memedit.memory import Candidate, Change, EditMemory, Receipt, Snapshot
-    from memedit.messages import Answer, Message, Reply, Request
-    from memedit.trace import Classified, Explanation, Trace
+    from memedit.messages import Message, Reply, Request
+    from memedit.trace import Trace
     from memedit.verify import Verification
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "memedit.drive": ("AnswerStream",),
+    "memedit.answers": ("Answer", "Classified", "Explanation"),
     "memedit.editable": ("EditableLLM",),
+    "memedit.editable.streaming": ("AnswerStream",),
     "memedit.edits": (
         "Behaviour",
         "Demonstration",
@@ -55,8 +57,8 @@ _HOMES = {
     "memedit.gate": ("Gate", "Hits", "Verdict"),
     "memedit.llms": ("LLM", "as_llm"),
     "memedit.memory": ("Candidate", "Change", "EditMemory", "Receipt", "Snapshot"),
-    "memedit.messages": ("Answer", "Message", "Reply", "Request"),
-    "memedit.trace": ("Classified", "Explanation", "Trace"),
+    "memedit.messages": ("Message", "Reply", "Request"),
+    "memedit.trace": ("Trace",),
     "memedit.verify": ("Verification",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

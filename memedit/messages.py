@@ -9,14 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from memedit.errors import RequestRejected
-from memedit.text import as_html
-
-if TYPE_CHECKING:
-    from memedit.edits import AnyEdit
-    from memedit.trace import Trace
 
 ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "function": "tool"}
 ASKS_MORE = (
@@ -150,40 +145,6 @@ class Reply:
     usage: Mapping[str, int] = field(default_factory=dict)
     raw: Any = field(default=None, repr=False, compare=False)
     lead: str | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an `EditableLLM` answers.
-
-    Args:
-        text: The text.
-        reply: The model's whole reply.
-        trace: What was looked up, what the gate said, which calls were made.
-        citations: The edits that were used, most probable first; empty when the answer is the model's own.
-        revision: The revision of the namespace that the answer rests on.
-        understanding: What the model says it was asked for, where the method has it say so.
-    """
-
-    text: str
-    reply: Reply
-    trace: Trace = field(repr=False)
-    citations: tuple[AnyEdit, ...] = ()
-    revision: int = 0
-    understanding: str | None = None
-
-    @property
-    def edited(self) -> bool:
-        """Whether an edit was in scope."""
-        return bool(self.citations)
-
-    def __str__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the text, and the edits that were used."""
-        rows = [(one.id[:8], one.kind, self.trace.shown(one.text)) for one in self.citations]
-        return as_html(self.text, head=("by", "kind", "edit"), rows=rows)
 
 
 def as_request(value: Any, options: Mapping[str, Any] | None = None) -> Request:

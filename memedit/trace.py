@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from memedit.edits import AnyEdit, Erasure
-from memedit.gate import Conversation, Hits
-from memedit.gate.occlusion import Spoke
-from memedit.llms import Likelihood
+from memedit.gate import Hits
 from memedit.messages import Request
 from memedit.secrecy import kept_asked, kept_unasked, reveals
 from memedit.text import as_html, one_line
@@ -190,80 +188,3 @@ def as_sent(request: Request) -> dict[str, Any]:
     """A request as it goes to a model, as JSON values."""
     messages = [message.to_openai() for message in request.messages]
     return {"form": request.form, "messages": messages, "options": dict(request.options)}
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What `EditableLLM.explain` found, without asking the model.
-
-    Args:
-        looked_up: What of the request was looked up.
-        trace: The look-up, with each candidate's probability and reasons.
-        request: The first request that would be sent; None when the memory answers alone.
-        untouched: Whether that is the caller's own, unchanged.
-        spoke: Which words spoke for and against the likeliest edits, where that was asked for.
-    """
-
-    looked_up: Conversation
-    trace: Trace
-    request: Request | None
-    untouched: bool
-    spoke: tuple[Spoke, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The explanation as JSON values."""
-        trace = self.trace.to_dict()
-        return {
-            "query": self.looked_up.query,
-            "lookups": trace["lookups"],
-            "hops": trace["hops"],
-            "notes": trace["notes"],
-            "untouched": self.untouched,
-            "request": None if self.request is None else as_sent(self.request),
-            "spoke": [one.to_dict() for one in self.spoke],
-        }
-
-    def __str__(self) -> str:
-        sent = "" if self.request is None else "\n".join(f"  {role}: {text}" for role, text in self.request.turns)
-        spoke = (f"{one.edit.id[:8]}: {one}" for one in self.spoke)
-        return "\n".join([*self.trace.lines(), *spoke, "would send:", sent])
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """How likely an `EditableLLM` finds answers.
-
-    Args:
-        likelihoods: One for each answer; None where the method ends without a last call of the model.
-        trace: As of an Answer.
-        citations: The edits that were shown.
-    """
-
-    likelihoods: tuple[Likelihood, ...] | None
-    trace: Trace = field(repr=False)
-    citations: tuple[AnyEdit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """What `EditableLLM.classify` says of a text.
-
-    Args:
-        label: The label.
-        probabilities: Of all labels, summing to 1; None where the model gives text alone.
-        trace: As of an Answer; its notes tell what each patch said.
-        citations: The edits that were used, most applicable first; empty when the label is the model's own.
-    """
-
-    label: str
-    probabilities: Mapping[str, float] | None
-    trace: Trace = field(repr=False)
-    citations: tuple[AnyEdit, ...] = ()
-
-    @property
-    def edited(self) -> bool:
-        """Whether an edit was in scope."""
-        return bool(self.citations)
-
-    def __str__(self) -> str:
-        return self.label

@@ -12,11 +12,14 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memedit.errors import FileRejected, RequestRejected
-from memedit.messages import Answer, as_request
+from memedit.messages import as_request
 from memedit.text import one_line
+
+if TYPE_CHECKING:
+    from memedit.answers import Answer
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 FORM = '{"turns": "the message", "edit": "its id", "accepted": true}'

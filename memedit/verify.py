@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
+from memedit.answers import Answer
 from memedit.edits import AnyEdit, Behaviour, Erasure, Fact, Probe
-from memedit.messages import behind
-from memedit.probes import accepted_answers, probes_of
+from memedit.edits.probes import accepted_answers, probes_of
+from memedit.messages import Reply, behind
 from memedit.secrecy import reveals
 from memedit.text import says
 
-if TYPE_CHECKING:
-    from memedit.editable import EditableLLM
-    from memedit.messages import Answer
+
+class Answering(Protocol):
+    """What is verified: an EditableLLM."""
+
+    def ask_base(self, /, inputs: Iterable[Any], **options: Any) -> list[Reply]:
+        """Replies of the model alone."""
+
+    def batch(self, inputs: Iterable[Any], *, namespace: str, **options: Any) -> list[Answer]:
+        """Answers with the memory of a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Verification:
 
 
 def verify(
-    llm: EditableLLM, edits: Iterable[AnyEdit], *, namespace: str, system: str | None = None, **options: Any
+    llm: Answering, edits: Iterable[AnyEdit], *, namespace: str, system: str | None = None, **options: Any
 ) -> list[Verification]:
     """Run the probes of edits in force, or probes made of what they say where they have none.
 

@@ -16,15 +16,11 @@ import pytest
 from numpy.typing import ArrayLike
 
 from memedit import EditableLLM, EditMemory, as_llm
-from memedit.aio import Awaited, Iterated
-from memedit.baking import Bakes
-from memedit.editable_aio import AsyncEditable
-from memedit.editing import Edits
+from memedit.editable.aio import AsyncEditable
 from memedit.errors import AlreadyClosed, EditRejected
 from memedit.memory.aio import AsyncMemory
-from memedit.memory.care import Care
-from memedit.memory.proposals import Proposals
 from memedit.methods.base import Recall
+from memedit.plumbing.aio import Awaited, Iterated
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 SYDNEY = "The capital of Australia is Sydney."
@@ -97,13 +93,10 @@ def editable() -> Iterator[EditableLLM]:
 
 
 def _own(kind: type) -> dict[str, Any]:
-    """What the class says itself, with the verbs that need weights, and those of care."""
-    return {
-        name: one
-        for base in (Bakes, Edits, Care, Proposals, kind)
-        if issubclass(kind, base)
-        for name, one in vars(base).items()
-    }
+    """What the class says itself, and the parts that it is made of."""
+    rooms = ("memedit.editable.", "memedit.memory.")
+    parts = [base for base in reversed(kind.__mro__) if base.__module__.startswith(rooms)]
+    return {name: one for base in parts for name, one in vars(base).items()}
 
 
 def _verbs(kind: type, *but: str) -> set[str]:

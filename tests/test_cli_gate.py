@@ -38,7 +38,7 @@ from memedit.gate.learning.radius import reaches
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.memory.files import write_edits
 from memedit.methods.base import Recall
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 Run = Callable[..., Result]

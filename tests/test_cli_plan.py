@@ -12,8 +12,8 @@ from memedit.cli._plan import Plan, plan
 from memedit.edits import AnyEdit, as_edit
 from memedit.errors import FileRejected, NothingToUndo
 from memedit.memory import EditMemory
-from memedit.relations import shipped_relations
 from memedit.testing import HashEmbedder
+from memedit.text.relations import shipped_relations
 
 RELATIONS = shipped_relations()
 FACTS = [{"subject": s, "relation": "capital", "object": o} for s in ("Chad", "Peru") for o in ("Lima", "Rome")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memedit import Patch
-from memedit.conditional import split_conditional, stated_label
 from memedit.edits import as_edit
 from memedit.errors import EditRejected
+from memedit.text.conditional import split_conditional, stated_label
 
 
 @pytest.mark.parametrize(

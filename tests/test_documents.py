@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from memedit import EditableLLM, EditMemory
 from memedit.cli import main
 from memedit.cli._documents import numbers
-from memedit.documents import LONGEST, propose
+from memedit.editable.documents import LONGEST, propose
 from memedit.errors import RequestRejected
 from memedit.testing import FakeLLM, HashEmbedder
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from memedit.edits import MAX_NAME, MAX_TEXT, Demonstration, Edit, Fact, Feedback, Patch, Probe, as_edit
 from memedit.errors import EditRejected, MemeditError
-from memedit.naming import is_one_sentence
 from memedit.text import deceptive_character
+from memedit.text.naming import is_one_sentence
 
 EACH_KIND = [
     Fact("The sky is green."),

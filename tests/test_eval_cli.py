@@ -25,7 +25,7 @@ from memedit.eval import runs
 from memedit.eval.runs import PROBES, ROWS, RUN, load_run
 from memedit.llms import LLM
 from memedit.messages import Reply, Request
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder
 
 INTERRUPTED = 130

@@ -35,7 +35,7 @@ from memedit.memory import EditMemory
 from memedit.messages import Reply, Request
 from memedit.methods import Decode, Ready, Steps, Task, method
 from memedit.methods.base import Recall
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder
 
 if TYPE_CHECKING:

@@ -13,16 +13,17 @@ from test_parametric_bake import EASY, FACTS, TEXT, same, weights
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
-from memedit import fallback as fallback_module
 from memedit.adapters.transformers import load
 from memedit.cli import _common, main
+from memedit.editable import asking as asking_module
+from memedit.editable import fallback as fallback_module
+from memedit.editable.fallback import LADDER, Ladder
 from memedit.errors import CapabilityMissing, EditDiverged, UnknownMethod
-from memedit.fallback import LADDER, Ladder
 from memedit.messages import Reply
 from memedit.methods.base import Ready, Run, Steps, Task, find_method, method
 from memedit.parametric import bakery as bakery_module
 from memedit.parametric import methods
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.verify import Check, Verification
 
@@ -136,10 +137,7 @@ def judged_by(rule: Any) -> Any:
 
 
 def both(monkeypatch: pytest.MonkeyPatch, rule: Any) -> None:
-    from memedit import editable as editable_module
-
-    for module in (fallback_module, editable_module):
-        monkeypatch.setattr(module, "verify", judged_by(rule))
+    monkeypatch.setattr(asking_module, "verify", judged_by(rule))
 
 
 def test_behind_the_memory_come_slots_and_weights(local: EditableLLM, monkeypatch: pytest.MonkeyPatch) -> None:

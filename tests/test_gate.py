@@ -10,9 +10,9 @@ import pytest
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.embedders import Embedder, default_embedder
 from memedit.gate.reading import mention, read
-from memedit.naming import guess_subjects, split_statement, without_subject
 from memedit.testing import FakeLLM
 from memedit.text import words
+from memedit.text.naming import guess_subjects, split_statement, without_subject
 
 pytestmark = pytest.mark.model
 DIALOGUES = [json.loads(line) for line in (Path(__file__).parent / "data/dialogues.jsonl").read_text().splitlines()]

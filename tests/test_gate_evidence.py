@@ -10,6 +10,7 @@ import pytest
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.embedders import Embedder, default_embedder
+from memedit.encoder.network import Network
 from memedit.errors import EditRejected, FileRejected, GateUnusable
 from memedit.gate import EvidenceGate, as_gate, scorer
 from memedit.gate.features import FEATURES, TEXT, text_features
@@ -20,7 +21,6 @@ from memedit.gate.learning.rows import Parted, embed, rows, texts_of
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.gate.reading import know, read, type_of
 from memedit.gate.scorer import deciding
-from memedit.network import Network
 from memedit.testing import FakeLLM, HashEmbedder
 
 pytestmark = pytest.mark.model

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.cli import main
-from memedit.graph import Graph, derived_facts, in_parts, triple_of
+from memedit.multihop.graph import Graph, derived_facts, in_parts, triple_of
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
-from memedit.when import named_time
+from memedit.text.when import named_time
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ANN = Fact(subject="Ann", relation="mother", object="Bea", id="ann")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory, Fact, Feedback, Probe
-from memedit.demonstrations import demonstrations
 from memedit.edits import Demonstration
 from memedit.errors import CapabilityMissing
 from memedit.eval.cases import Case, Kind, ask
@@ -17,6 +16,7 @@ from memedit.llms import LLM, Capability, Mixer
 from memedit.messages import Reply, Request
 from memedit.methods import Method
 from memedit.methods.context_aware import context_aware
+from memedit.methods.demonstrations import demonstrations
 from memedit.methods.ike import contradicts, fitting, ike
 from memedit.methods.serac import mixture, serac
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate

@@ -19,7 +19,7 @@ from memedit.edits import Fact
 from memedit.errors import IndexUnusable
 from memedit.index import ExactIndex, IndexChoice, MentionIndex, TwoPassIndex, inverted, two_pass
 from memedit.index.folder import throw_away
-from memedit.memory import EditMemory, view
+from memedit.memory import EditMemory, views
 from memedit.testing import HashEmbedder
 from memedit.text import words
 
@@ -290,7 +290,7 @@ def test_a_growing_namespace_is_searched_in_two_passes(tmp_path, monkeypatch):
 
 
 def test_small_namespaces_do_not_drive_out_a_large_one(monkeypatch):
-    monkeypatch.setattr(view, "MAX_VECTORS", 12)
+    monkeypatch.setattr(views, "MAX_VECTORS", 12)
     memory = EditMemory(embedder=HashEmbedder(32))
     for where, count in (("large", 30), ("a", 5), ("b", 5), ("c", 5)):
         list(memory.add_many(facts(count), namespace=where))

@@ -31,7 +31,7 @@ from memedit.messages import Message, Reply, Request, as_request
 from memedit.methods import blocks, frames
 from memedit.methods.blocks import composed
 from memedit.methods.frames import CLOSE, HEADER, NOTES, OPEN, TAG, completion, context
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.text import as_data, deceptive_character
 

@@ -15,10 +15,10 @@ from memedit.embedders import as_embedder, installed_languages
 from memedit.errors import MissingExtra
 from memedit.gate import read_conversation
 from memedit.gate.judge_gate import ACROSS, FOREIGN, _may_bear, foreigners
-from memedit.language import language_of
 from memedit.memory import Candidate, encoders
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
+from memedit.text.language import language_of
 
 GERMAN = {
     "wann": "when",

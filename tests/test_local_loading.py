@@ -14,7 +14,7 @@ from memedit.adapters.counterfactual import Lesson, train
 from memedit.errors import CapabilityMissing, UnsupportedModel
 from memedit.llms import Capability, as_llm
 from memedit.messages import as_request
-from memedit.plugins import read_spec
+from memedit.plumbing.plugins import read_spec
 
 SHORT = {"max_tokens": 4}
 

@@ -10,7 +10,7 @@ import pytest
 
 from memedit.edits import Fact
 from memedit.memory import EditMemory
-from memedit.memory.view import MAX_VIEWS
+from memedit.memory.views import MAX_VIEWS
 from memedit.testing import HashEmbedder
 
 COUNT = 10_000

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from memedit import Answer, EditableLLM, EditMemory, Feedback
+from memedit.editable.feedback import as_feedback
 from memedit.errors import EditRejected, GateUnusable, RequestRejected, RunRejected
 from memedit.eval.contenders import GrowingPrompt, contender
-from memedit.feedback import as_feedback
 from memedit.gate.feedback import (
     EditDistance,
     FeedbackGate,

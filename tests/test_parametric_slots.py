@@ -14,6 +14,7 @@ from memedit.parametric.beside import Beside
 from memedit.parametric.codebook import make_room
 from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.layout import Anatomy
+from memedit.parametric.loading import load_slots
 from memedit.parametric.method import Local
 from memedit.parametric.methods import ATTACHED, SHARED, find_attached
 from memedit.parametric.methods.grace import answer
@@ -80,7 +81,7 @@ def test_an_attached_method_says_its_edits_and_nothing_else_changes(
     assert all(torch.equal(before[text], logits(local, text)) for text in before)
     assert all(torch.equal(state[name], tensor) for name, tensor in local.anatomy.model.state_dict().items())
     bank.save(tmp_path / "bank")
-    again = SlotBank.load(tmp_path / "bank")
+    again = load_slots(tmp_path / "bank")
     assert again.made == bank.made
     assert again.size() == bank.size()
     with laid(local.overlay, again):
@@ -196,7 +197,7 @@ def test_what_does_not_fit_or_is_broken_is_refused(tokenizer: Any, tmp_path: Pat
     Delta({}, {}).save(tmp_path / "delta")
     for name in ("broken", "missing", "delta"):
         with pytest.raises(FileRejected):
-            SlotBank.load(tmp_path / name)
+            load_slots(tmp_path / name)
     with pytest.raises(UnknownMethod, match="grace"):
         find_attached("nothing")
 

@@ -128,7 +128,7 @@ def test_saved_and_loaded_weights_are_the_same(tmp_path: Path, memory: EditMemor
 
 
 def _kinds() -> set[str]:
-    from memedit.plugins import plugins
+    from memedit.plumbing.plugins import plugins
 
     return set(plugins("gates"))
 

@@ -113,7 +113,7 @@ class Bomb:
 
 @pytest.mark.model
 def test_weights_in_a_file_run_nothing(tmp_path: Path) -> None:
-    from memedit.parametric.slots import load_change
+    from memedit.parametric.loading import load_change
 
     file = tmp_path / "change.safetensors"
     file.write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))

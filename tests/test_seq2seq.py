@@ -12,8 +12,8 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.adapters.counterfactual import Lesson, load, train
 from memedit.adapters.seq2seq import Seq2SeqLLM
 from memedit.adapters.tuning import Recipe
+from memedit.editable.fallback import Ladder
 from memedit.errors import UnsupportedModel
-from memedit.fallback import Ladder
 from memedit.llms import Capability, as_llm
 from memedit.messages import as_request
 from memedit.methods.serac import serac

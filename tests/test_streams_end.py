@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memedit import EditableLLM, EditMemory
-from memedit.drive import AnswerStream
+from memedit.editable.streaming import AnswerStream
 from memedit.llms import as_llm
 from memedit.messages import as_request
 from memedit.testing import HashEmbedder, NamedGate

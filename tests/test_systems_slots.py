@@ -9,12 +9,13 @@ import pytest
 import torch
 from tiny import make_tiny
 
+from memedit.parametric.loading import load_slots
 from memedit.parametric.measuring import likelihoods
 from memedit.parametric.methods import find_writer
 from memedit.parametric.methods.calinet import CALINET, usual_inputs
 from memedit.parametric.methods.knowledge_bank import KNOWLEDGE_BANK, active_slot, operated
 from memedit.parametric.rewrites import Rewrite
-from memedit.parametric.slots import SlotBank, laid
+from memedit.parametric.slots import laid
 from memedit.systems import calibration
 from memedit.systems.ground import Ground
 
@@ -44,7 +45,7 @@ def test_an_untaught_bank_changes_nothing_and_a_taught_one_what_it_learnt(ground
     assert all(new.logprob > old.logprob + 1 for new, old in zip(told, bare, strict=True))
     assert torch.equal(logits(ground), before)
     bank.save(tmp_path / "bank.safetensors")
-    with laid(ground.local.overlay, SlotBank.load(tmp_path / "bank.safetensors")):
+    with laid(ground.local.overlay, load_slots(tmp_path / "bank.safetensors")):
         assert torch.equal(logits(ground), changed)
     assert bank.rewrites == ("one", "two")
     assert find_writer("calinet") is CALINET

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from memedit.threads import kept_pool, together
+from memedit.plumbing.threads import kept_pool, together
 
 
 def test_calls_are_made_at_the_same_time_in_the_callers_context() -> None:

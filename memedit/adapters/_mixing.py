@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,11 +16,22 @@ from memedit.adapters._stops import cut
 from memedit.llms import Mixer
 from memedit.messages import Reply, Request
 
-if TYPE_CHECKING:
-    from memedit.adapters.causal import LocalLLM
+
+class Writer(Protocol):
+    """A local model that writes text token by token."""
+
+    tokenizer: Any
+    lock: Lock
+
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end a text."""
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
 
 
-def mixed(models: Sequence[LocalLLM], contexts: Sequence[Contexts], most: int, first: Request, mixer: Mixer) -> Reply:
+def mixed(models: Sequence[Writer], contexts: Sequence[Contexts], most: int, first: Request, mixer: Mixer) -> Reply:
     """Greedy tokens of the mixed distribution, up to the end of any of the models.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from memedit.editable.look_up import looked_up
 from memedit.edits import SCOPED, AnyEdit, Erasure
 from memedit.gate import Gate, Hits, read_conversation
-from memedit.look_up import looked_up
 from memedit.memory import EditMemory
 from memedit.methods.base import Recall
 from memedit.secrecy import tells

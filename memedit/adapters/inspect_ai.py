@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from memedit.errors import MissingExtra, RequestRejected
 
 if TYPE_CHECKING:
+    from memedit.answers import Answer
     from memedit.editable import EditableLLM
-    from memedit.messages import Answer
 
 try:
     from inspect_ai.model import (

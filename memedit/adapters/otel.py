@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from memedit.drive import Driver, Job
+from memedit.answers import Answer
 from memedit.editable import EditableLLM
+from memedit.editable.drive import Driver, Job
 from memedit.errors import MissingExtra
-from memedit.messages import Answer, Reply
+from memedit.messages import Reply
 from memedit.methods.base import Final, Ready
-from memedit.threads import aclosed_after, closed_after
+from memedit.plumbing.threads import aclosed_after, closed_after
 
 try:
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider, get_tracer, use_span

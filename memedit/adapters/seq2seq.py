@@ -15,7 +15,7 @@ from memedit.adapters._prefix import PrefixCache
 from memedit.adapters.causal import LocalLLM
 from memedit.llms import Capability, Likelihood
 from memedit.messages import Reply, Request
-from memedit.threads import closed_after
+from memedit.plumbing.threads import closed_after
 
 
 class Seq2SeqLLM(LocalLLM):

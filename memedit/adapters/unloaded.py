@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 from memedit.errors import CapabilityMissing
 from memedit.llms import LLM, Capability, Kind
 from memedit.messages import Reply, Request
-from memedit.plugins import read_spec
+from memedit.plumbing.plugins import read_spec
 
 LARGE = 2_500_000_000  # as in `causal`, which needs torch
 LOCAL = frozenset(Capability)

@@ -120,7 +120,7 @@ class Session:
     def unloaded(self, asking: Asking) -> LLM:
         """The model for what asks it nothing: not loaded, where its files alone say of what kind it is."""
         from memedit.adapters.unloaded import unloaded
-        from memedit.plugins import plugins
+        from memedit.plumbing.plugins import plugins
 
         shows = asking.fallback in (None, "auto") or all(name in plugins("methods") for name in asking.fallback)
         return (unloaded(self.model) if shows and not self.base_url else None) or self.llm()

@@ -13,7 +13,7 @@ from memedit.cli._common import Session, read_text
 from memedit.cli._print import Piece, busy, say, table
 
 if TYPE_CHECKING:
-    from memedit.documents import Proposal
+    from memedit.editable.documents import Proposal
     from memedit.edits import Fact
 
 
@@ -24,7 +24,7 @@ def proposed(session: Session, path: Path) -> Proposal:
         FileRejected: It cannot be read.
         RequestRejected: It holds no text, or too much.
     """
-    from memedit.documents import propose
+    from memedit.editable.documents import propose
     from memedit.errors import FileRejected
 
     if str(path) == "-":

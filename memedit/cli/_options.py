@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from memedit.fallback import Fallback
+    from memedit.editable.fallback import Fallback
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ class Assignment(click.ParamType):  # type: ignore[type-arg]
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from memedit.plugins import read_value
+        from memedit.plumbing.plugins import read_value
 
         if not isinstance(value, str):
             return value
@@ -92,7 +92,7 @@ class Ladder(click.ParamType):  # type: ignore[type-arg]
 
 def _methods(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
     """The methods whose names begin so, for the shell."""
-    from memedit.plugins import plugins
+    from memedit.plumbing.plugins import plugins
 
     return [name for name in sorted(plugins("methods")) if name.startswith(begun)]
 

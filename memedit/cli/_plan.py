@@ -10,8 +10,8 @@ from memedit.edits import AnyEdit
 from memedit.errors import FileRejected
 from memedit.memory.conflicts import OnConflict, Slots
 from memedit.memory.rows import Row
-from memedit.relations import Relations
 from memedit.text import one_line
+from memedit.text.relations import Relations
 
 COMPARED = frozenset({"author", "source", "reason", "expires_at", "tags"})
 VERSION = "~"  # a changed edit of id `pm` is stored as `pm~2`: the ledger never gives one id to two edits

@@ -13,9 +13,9 @@ from memedit.cli._options import Asking, asking
 from memedit.cli._print import Piece, busy, printable, say, short, show_json, table, write
 
 if TYPE_CHECKING:
+    from memedit.answers import Answer, Explanation
     from memedit.editable import EditableLLM
-    from memedit.messages import Answer, Request
-    from memedit.trace import Explanation
+    from memedit.messages import Request
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists

@@ -99,7 +99,7 @@ def methods(session: Session) -> None:
         memedit methods
     """
     from memedit.methods.base import find_method
-    from memedit.plugins import plugin, plugins
+    from memedit.plumbing.plugins import plugin, plugins
 
     found = []
     for name in sorted(plugins("methods")):

@@ -116,7 +116,7 @@ def _shares(shown: Sequence[Shown]) -> dict[str, Share]:
 
 
 def _friendly(llm: Any) -> list[Shown]:
-    from memedit.probes import accepted_answers
+    from memedit.edits.probes import accepted_answers
     from memedit.text import says
 
     by_text = {edit.text: edit for edit in llm.memory.edits(kind="fact")}

@@ -253,7 +253,7 @@ def _add_one(
     session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any], *, derive: bool
 ) -> None:
     from memedit.edits import as_edit
-    from memedit.graph import with_derived
+    from memedit.multihop.graph import with_derived
 
     if statement is None and not fields.keys() - {"kind", "tags", "expires_at"}:
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")

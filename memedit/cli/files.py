@@ -104,7 +104,7 @@ def _show_import(session: Session, found: Entries, on_conflict: Any) -> None:
     """What an import would do. Whether a plain statement takes the place of another is read when it is added."""
     from memedit.cli._plan import preview
     from memedit.cli.apply import show_plan
-    from memedit.relations import shipped_relations
+    from memedit.text.relations import shipped_relations
 
     held, relations = [], shipped_relations()
     if session.storage.exists():

@@ -12,7 +12,7 @@ from memedit.cli._common import Command, Session, point_in_time
 from memedit.cli._print import say, show_json
 
 if TYPE_CHECKING:
-    from memedit.graph import Triple
+    from memedit.multihop.graph import Triple
 
 
 @click.command(cls=Command)
@@ -29,7 +29,7 @@ def graph(session: Session, entity: str | None, at: str | None, derived: bool, f
         memedit graph --at 2019-06-01
         memedit graph --format dot | dot -Tsvg > graph.svg
     """
-    from memedit.graph import Graph
+    from memedit.multihop.graph import Graph
     from memedit.text import words
 
     when = point_in_time(at, hint="--at")

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from memedit.edits.base import Edit, Name, Names, Text
-from memedit.naming import guess_subjects
 from memedit.text import says
+from memedit.text.naming import guess_subjects
 
 OPENING = 300  # characters of a document in which the thing it is about is named
 

@@ -12,9 +12,16 @@ from pydantic import Field, model_validator
 
 from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Template, Text, Time
 from memedit.errors import EditRejected
-from memedit.naming import PREPOSITION, asking_part, guess_subjects, is_one_sentence, split_statement, without_subject
-from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import one_line, same_key, tidy, words
+from memedit.text.naming import (
+    PREPOSITION,
+    asking_part,
+    guess_subjects,
+    is_one_sentence,
+    split_statement,
+    without_subject,
+)
+from memedit.text.relations import PROPERTY_ID, shipped_relations
 
 VALUES = ("object", "previous_object")
 """Fields that a number or a date may be given for."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from memedit.conditional import split_conditional
 from memedit.edits.base import Edit, Text
 from memedit.errors import EditRejected
 from memedit.text import one_line, storable
+from memedit.text.conditional import split_conditional
 
 
 class Patch(Edit):
     """A conditional correction: if `condition` holds of the text, then `consequence` (language patches).
 
     Given as one sentence, `Patch("If the review says the service was slow, then the label is negative")`, or as the two
-    fields. What a sentence may look like is said at `memedit.conditional.split_conditional`.
+    fields. What a sentence may look like is said at `memedit.text.conditional.split_conditional`.
 
     Raises:
         EditRejected: The sentence has no condition or no consequence, or a field is no valid text.

@@ -8,7 +8,7 @@ from typing import Any
 from memedit.embedders.port import Embedder, FunctionEmbedder, QueryCache, Vectors
 from memedit.encoder import lacking
 from memedit.errors import EmbedderError
-from memedit.plugins import check_options, plugin, plugin_for, schemes
+from memedit.plumbing.plugins import check_options, plugin, plugin_for, schemes
 
 __all__ = [
     "Embedder", "FunctionEmbedder", "QueryCache", "Vectors", "as_embedder", "default_embedder", "installed_languages",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from memedit.embedders.folders import ModelFolder
-from memedit.embedders.onnx import CARD, FEEDS, GRAPH, TOKENIZER, OnnxEmbedder
+from memedit.embedders.onnx_graph import CARD, FEEDS, GRAPH, TOKENIZER, OnnxEmbedder
 from memedit.embedders.port import Vectors
 from memedit.errors import EmbedderError, MissingExtra
 

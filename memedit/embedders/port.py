@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from memedit.errors import EmbedderError
 
 Vectors = NDArray[np.float32]
-BLAS_ALONE = 200_000  # multiplications of a matrix product; for more than a few more BLAS wakes its threads
 
 
 class Embedder(ABC):
@@ -128,20 +127,6 @@ def dots(matrix: Vectors, other: Vectors) -> Vectors:
     """
     products: Vectors = np.einsum("nd,d->n" if other.ndim == 1 else "nd,md->nm", matrix, other)
     return products
-
-
-def through(rows: Vectors, weights: Vectors) -> Vectors:
-    """Rows through a linear map, a few at a time: so small a product BLAS makes on the calling thread, five times as
-    fast as `dots`.
-
-    Shapes:
-        rows (n, d); weights (d, m), contiguous; result (n, m).
-    """
-    step = max(BLAS_ALONE // weights.size, 1)
-    if len(rows) <= step:
-        whole: Vectors = rows @ weights
-        return whole
-    return np.concatenate([rows[start : start + step] @ weights for start in range(0, len(rows), step)])
 
 
 def text_hash(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.errors import EncoderUnusable, MissingExtra
-from memedit.threads import kept_pool
+from memedit.plumbing.threads import kept_pool
 
 try:
     from onnxruntime import InferenceSession, SessionOptions

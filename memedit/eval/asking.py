@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from memedit.answers import Answer, Scored
 from memedit.editable import EditableLLM
 from memedit.eval.benchmarks import Benchmark
 from memedit.eval.cases import Kind
@@ -23,9 +24,8 @@ from memedit.eval.runs import Asked, Row, append_rows
 from memedit.eval.settings import Settings
 from memedit.llms import Capability, Likelihood
 from memedit.memory import EditMemory
-from memedit.messages import Answer, Message, Request
+from memedit.messages import Message, Request
 from memedit.text import storable
-from memedit.trace import Scored
 
 SHOWN = 5  # candidates of the gate that a row keeps
 Progress = Callable[[str, int, int], None]

@@ -20,7 +20,7 @@ from memedit.memory import EditMemory
 from memedit.methods.base import Recall
 from memedit.methods.mello import mello
 from memedit.methods.memprompt import memprompt
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 
 UNEDITED, ORACLE = "unedited", "in_context_oracle"
 WORD = r"(?u)\b\w+\b"

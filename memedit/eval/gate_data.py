@@ -18,7 +18,7 @@ from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
 from memedit.memory import EditMemory
 from memedit.memory.files import read_edits
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.text import FUNCTION_WORDS, words
 
 

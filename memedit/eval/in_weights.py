@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from memedit.answers import Answer, Scored
 from memedit.editable import EditableLLM
 from memedit.errors import EditDiverged, EditRejected, FileRejected
 from memedit.eval.remembered import Remembered
 from memedit.gate import Hits
 from memedit.llms import LLM
 from memedit.memory import EditMemory
-from memedit.messages import Answer
 from memedit.methods.base import Recall
-from memedit.trace import Scored
 
 if TYPE_CHECKING:
     from memedit.parametric.local_model import LocalModel

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from memedit.adapters.counterfactual import Lesson
 from memedit.edits import SLOT, Fact
+from memedit.edits.probes import STRANGERS, UNRELATED
 from memedit.errors import EditRejected, FileRejected
 from memedit.eval.benchmarks.base import find_benchmark, read
 from memedit.eval.cases import Case
 from memedit.memory.files import read_edits
-from memedit.probes import STRANGERS, UNRELATED
 
 if TYPE_CHECKING:
     from memedit.parametric.meta_training import Example

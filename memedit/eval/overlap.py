@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from memedit.edits import SLOT, Fact
 from memedit.eval.cases import Case, Probe
-from memedit.naming import without_subject
-from memedit.relations import shipped_relations
 from memedit.text import FUNCTION_WORDS, bare, one_line, same_key, words
+from memedit.text.naming import without_subject
+from memedit.text.relations import shipped_relations
 
 ALIKE = 0.75
 """Share of the shorter relation text's content words that the longer one has to hold to count as the same relation,

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from memedit.classify import label_prior
 from memedit.editable import EditableLLM
+from memedit.editable.classify import label_prior
 from memedit.edits import Patch
 from memedit.embedders import Embedder
 from memedit.errors import RunRejected

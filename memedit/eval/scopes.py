@@ -11,8 +11,8 @@ from memedit.eval.cases import Case, Kind, Probe
 from memedit.eval.overlap import Overlaps
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.index.mentions import LONGEST_NAME
-from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import same_key, words
+from memedit.text.relations import PROPERTY_ID, shipped_relations
 
 BEARS_ON = {Kind.PORTABILITY, Kind.COMPOSITION, Kind.MULTI_HOP}
 NOT_ASKED = {Kind.CONDITION, Kind.FLUENCY}

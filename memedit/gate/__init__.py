@@ -11,7 +11,7 @@ from memedit.gate import scorer
 from memedit.gate.conversation import Conversation, read_conversation
 from memedit.gate.evidence_gate import EvidenceGate
 from memedit.gate.port import Gate, Hits, Role, Verdict
-from memedit.plugins import plugin, schemes
+from memedit.plumbing.plugins import plugin, schemes
 
 __all__ = ["Conversation", "EvidenceGate", "Gate", "Hits", "Role", "Verdict", "as_gate", "read_conversation"]
 

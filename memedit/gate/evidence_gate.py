@@ -14,6 +14,7 @@ import numpy as np
 
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders import Embedder, Vectors
+from memedit.encoder.network import Network, softmax
 from memedit.errors import GateUnusable
 from memedit.gate import scorer
 from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, geometry, text_features
@@ -22,7 +23,6 @@ from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.reading import Known, know, read, rules_out
 from memedit.gate.scorer import Scorer, deciding
 from memedit.memory import Candidate, Recalled
-from memedit.network import Network, softmax
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.embedders.port import Vectors, dots, through
+from memedit.embedders.port import Vectors, dots
+from memedit.encoder.network import through
 from memedit.gate.reading import SLIP, Known, Reading, is_number, mention
 
 TEXT = (

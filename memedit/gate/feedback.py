@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from memedit.embedders.port import Vectors, through
+from memedit.embedders.port import Vectors
+from memedit.encoder.network import through
 from memedit.errors import GateUnusable
 from memedit.gate.port import Gate, Verdict
 from memedit.memory import Candidate, Recalled

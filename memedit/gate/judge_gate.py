@@ -18,6 +18,7 @@ import numpy as np
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
+from memedit.encoder.network import softmax
 from memedit.gate import weighing
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.likeness import facts, with_the_others
@@ -25,9 +26,8 @@ from memedit.gate.opposites import opposed
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.weighing import Pair, Weighing, shared, with_doubts
-from memedit.language import language_of
 from memedit.memory import Candidate, Recalled
-from memedit.network import softmax
+from memedit.text.language import language_of
 
 READ = 10  # candidates of a message that are read at most
 FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 
-from memedit.conditional import PROTECTED
 from memedit.text import FUNCTION_WORDS, words
+from memedit.text.conditional import PROTECTED
 
 CUT = re.compile(
     r"[.!?;:\n]+\s*|\s[—–-]+\s|,\s+(?:and |but |yet |so |or )?|"

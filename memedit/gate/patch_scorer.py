@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from memedit.embedders.port import QueryCache, Vectors, through
+from memedit.embedders.port import QueryCache, Vectors
+from memedit.encoder.network import through
 from memedit.errors import GateUnusable
 from memedit.gate.patch_features import FEATURES, read_text, rows, vectored
 from memedit.gate.patch_reading import condition

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.edits import AnyEdit
+from memedit.encoder.network import softmax
 from memedit.gate.port import Role, Verdict
-from memedit.network import softmax
 
 Label = Literal["out", "direct", "bridge"]
 LABELS: tuple[Label, ...] = ("out", "direct", "bridge")

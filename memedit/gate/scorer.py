@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from memedit.embedders.port import Vectors
+from memedit.encoder.network import Network, network_in, packed
 from memedit.errors import GateUnusable
 from memedit.gate.features import FEATURES, Head
-from memedit.network import Network, network_in, packed
 
 FORMAT = 1
 HEAD = ("contrasts", "asked", "subject", "known", "prior")  # kept in half precision

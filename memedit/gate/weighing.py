@@ -17,9 +17,9 @@ import numpy as np
 
 from memedit.embedders.port import Vectors
 from memedit.encoder.graph import CARD, shipped_folder
+from memedit.encoder.network import Network, network_in, packed, softmax
 from memedit.errors import GateUnusable
 from memedit.gate.port import Verdict
-from memedit.network import Network, network_in, packed, softmax
 from memedit.text import FUNCTION_WORDS, words
 
 FEATURES = (

@@ -13,7 +13,7 @@ from memedit.index.folder import throw_away
 from memedit.index.mentions import MentionIndex
 from memedit.index.port import Index, IndexStore
 from memedit.index.two_pass import SMALL, TwoPassIndex
-from memedit.plugins import plugin, schemes
+from memedit.plumbing.plugins import plugin, schemes
 
 __all__ = ["ExactIndex", "Index", "IndexChoice", "IndexStore", "MentionIndex", "TwoPassIndex"]
 

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import quoted_name
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnreachable, IndexUnusable
 from memedit.index.port import Index, IndexStore, check_dimension
-from memedit.postgres import Address, is_away
+from memedit.plumbing.postgres import Address, is_away
 from memedit.text import one_line
 
 CONNECTIONS = 4  # of one process

@@ -23,8 +23,9 @@ from memedit.memory.events import Change
 from memedit.memory.ledger import Ledger
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
-from memedit.memory.view import ACROSS, View, Views
-from memedit.relations import Relations
+from memedit.memory.view import View
+from memedit.memory.views import ACROSS, Views
+from memedit.text.relations import Relations
 
 if TYPE_CHECKING:
     from memedit.memory.encoders import Encoders

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from memedit.aio import AsyncView, Awaited, Iterated
-from memedit.memory.memory import EditMemory
+from memedit.memory.care import Care
+from memedit.memory.exchange import Exchanges
+from memedit.memory.proposals import Proposals
+from memedit.memory.reading import Reads
+from memedit.memory.writing import Writes
+from memedit.plumbing.aio import AsyncView, Awaited, Iterated
 
 
 class AsyncMemory(AsyncView):
     """Every verb of an EditMemory; `add_many` for `async for`."""
 
-    add = Awaited(EditMemory.add)
-    add_many = Iterated(EditMemory.add_many)
-    apply = Awaited(EditMemory.apply)
-    retract = Awaited(EditMemory.retract)
-    record = Awaited(EditMemory.record)
-    propose = Awaited(EditMemory.propose)
-    proposed = Awaited(EditMemory.proposed)
-    accept = Awaited(EditMemory.accept)
-    reject = Awaited(EditMemory.reject)
-    undo = Awaited(EditMemory.undo)
-    revert = Awaited(EditMemory.revert)
-    get = Awaited(EditMemory.get)
-    recorded = Awaited(EditMemory.recorded)
-    edits = Awaited(EditMemory.edits)
-    search = Awaited(EditMemory.search)
-    recall = Awaited(EditMemory.recall)
-    of_kind = Awaited(EditMemory.of_kind)
-    prepare = Awaited(EditMemory.prepare)
-    history = Awaited(EditMemory.history)
-    revision = Awaited(EditMemory.revision)
-    namespaces = Awaited(EditMemory.namespaces)
-    as_of = Awaited(EditMemory.as_of)
-    export = Awaited(EditMemory.export)
-    import_ = Awaited(EditMemory.import_)
-    backup = Awaited(EditMemory.backup)
-    restore = Awaited(EditMemory.restore)
-    purge = Awaited(EditMemory.purge)
-    rebuild_index = Awaited(EditMemory.rebuild_index)
-    check = Awaited(EditMemory.check)
+    add = Awaited(Writes.add)
+    add_many = Iterated(Writes.add_many)
+    apply = Awaited(Writes.apply)
+    retract = Awaited(Writes.retract)
+    record = Awaited(Writes.record)
+    propose = Awaited(Proposals.propose)
+    proposed = Awaited(Proposals.proposed)
+    accept = Awaited(Proposals.accept)
+    reject = Awaited(Proposals.reject)
+    undo = Awaited(Writes.undo)
+    revert = Awaited(Writes.revert)
+    get = Awaited(Reads.get)
+    recorded = Awaited(Reads.recorded)
+    edits = Awaited(Reads.edits)
+    search = Awaited(Reads.search)
+    recall = Awaited(Reads.recall)
+    of_kind = Awaited(Reads.of_kind)
+    prepare = Awaited(Reads.prepare)
+    history = Awaited(Reads.history)
+    revision = Awaited(Reads.revision)
+    namespaces = Awaited(Care.namespaces)
+    as_of = Awaited(Reads.as_of)
+    export = Awaited(Exchanges.export)
+    import_ = Awaited(Exchanges.import_)
+    backup = Awaited(Care.backup)
+    restore = Awaited(Care.restore)
+    purge = Awaited(Care.purge)
+    rebuild_index = Awaited(Care.rebuild_index)
+    check = Awaited(Care.check)

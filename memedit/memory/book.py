@@ -13,7 +13,7 @@ from memedit.memory.events import Event, added, retracted, superseded
 from memedit.memory.ledger import Reader
 from memedit.memory.recall import expired
 from memedit.memory.rows import Row, is_gone
-from memedit.relations import Relations
+from memedit.text.relations import Relations
 
 
 class Book:

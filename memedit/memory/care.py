@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from memedit.aio import Shared
 from memedit.memory.backups import Backup, backup, restore
 from memedit.memory.checks import checked_namespace, checked_note
+from memedit.memory.encoders import Encoders
 from memedit.memory.events import Change, ChangeKind
 from memedit.memory.ledger import Ledger
 from memedit.memory.purging import (
@@ -23,8 +23,9 @@ from memedit.memory.purging import (
 )
 from memedit.memory.rows import as_utc
 from memedit.memory.vectors import TextVectors
-from memedit.memory.view import Views
+from memedit.memory.views import Views
 from memedit.memory.whole import faults
+from memedit.plumbing.aio import Shared
 from memedit.text import as_html
 
 DEFAULT = "default"
@@ -41,6 +42,8 @@ class Care(Shared):
     _views: Views
     _vectors: TextVectors
     _across: TextVectors | None
+    _encoders: Encoders
+    _query_cache: int
     _keeps: timedelta | None
     _kept_at: datetime | None = None
 
@@ -159,7 +162,11 @@ class Care(Shared):
 
     @property
     def _languages(self) -> TextVectors | None:
-        raise NotImplementedError
+        """The vectors of the encoder of many languages; None where there is none."""
+        encoder = self._encoders.languages
+        if encoder is not None and self._across is None:
+            self._across = TextVectors(self._ledger, lambda: encoder, lambda: encoder, self._query_cache)
+        return self._across
 
     def _change(self, kind: ChangeKind, namespace: str, author: str | None, reason: str | None) -> Change:
         """A change set that is about to be made now."""

@@ -10,8 +10,8 @@ from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
 from memedit.memory.contradictions import LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
-from memedit.relations import Relations
 from memedit.text import as_html, one_line, same_key
+from memedit.text.relations import Relations
 
 OnConflict = Literal["supersede", "keep", "error"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from memedit.index import Index, IndexChoice
 from memedit.memory.ledger import Ledger, Reader
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
-
-if TYPE_CHECKING:
-    from memedit.memory.view import View
+from memedit.memory.view import View
 
 logger = logging.getLogger(__name__)
 

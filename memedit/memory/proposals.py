@@ -13,14 +13,14 @@ from typing import Any
 from memedit.edits import AnyEdit, EditLike
 from memedit.errors import EditRejected
 from memedit.memory import changing
-from memedit.memory.adding import Adding, settled
+from memedit.memory.adding import settled
 from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT
 from memedit.memory.checks import checked_namespace, not_waiting
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
-from memedit.memory.events import Change, ChangeKind, accepted, proposed, superseded
-from memedit.memory.ledger import Ledger
+from memedit.memory.events import Change, accepted, proposed, superseded
 from memedit.memory.rows import Row, is_gone
+from memedit.memory.writing import Writes
 from memedit.text import storable
 
 MOST = 1_000
@@ -80,10 +80,8 @@ class Accepting(Book):
         return receipt
 
 
-class Proposals:
+class Proposals(Writes):
     """The verbs of an EditMemory about edits that wait for approval."""
-
-    _ledger: Ledger
 
     def propose(
         self,
@@ -160,16 +158,6 @@ class Proposals:
             UnknownEdit: One of them does not wait; nothing is changed.
         """
         return changing.reject(self._ledger, self._change("reject", namespace, author, reason), _ids(ids))
-
-    # ---- how it is done -------------------------------------------------------------------------------------------
-
-    def _change(self, kind: ChangeKind, namespace: str, author: str | None, reason: str | None) -> Change:
-        raise NotImplementedError
-
-    def _adding(
-        self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = (), book: type[Book] = Book
-    ) -> Adding:
-        raise NotImplementedError
 
 
 def _ids(ids: str | Iterable[str]) -> list[str]:

@@ -15,7 +15,8 @@ from memedit.embedders import Embedder, Vectors
 from memedit.embedders.port import dots
 from memedit.index import Index
 from memedit.memory.standing import MOST, Standing
-from memedit.memory.view import View, Views
+from memedit.memory.view import View
+from memedit.memory.views import Views
 
 SCANNED = 1_024
 """Patches of a namespace that are all candidates, however far they lie: a condition is a property of the text, which

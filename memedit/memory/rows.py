@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from memedit.edits import KINDS, AnyEdit, Fact, Named
 from memedit.embedders.port import text_hash
 from memedit.errors import LedgerCorrupt
-from memedit.relations import Relations
 from memedit.text import same_key, words
+from memedit.text.relations import Relations
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

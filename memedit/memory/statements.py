@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memedit.embedders import Vectors
-from memedit.network import Network, network_in, softmax
+from memedit.encoder.network import Network, network_in, softmax
 from memedit.text import FUNCTION_WORDS, words
 
 if TYPE_CHECKING:

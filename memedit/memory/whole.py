@@ -9,7 +9,7 @@ from memedit.edits import AnyEdit
 from memedit.errors import LedgerCorrupt
 from memedit.memory.ledger import Ledger, Reader
 from memedit.memory.rows import Head
-from memedit.memory.view import Views
+from memedit.memory.views import Views
 
 
 def faults(ledger: Ledger, views: Views, namespaces: Sequence[str] | None, *, deep: bool = False) -> list[str]:

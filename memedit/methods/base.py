@@ -24,7 +24,7 @@ from memedit.errors import UnknownMethod
 from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, Kind, Mixer
 from memedit.messages import Reply, Request
-from memedit.plugins import plugin, plugins
+from memedit.plumbing.plugins import plugin, plugins
 from memedit.trace import Hop
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memedit.conditional import stated_label
 from memedit.edits import AnyEdit, Patch
 from memedit.errors import ProviderError
 from memedit.gate.port import Hits, Verdict
@@ -23,6 +22,7 @@ from memedit.methods.blocks import holds
 from memedit.methods.frames import context, noted
 from memedit.methods.interpreter import Labels, Row, mixed, normal, told_by, views
 from memedit.text import one_line
+from memedit.text.conditional import stated_label
 
 ONLY = "Answer with exactly one of these labels, and nothing else: "
 

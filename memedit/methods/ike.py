@@ -28,8 +28,9 @@ SHOTS = "Between the marks stand examples of how a new fact is used, or left asi
 def ike(*, k: int = 16, budget: int = 1_024, frame: Frame = "published", max_edits: int = 1) -> Run:
     """Show the edit behind demonstrations of how edits are used: to copy, to update an answer by, to leave aside.
 
-    The demonstrations are `Demonstration` edits of the same memory (`memedit.demonstrations` makes them of one's own
-    edits, `memedit.eval.demonstrations` of benchmark cases). Without any it is the edit alone in the same frame.
+    The demonstrations are `Demonstration` edits of the same memory (`memedit.methods.demonstrations` makes them of
+    one's own edits, `memedit.eval.demonstrations` of benchmark cases). Without any it is the edit alone in the same
+    frame.
 
     Args:
         k: Demonstrations shown at most; the publication's 32 cost about 1,000 tokens.

@@ -14,13 +14,13 @@ from typing import Any
 
 from memedit.edits import Fact
 from memedit.gate.port import Hits, Verdict
-from memedit.graph import in_parts
 from memedit.llms import Capability
 from memedit.messages import Reply
 from memedit.methods.base import Effect, Final, Generate, Ready, Run, Score, Steps, Task, method
 from memedit.methods.frames import context, noted
 from memedit.methods.in_context import in_context
 from memedit.methods.objects import is_plain
+from memedit.multihop.graph import in_parts
 from memedit.multihop.naming import name_in
 from memedit.multihop.planning import ask_plan, plan_in, written
 from memedit.multihop.reading import asked_kind, read_hops

@@ -16,8 +16,8 @@ from typing import Any
 
 from memedit.edits import SLOT
 from memedit.gate.learning.everyday import Relation, kinds
-from memedit.relations import shipped_relations
 from memedit.text import same_key
+from memedit.text.relations import shipped_relations
 
 MOST_HOPS = 4
 DEPTHS = (0.1, 0.4, 0.3, 0.2)  # shares of questions of one, two, three, four hops

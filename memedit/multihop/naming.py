@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from memedit.edits import Fact
 from memedit.gate.port import Hits
-from memedit.naming import NAME
-from memedit.relations import shipped_relations
 from memedit.text import FUNCTION_WORDS, same_key
+from memedit.text.naming import NAME
+from memedit.text.relations import shipped_relations
 
 QUOTED = re.compile(r"[\"“]([^\"”“]{2,100}?)[,.]?[\"”]")
 

@@ -27,7 +27,7 @@ from memedit.edits import SLOT
 from memedit.multihop import grammar as g
 from memedit.multihop.clauses import first_clause, parted, phrase_before
 from memedit.multihop.wording import Words, as_text, without_article, words_around
-from memedit.relations import shipped_relations
+from memedit.text.relations import shipped_relations
 
 OFFICE = re.compile(r"(?i)^the (?:position|office|post|role|title) of (?:the )?(?=\w.* (?:of|in|for) \{\}$)")
 MOST_WORDS = 120  # a longer question is not read

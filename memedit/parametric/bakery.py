@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from memedit.edits import AnyEdit, Fact
+from memedit.edits.probes import accepted_answers
 from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit, UnknownMethod
 from memedit.llms import LLM
 from memedit.memory import Change as ChangeSet
@@ -38,7 +39,6 @@ from memedit.parametric.running_text import RunningText
 from memedit.parametric.slots import Change, SlotBank
 from memedit.parametric.sweeping import Sweep, sweep
 from memedit.parametric.writing import Strength, values_of, write
-from memedit.probes import accepted_answers
 from memedit.text import says
 
 TRIED = 8

@@ -13,8 +13,8 @@ from memedit.memory import Change
 from memedit.memory.events import folded
 from memedit.memory.purging import BAKED
 from memedit.parametric.delta import Delta
+from memedit.parametric.loading import load_change
 from memedit.parametric.slots import Change as Wrote
-from memedit.parametric.slots import load_change
 
 
 @dataclass(frozen=True, slots=True)

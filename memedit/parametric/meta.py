@@ -18,13 +18,13 @@ from typing import Any
 import torch
 
 from memedit.errors import CapabilityMissing, EditDiverged, UnsupportedModel
-from memedit.language import language_of
 from memedit.parametric.delta import Delta, Factors, read_tensors
 from memedit.parametric.layout import Anatomy, model_hash
 from memedit.parametric.method import LEAVE, Local, Stream, Writing, changed, layers_of
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.slots import Pass, attached
 from memedit.parametric.teaching import Lesson
+from memedit.text.language import language_of
 
 FORM, FILE = "memedit editor 1", "editor.safetensors"
 Shapes = Mapping[int, tuple[int, int]]

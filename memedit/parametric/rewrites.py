@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from memedit.edits import SLOT, AnyEdit, Fact
+from memedit.edits.probes import STRANGERS, UNRELATED, accepted_answers, cloze_of
 from memedit.errors import EditRejected, UnsupportedModel
-from memedit.probes import STRANGERS, UNRELATED, accepted_answers, cloze_of
 
 
 @dataclass(frozen=True, slots=True)

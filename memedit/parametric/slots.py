@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from memedit.errors import CapabilityMissing, UnsupportedModel
-from memedit.parametric.delta import Delta, Overlay, form_of, read_tensors
+from memedit.parametric.delta import Delta, Overlay
 from memedit.parametric.hooks import hidden, with_hidden
 from memedit.parametric.layout import Anatomy
 
@@ -167,33 +167,9 @@ class SlotBank:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in self.slots.items()}
         save_file(tensors, Path(file), {"form": FORM, "told": json.dumps(told)})
 
-    @classmethod
-    def load(cls, file: str | Path) -> SlotBank:
-        """What `save` wrote.
-
-        Raises:
-            FileRejected: It is missing, damaged, or something else.
-            UnknownMethod: Its method is not known.
-        """
-        from memedit.parametric.methods import find_attached  # methods are made of this module
-
-        metadata, slots = read_tensors(file, FORM, holds="slots", made_by="an attached method")
-        told = json.loads(metadata["told"])
-        return cls(find_attached(told["method"]).rule, told["layer"], slots, told["made"])
-
 
 Change = Delta | SlotBank
 """What a method gives: a change of weights, or what lies beside them."""
-
-
-def load_change(file: str | Path) -> Change:
-    """What `Delta.save` or `SlotBank.save` wrote.
-
-    Raises:
-        FileRejected: It is missing, damaged, or something else.
-        UnknownMethod: It is of a method that is not known.
-    """
-    return SlotBank.load(file) if form_of(file) == FORM else Delta.load(file)
 
 
 @contextmanager

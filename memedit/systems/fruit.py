@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memedit.documents import LONGEST, standing_alone
+from memedit.editable.documents import LONGEST, standing_alone
+from memedit.editable.look_up import looked_up
 from memedit.edits import Fact
 from memedit.errors import EditRejected, RequestRejected
 from memedit.gate import Gate, as_gate
 from memedit.gate.focus import cut_up
-from memedit.look_up import looked_up
 from memedit.memory import EditMemory
 from memedit.methods.base import Recall
 from memedit.text import says

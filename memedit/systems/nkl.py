@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import torch
 
+from memedit.editable.look_up import looked_up
 from memedit.eval.cases import Case, Kind
 from memedit.gate import as_gate
-from memedit.look_up import looked_up
 from memedit.memory import EditMemory
 from memedit.methods.base import Recall
 from memedit.parametric.measuring import next_logprobs

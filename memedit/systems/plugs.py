@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memedit.editable.look_up import looked_up
 from memedit.edits import Fact
 from memedit.eval.cases import Kind
 from memedit.gate import Gate
 from memedit.llms import Likelihood
-from memedit.look_up import looked_up
 from memedit.memory import EditMemory
 from memedit.methods.base import Recall
 from memedit.parametric.delta import Delta

@@ -10,7 +10,7 @@ from test_methods import EDIT, IN_SCOPE, OUT_OF_SCOPE, EchoingLLM, editable
 
 from memedit import EditableLLM, EditMemory, Erasure
 from memedit.messages import as_request
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 from memedit.secrecy import reveals
 from memedit.testing import HashEmbedder, NamedGate
 

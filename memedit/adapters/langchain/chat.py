@@ -15,8 +15,8 @@ from memedit.adapters.langchain.codec import applied, chunk_of, note_chunk, resu
 from memedit.adapters.langchain.hooks import ChatHooks
 from memedit.adapters.langchain.model import LangChainLLM
 from memedit.adapters.langchain.seats import reseated
-from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
+from memedit.editable.streaming import AnswerStream
 from memedit.errors import RequestRejected, UnsupportedModel
 from memedit.messages import as_request
 

@@ -10,9 +10,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, conv
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from memedit.answers import Answer
 from memedit.edits import AnyEdit
 from memedit.llms import as_reply
-from memedit.messages import Answer, Reply, Request, openai_tool_calls
+from memedit.messages import Reply, Request, openai_tool_calls
 
 FINISH_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")  # OpenAI, Anthropic, Bedrock, Ollama
 NOTE = "memedit"  # where a message's `response_metadata` tells of the edits

@@ -13,10 +13,11 @@ from langgraph.constants import TAG_NOSTREAM
 
 from memedit.adapters._whose import Namespace, named
 from memedit.adapters.langchain.codec import applied, message_of, messages_of, noted, reply_of
-from memedit.drive import AnswerStream
+from memedit.answers import Answer
 from memedit.editable import EditableLLM
+from memedit.editable.streaming import AnswerStream
 from memedit.llms import LLM
-from memedit.messages import Answer, Reply, Request, as_request
+from memedit.messages import Reply, Request, as_request
 
 ASKED = ("tools", "tool_choice", "response_format")  # what an agent asks of its model besides messages
 

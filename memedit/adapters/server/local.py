@@ -14,12 +14,12 @@ from memedit.adapters.server.faults import Refused
 from memedit.adapters.server.streams import streamed
 from memedit.adapters.wire.transport import CODECS, response_to, told
 from memedit.adapters.wire.upstream import Call
-from memedit.drive import AnswerStream
 from memedit.editable import EditableLLM
+from memedit.editable.streaming import AnswerStream
 from memedit.llms import LLM
 from memedit.messages import Reply, Request
 from memedit.methods.base import Final
-from memedit.threads import aclosed_after
+from memedit.plumbing.threads import aclosed_after
 
 
 class LocalModel(Backend):

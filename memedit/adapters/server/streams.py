@@ -15,7 +15,7 @@ from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.upstream import Call
 from memedit.llms import join
 from memedit.messages import Reply
-from memedit.threads import aclosed_after
+from memedit.plumbing.threads import aclosed_after
 
 DONE = event("[DONE]")
 Told = Sequence[tuple[str, Mapping[str, Any]]]

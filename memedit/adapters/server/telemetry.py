@@ -10,8 +10,8 @@ import httpx2
 from opentelemetry.trace import TracerProvider, get_tracer
 
 from memedit.adapters.otel import Telling, TracedDriver
-from memedit.drive import Job
 from memedit.editable import EditableLLM
+from memedit.editable.drive import Job
 from memedit.messages import Reply
 
 TAIL = 8_192  # bytes of the end of a response, in which its usage stands

@@ -19,11 +19,12 @@ from memedit.adapters.wire.parameters import Parameters
 from memedit.adapters.wire.passing import kept_back
 from memedit.adapters.wire.responses import Responses
 from memedit.adapters.wire.upstream import AsyncUpstream, Call, NoAnswer, Received, Upstream
+from memedit.answers import Answer
 from memedit.editable import EditableLLM
 from memedit.edits import AnyEdit
 from memedit.errors import RequestRejected
 from memedit.llms import LLM
-from memedit.messages import Answer, Reply, Request
+from memedit.messages import Reply, Request
 
 CODECS: tuple[Codec, ...] = (ChatCompletions(), Responses(), Messages(), Completions())
 """The first whose path fits: that of completions ends those of chat completions, too."""

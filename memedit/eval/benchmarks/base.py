@@ -12,7 +12,7 @@ from typing import Any
 from memedit.edits import as_edit
 from memedit.errors import FileRejected, MemeditError
 from memedit.eval.cases import Case
-from memedit.plugins import plugins
+from memedit.plumbing.plugins import plugins
 
 Record = Mapping[str, Any]
 

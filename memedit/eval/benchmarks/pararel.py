@@ -16,7 +16,7 @@ from memedit.edits import Fact
 from memedit.errors import FileRejected
 from memedit.eval.benchmarks.base import Benchmark, Form, Place, Record, digest
 from memedit.eval.cases import Case, Kind, ask
-from memedit.relations import PROPERTY_ID
+from memedit.text.relations import PROPERTY_ID
 
 CLOZE = re.compile(r"([^\[\]]*\[X\][^\[\]]*?)\s*\[Y\]\s*[.,]?\s*")
 ARTICLES = (" a", " an")

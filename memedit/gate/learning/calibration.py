@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from memedit.encoder.network import softmax
 from memedit.errors import MissingExtra, RunRejected
 from memedit.gate.learning.judging import Judged
 from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN
 from memedit.gate.port import Role
 from memedit.gate.roles import LABELS, Calibration, Label, Weights
-from memedit.network import softmax
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 81)  # the middle one changes nothing
 LOWEST = 0.01  # a threshold; below it an edit would be let through that is all but surely out of scope

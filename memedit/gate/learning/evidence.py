@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from memedit.embedders import Embedder
 from memedit.embedders.port import Vectors
+from memedit.encoder.network import Network, softmax
 from memedit.errors import FileRejected
 from memedit.gate.features import CONTRASTS, Head
 from memedit.gate.learning.grouping import fold, relation_groups
@@ -27,7 +28,6 @@ from memedit.gate.learning.rows import Embedded, Parted, Rows, embed, rows, text
 from memedit.gate.learning.scope_sets import ScopeSet
 from memedit.gate.scorer import Scorer
 from memedit.index.mentions import MentionIndex
-from memedit.network import Network, softmax
 from memedit.text import same_key, words
 
 MEMORIES: tuple[int | None, ...] = (None, 1_000, 100, 10, 2)

@@ -17,9 +17,9 @@ from memedit.gate.learning.everyday import kinds
 from memedit.gate.learning.scope_sets import Question, ScopeSet
 from memedit.llms import LLM
 from memedit.messages import as_request
-from memedit.naming import split_statement
-from memedit.relations import shipped_relations
 from memedit.text import FUNCTION_WORDS, as_data, deceptive_character, one_line, same_key, says, storable, words
+from memedit.text.naming import split_statement
+from memedit.text.relations import shipped_relations
 
 FRAMES = (
     "{}", "Tell me: {}", "I forgot, {}", "Quick question: {}", "Do you happen to know this? {}", "{} Keep it short.",

@@ -10,7 +10,7 @@ import numpy as np
 
 from memedit.edits import Fact
 from memedit.embedders.port import Vectors, dots
-from memedit.relations import PROPERTY_ID, shipped_relations
+from memedit.text.relations import PROPERTY_ID, shipped_relations
 
 ALIKE = 0.6
 """Cosine of relation texts from which a relation without a property id counts as one that has one."""

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors
+from memedit.encoder.network import Network, softmax
 from memedit.errors import MissingExtra
 from memedit.gate.features import FEATURES
-from memedit.network import Network, softmax
 
 try:
     import torch

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge
+from memedit.encoder.network import Network
 from memedit.gate.conversation import read_conversation
 from memedit.gate.judge_gate import SHOWN, JudgeGate
 from memedit.gate.learning.messages import Group
@@ -20,8 +21,7 @@ from memedit.gate.learning.scope_sets import DIRECT, OUT, UNKNOWN, ScopeSet, in_
 from memedit.gate.likeness import facts
 from memedit.gate.weighing import FEATURES, Pair, Weighing, features
 from memedit.memory import EditMemory, Recalled
-from memedit.memory.memory import CHUNK
-from memedit.network import Network
+from memedit.memory.writing import CHUNK
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""

@@ -14,7 +14,7 @@ from memedit.memory.migrations import migrate
 from memedit.memory.storage import port
 from memedit.memory.storage.copying import copy_rows
 from memedit.memory.storage.port import Storage
-from memedit.postgres import Address, DriverError, is_away
+from memedit.plumbing.postgres import Address, DriverError, is_away
 from memedit.text import one_line
 
 CONNECTIONS = 8  # of one process; a server has 100 for all, unless it is told otherwise

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from memedit.answers import Answer
 from memedit.edits import Feedback
 from memedit.errors import RequestRejected
 from memedit.gate.focus import focus
-from memedit.messages import Answer, as_request
+from memedit.messages import as_request
 from memedit.text import one_line, tidy
 
 LEAD = re.compile(

@@ -1,21 +1,20 @@
-"""The LLM port, and `as_llm`, which makes one of nearly anything that answers text."""
+"""The LLM port: what a language model is to memedit."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.errors import CapabilityMissing, ProviderError, UnsupportedModel
+from memedit.errors import CapabilityMissing
 from memedit.messages import Reply, Request
-from memedit.plugins import check_options, plugin, plugin_for, read_spec, schemes
-from memedit.threads import in_thread
+from memedit.plumbing.threads import in_thread
 
 Kind = Literal["base", "instruct", "chat", "counterfactual", "planner"]
 CHARACTERS = 4  # of a token of English, about
@@ -148,114 +147,3 @@ class LLM(ABC):
             f"{by} needs `{capability}`, and the model `{self.name}` has {has}.",
             do="wrap a local model (hf:FOLDER, gguf:FILE), or choose another method",
         )
-
-
-def as_llm(source: Any, **options: Any) -> LLM:
-    """A model from an LLM, `scheme:name`, a LangChain model or Runnable, a client of OpenAI or Anthropic, a
-    transformers model, or a function.
-
-    Args:
-        source: What to make it of. Schemes: `bundled` (SmolLM2-135M-Instruct), `hf:ID_OR_FOLDER`, `gguf:FILE`,
-            `openai:MODEL` (with `base_url=` for any compatible server), `anthropic:MODEL`. Options may stand behind the
-            name: `hf:FOLDER?device=cuda&dtype=bfloat16`.
-        options: Passed to the loader (`model=` for a client, `tokenizer=` for a transformers model, …).
-
-    Raises:
-        UnsupportedModel: It is none of these, or an option is not known.
-        MissingExtra: Its package is not installed.
-    """
-    if isinstance(source, LLM):
-        return source
-    if isinstance(source, str):
-        load, name, spelled = named(source)
-        given = {**spelled, **_not_twice(options, spelled)}
-        check_options(load, given, source.partition("?")[0], UnsupportedModel)
-        return load(name, **given)  # type: ignore[no-any-return]
-    if load := plugin_for("llms", source):
-        check_options(load, options, type(source).__name__, UnsupportedModel)
-        return load(source, **options)  # type: ignore[no-any-return]
-    if callable(source):
-        from memedit.functions import FunctionLLM
-
-        check_options(FunctionLLM, options, getattr(source, "__name__", type(source).__name__), UnsupportedModel)
-        return FunctionLLM(source, **options)
-    raise UnsupportedModel(
-        f"`{type(source).__name__}` cannot be wrapped as a language model.",
-        do="pass a function, a LangChain or transformers model, a client of OpenAI or Anthropic, or one of "
-        f"{schemes('llms')}",
-    )
-
-
-def named(spec: str) -> tuple[Any, str, dict[str, Any]]:
-    """What loads a model that is named as text, the name that it is given, and the options behind that.
-
-    Raises:
-        UnsupportedModel: The scheme is not known.
-    """
-    scheme, name, spelled = read_spec(spec)
-    if load := plugin("llms", scheme):
-        return load, name, spelled
-    raise UnsupportedModel(f"No model `{spec:.80}`.", do=f"use one of {schemes('llms')}, or pass a model or a function")
-
-
-def _not_twice(options: Mapping[str, Any], spelled: Mapping[str, Any]) -> Mapping[str, Any]:
-    if twice := sorted(options.keys() & spelled.keys()):
-        raise UnsupportedModel(f"`{twice[0]}` was given twice.", do="give it behind the name, or as an argument")
-    return options
-
-
-def as_reply(value: Any) -> Reply:
-    """A Reply from what a function gave back: text, a Reply, or an object or mapping with `content` or `text`.
-
-    Raises:
-        ProviderError: It is none of these.
-    """
-    if isinstance(value, Reply):
-        return value
-    if isinstance(value, str):
-        return Reply(value, raw=value)
-    for name in ("content", "text"):
-        text = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-        if isinstance(text, str):
-            return Reply(text, raw=value)
-    raise ProviderError(
-        f"The model's function gave back a {type(value).__name__}, not text.",
-        do="return a string, an iterator of strings, or an object with `content`",
-    )
-
-
-def join(pieces: Sequence[Reply]) -> Reply:
-    """The whole reply from its pieces; `raw` becomes the list of theirs when there are several."""
-    calls = _whole_calls(call for piece in pieces for call in piece.tool_calls)
-    if len(pieces) == 1:
-        return pieces[0] if calls == pieces[0].tool_calls else replace(pieces[0], tool_calls=calls)
-    usage: dict[str, int] = {}
-    for piece in pieces:
-        usage.update(piece.usage)
-    return Reply(
-        "".join(piece.text for piece in pieces),
-        calls,
-        next((piece.finish_reason for piece in reversed(pieces) if piece.finish_reason), None),
-        usage,
-        [piece.raw for piece in pieces],
-        pieces[0].lead,
-    )
-
-
-def _whole_calls(calls: Iterable[Any]) -> tuple[Any, ...]:
-    """Tool calls from the deltas of a stream, told apart by `index`; one without an index is whole already."""
-    whole: list[Any] = []
-    latest: dict[Any, dict[str, Any]] = {}
-    for call in calls:
-        place = call.get("index") if isinstance(call, Mapping) else None
-        if place is None:
-            whole.append(call)
-            continue
-        # Some servers number every call 0: another id is another call.
-        if place not in latest or (call.get("id") or latest[place]["id"]) != latest[place]["id"]:
-            latest[place] = {"id": call.get("id"), "type": "function", "function": {"name": "", "arguments": ""}}
-            whole.append(latest[place])
-        function = latest[place]["function"]
-        for name, text in (call.get("function") or {}).items():
-            function[name] = function.get(name, "") + (text or "")
-    return tuple(whole)

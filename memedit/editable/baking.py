@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from memedit.llms import LLM
-from memedit.memory import Change, EditMemory
+from memedit.editable.held import Held
+from memedit.memory import Change
 
 if TYPE_CHECKING:
     from memedit.parametric.bakery import Bakery
@@ -16,18 +16,10 @@ if TYPE_CHECKING:
     from memedit.parametric.outcomes import Baking
 
 
-class Bakes:
+class Bakes(Held):
     """What needs weights; torch is imported when one of these is first called."""
 
-    llm: LLM
-    memory: EditMemory
     _bakery: Bakery | None
-
-    def _must_be_open(self) -> None:
-        raise NotImplementedError
-
-    def _in(self, namespace: str | None) -> str:
-        raise NotImplementedError
 
     def _in_step(self, namespace: str) -> frozenset[str]:
         """Bring the weights in step with the ledger; gives the edits that memory need not answer."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from memedit.drive import Driver, Job
+from memedit.answers import Scored
+from memedit.editable.drive import Driver, Job
 from memedit.llms import LLM, Likelihood
 from memedit.messages import Reply
 from memedit.methods.base import Final, Ready, Score, Steps
-from memedit.trace import Scored
 
 
 def score(driver: Driver, jobs: Sequence[Job], continuations: Sequence[Sequence[str]]) -> list[Scored]:

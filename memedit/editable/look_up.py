@@ -11,7 +11,7 @@ from memedit.gate import Gate, Hits, Verdict
 from memedit.gate.latest import with_the_latest
 from memedit.memory import EditMemory, Recalled
 from memedit.methods.base import Recall
-from memedit.when import named_time
+from memedit.text.when import named_time
 
 
 def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall]) -> list[Hits]:

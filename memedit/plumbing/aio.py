@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from memedit.threads import aclosed_after, in_thread
+from memedit.plumbing.threads import aclosed_after, in_thread
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

@@ -1,155 +1,39 @@
-"""EditableLLM: any language model with an edit memory in front of it."""
+"""The verbs of an EditableLLM that ask: for an answer, a likelihood, a label, an explanation, a verification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import Any
 
-from memedit.aio import Closing
-from memedit.baking import Bakes
-from memedit.classify import classify
-from memedit.drive import AnswerStream, Driver, Job
-from memedit.editing import Edits
+from memedit.answers import Answer, Classified, Explanation, Scored
+from memedit.editable.classify import classify
+from memedit.editable.drive import Driver, Job
+from memedit.editable.fallback import Falls, climb
+from memedit.editable.look_up import looked_up
+from memedit.editable.scoring import score
+from memedit.editable.streaming import AnswerStream
 from memedit.edits import AnyEdit, Demonstration
-from memedit.errors import AlreadyClosed, MemeditError, RequestRejected
-from memedit.fallback import Fallback, Falls, Ladder, climb
-from memedit.gate import Gate, Hits, as_gate, read_conversation
+from memedit.errors import MemeditError, RequestRejected
+from memedit.gate import Gate, Hits, read_conversation
 from memedit.gate.occlusion import spoken
-from memedit.llms import LLM, Capability, as_llm
-from memedit.look_up import looked_up
-from memedit.memory import EditMemory
-from memedit.memory.checks import checked_namespace
-from memedit.messages import Answer, Reply, Request, as_request
-from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task, find_method
+from memedit.llms import LLM, Capability
+from memedit.messages import Reply, Request, as_request
+from memedit.methods.base import Decode, Final, Method, Recall, Run, Steps, Task
 from memedit.methods.behave import governed
 from memedit.methods.doubt import Doubt, asked_about, in_doubt, shown_too
-from memedit.methods.doubt import default as default_doubt
 from memedit.methods.secrets import watched
-from memedit.plugins import plugin_for
-from memedit.scoring import score
-from memedit.trace import Classified, Explanation, Scored, Trace
+from memedit.trace import Trace
 from memedit.verify import Verification, verify
 
-if TYPE_CHECKING:
-    from memedit.editable_aio import AsyncEditable
 
+class Asks(Falls):
+    """What a model is asked, its memory in front of it."""
 
-Drives = Callable[
-    [Mapping[str, LLM], Callable[[str, Sequence[Recall]], list[Hits]], Callable[[str, str, int], list[Demonstration]]],
-    Driver,
-]
-"""Makes the driver of a model: of its models, and of what looks queries and Demonstrations up."""
-
-
-class EditableLLM(Closing, Bakes, Falls, Edits):
-    """A model that answers as before, except where an edit is in scope: there it answers as if the edit were true.
-
-    `ainvoke`, `astream` and `abatch` ask asynchronously; `aio` has every other verb, awaitable. After `close`, or
-    the end of a `with` or `async with`, verbs raise `AlreadyClosed`.
-
-    Args:
-        llm: Whatever `as_llm` takes: a name such as `bundled`, a function, a LangChain model, an OpenAI client, ….
-        memory: An EditMemory, or the folder of one; None for one that ends with the process.
-        namespace: Whose edits; every verb takes another.
-        gate: Decides which edits are in scope: whatever `as_gate` takes; the default one when left out.
-        method: How hits change the answer: a registered name, a configured Method, or `auto`.
-        models: Further models that methods may name (`counterfactual`, `planner`, …).
-        doubt: What is done with edits that may bear on a message and may not: `leave`, `show` or `ask`
-            (`methods/doubt.py`). Left out, a chat model is shown them (a hosted one, a function, a large local one),
-            and any other model is not. What was shown so stands in `answer.trace.in_doubt`.
-        fallback: Methods to go on with where `verify` fails, the least invasive first; `auto` takes
-            `memedit.fallback.LADDER`. Left out, a failed verification changes nothing.
-
-    Raises:
-        EditRejected: `namespace` cannot name one.
-        RequestRejected: `doubt` is none of the three.
-        UnsupportedModel: `llm` cannot be wrapped.
-        CapabilityMissing: The method needs what the model cannot do.
-    """
-
-    def __init__(
-        self,
-        llm: Any,
-        memory: EditMemory | Any = None,
-        *,
-        namespace: str = "default",
-        gate: Gate | str | None = None,
-        method: str | Method = "auto",
-        models: Mapping[str, Any] | None = None,
-        doubt: Doubt | None = None,
-        fallback: Fallback | None = None,
-    ) -> None:
-        self.llm: LLM = as_llm(llm)
-        self.memory = memory if isinstance(memory, EditMemory) else EditMemory(memory)
-        self.namespace = checked_namespace(namespace)
-        self.gate = as_gate(gate)
-        self.method = find_method(method)
-        self.llm.require(self.method.needs, by=f"Method `{self.method.name}`")
-        self.models: dict[str, LLM] = {"base": self.llm} | {
-            name: as_llm(model) for name, model in (models or {}).items()
-        }
-        if doubt is not None and doubt not in get_args(Doubt):
-            raise RequestRejected(f"doubt is {doubt!r}.", do=f"give one of {', '.join(get_args(Doubt))}")
-        self.doubt: Doubt = doubt or default_doubt(self.llm.kind)
-        self.fallback = None if fallback is None else Ladder.of(fallback, self.llm)
-        self._routes, self._trying = {}, {}
-        self._drives: Drives = Driver
-        self._driver = Driver(self.models, self.recall, self.support)
-        self._bakery = None
-        given = (memory, llm, *(models or {}).values())
-        held: list[EditMemory | LLM] = [self.memory, *self.models.values()]
-        self._opened = tuple(one for one in held if not any(one is other for other in given))
-        self._closed = False
-
-    @property
-    def aio(self) -> AsyncEditable:
-        """The verbs that block, awaitable: `await editable.aio.edit(…)`."""
-        from memedit.editable_aio import AsyncEditable
-
-        return AsyncEditable(self)
-
-    def close(self) -> None:
-        """Close what it opened itself: a memory that was not given as one, and clients of models that were not."""
-        self._closed = True
-        for one in self._opened:
-            one.close()
-
-    async def aclose(self) -> None:
-        """As `close`, off the event loop."""
-        self._closed = True
-        for one in self._opened:
-            await one.aclose()
-
-    # ---- asking ---------------------------------------------------------------------------------------------------
-
-    def __call__(self, input: Any, *, run_manager: Any = None, **options: Any) -> str:
-        """The answer's text, so that the object is a plain function of a prompt (`prompt | editable | parser`).
-
-        run_manager: Given by a library in whose chain it stands, which gets a step of its own kind to run instead.
-        """
-        if run_manager is not None and (step := plugin_for("steps", run_manager)):
-            return step(self)  # type: ignore[no-any-return]
-        return self.invoke(input, **options).text
-
-    def around(self, llm: LLM) -> Self:
-        """The same memory, gate, method and further models around another model."""
-        other = self.driven(self._drives)
-        other._bakery = None  # its weights are its own
-        other.llm, other.models = llm, {**self.models, "base": llm}
-        other._driver = other._drives(other.models, other.recall, other.support)
-        return other
-
-    def driven(self, drives: Drives) -> Self:
-        """The same, its calls carried out by another driver, such as one that tells of them (`adapters/otel.py`)."""
-        other = copy(self)
-        other._opened, other._drives = (), drives
-        other._driver = drives(other.models, other.recall, other.support)
-        return other
-
-    def __deepcopy__(self, known: dict[int, Any]) -> Self:
-        return self.driven(self._drives)  # of the same memory and model: what is copied deeply holds no second one
+    gate: Gate
+    models: dict[str, LLM]
+    doubt: Doubt
+    _driver: Driver
 
     def invoke(self, input: Any, *, namespace: str | None = None, **options: Any) -> Answer:
         """The answer to a string, a list of chat messages, or a LangChain prompt value.
@@ -303,18 +187,9 @@ class EditableLLM(Closing, Bakes, Falls, Edits):
         found = verify(self, [known], namespace=where, **how)[0]
         if found.passed or self.fallback is None:
             return found
-        return climb(self, found, namespace=where, **how)
+        return climb(self, found, namespace=where, check=lambda: verify(self, [known], namespace=where, **how)[0])
 
     # ---- how it is done -------------------------------------------------------------------------------------------
-
-    def _must_be_open(self) -> None:
-        if self._closed:
-            raise AlreadyClosed(f"The EditableLLM of `{self.llm.name}` was closed.", do="make another one")
-
-    def _in(self, namespace: str | None) -> str:
-        """Whose edits a verb is about; every verb that looks into the memory comes by here."""
-        self._must_be_open()
-        return self.namespace if namespace is None else checked_namespace(namespace)
 
     def _jobs(
         self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any, keep: bool = False

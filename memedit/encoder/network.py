@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.embedders.port import Vectors, through
+from memedit.encoder.graph import Vectors
 
+BLAS_ALONE = 200_000  # multiplications of a matrix product; for more than a few more BLAS wakes its threads
 Precision = TypeVar("Precision", bound=np.floating[Any])
 
 
@@ -75,3 +76,17 @@ def softmax(logits: NDArray[Precision]) -> NDArray[Precision]:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     weights: NDArray[Precision] = powers / powers.sum(axis=-1, keepdims=True)
     return weights
+
+
+def through(rows: Vectors, weights: Vectors) -> Vectors:
+    """Rows through a linear map, a few at a time: so small a product BLAS makes on the calling thread, five times as
+    fast as `dots`.
+
+    Shapes:
+        rows (n, d); weights (d, m), contiguous; result (n, m).
+    """
+    step = max(BLAS_ALONE // weights.size, 1)
+    if len(rows) <= step:
+        whole: Vectors = rows @ weights
+        return whole
+    return np.concatenate([rows[start : start + step] @ weights for start in range(0, len(rows), step)])

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
 from memedit.errors import RequestRejected, UnsupportedModel
-from memedit.llms import LLM, as_reply, join
+from memedit.llms.port import LLM
+from memedit.llms.replies import as_reply, join
 from memedit.messages import Reply, Request
-from memedit.threads import aclosed_after, in_thread, run_sync
+from memedit.plumbing.threads import aclosed_after, in_thread, run_sync
 
 Takes = Literal["text", "messages"]
 PROMPTS = ("prompt", "text", "messages", "input", "question", "query")

@@ -6,21 +6,19 @@ answers an edit stands in the ledger, so that it is undone with it, and every la
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+from memedit.editable.baking import Bakes
 from memedit.errors import EditDiverged, UnknownMethod, UnsupportedModel
 from memedit.gate import Hits
 from memedit.llms import LLM, Capability
-from memedit.memory import Change, EditMemory
+from memedit.memory import Change
 from memedit.memory.events import answered, folded
 from memedit.methods.base import Method, find_method
-from memedit.plugins import plugins
-from memedit.verify import Step, Verification, verify
-
-if TYPE_CHECKING:
-    from memedit.editable import EditableLLM
+from memedit.plumbing.plugins import plugins
+from memedit.verify import Step, Verification
 
 Fallback = Sequence[str] | Literal["auto"]
 LADDER = ("in_context", "context_aware", "ike", "grace", "rome")
@@ -59,11 +57,10 @@ class Ladder:
         return self.rungs[self.rungs.index(name) + 1 :] if name in self.rungs else self.rungs
 
 
-class Falls:
+class Falls(Bakes):
     """The part of an EditableLLM that climbs a ladder."""
 
     method: Method
-    memory: EditMemory
     fallback: Ladder | None
     _routes: dict[str, tuple[int, Mapping[str, str]]]
     _trying: dict[str, str]
@@ -84,14 +81,14 @@ class Falls:
         return {**self._routes[namespace][1], **self._trying}
 
 
-def climb(llm: EditableLLM, failed: Verification, *, namespace: str, **options: Any) -> Verification:
+def climb(llm: Falls, failed: Verification, *, namespace: str, check: Callable[[], Verification]) -> Verification:
     """The verification by the first method of the ladder with which it passes; where there is none, as it was.
 
     Args:
         llm: Whose ladder.
         failed: What failed.
         namespace: Where the edit is in force.
-        options: Of `verify`.
+        check: Verifies the edit again.
     """
     assert llm.fallback is not None  # only then is it called
     edit = failed.edit
@@ -101,7 +98,7 @@ def climb(llm: EditableLLM, failed: Verification, *, namespace: str, **options: 
         if name == now:
             continue
         climbed = _shown if name in plugins("methods") else _written
-        step, verification = climbed(llm, failed, name, namespace, options)
+        step, verification = climbed(llm, failed, name, namespace, check)
         steps.append(step)
         if verification is not None:
             return replace(verification, steps=tuple(steps))
@@ -109,13 +106,13 @@ def climb(llm: EditableLLM, failed: Verification, *, namespace: str, **options: 
 
 
 def _shown(
-    llm: EditableLLM, failed: Verification, name: str, namespace: str, options: Mapping[str, Any]
+    llm: Falls, failed: Verification, name: str, namespace: str, check: Callable[[], Verification]
 ) -> tuple[Step, Verification | None]:
     """Another method of the memory; recorded where it passes."""
     edit = failed.edit
     llm._trying[edit.id] = name
     try:
-        found = verify(llm, [edit], namespace=namespace, **options)[0]
+        found = check()
     finally:
         del llm._trying[edit.id]
     if found.passed:
@@ -124,7 +121,7 @@ def _shown(
 
 
 def _written(
-    llm: EditableLLM, failed: Verification, name: str, namespace: str, options: Mapping[str, Any]
+    llm: Falls, failed: Verification, name: str, namespace: str, check: Callable[[], Verification]
 ) -> tuple[Step, Verification | None]:
     """A method that writes weights or slots; taken out again where it does not pass."""
     edit = failed.edit
@@ -134,7 +131,7 @@ def _written(
         return Step(name, False, error.what), None
     if not outcome or outcome[0].left is not None:
         return Step(name, False, (outcome[0].left if outcome else None) or "it is in the weights already"), None
-    found = verify(llm, [edit], namespace=namespace, **options)[0]
+    found = check()
     if not found.passed:
         llm.unbake(edit.id, namespace=namespace, reason=_counted(found))
     return Step(name, found.passed, _counted(found)), found if found.passed else None

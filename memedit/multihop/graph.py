@@ -16,8 +16,8 @@ from importlib import resources
 from typing import Any
 
 from memedit.edits import SLOT, AnyEdit, Fact
-from memedit.relations import PROPERTY_ID, shipped_relations
 from memedit.text import words
+from memedit.text.relations import PROPERTY_ID, shipped_relations
 
 ROUNDS = 3  # of deriving from what was derived
 DERIVED = "derived"

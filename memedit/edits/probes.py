@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
-from memedit.naming import split_statement
+from memedit.text.naming import split_statement
 
 STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
 """Made-up subjects: the same question about them is out of scope of any edit."""

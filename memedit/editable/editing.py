@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from memedit.documents import Proposal, propose
+from memedit.answers import Answer
+from memedit.editable.baking import Bakes
+from memedit.editable.documents import Proposal, propose
+from memedit.editable.feedback import as_feedback
 from memedit.edits import EditLike, as_edit
-from memedit.feedback import as_feedback
-from memedit.graph import with_derived
-from memedit.llms import LLM
-from memedit.memory import Change, EditMemory, Receipt
-from memedit.messages import Answer
+from memedit.memory import Change, Receipt
+from memedit.multihop.graph import with_derived
 
 
-class Edits:
+class Edits(Bakes):
     """What is put in force, objected to, and taken back."""
-
-    llm: LLM
-    memory: EditMemory
-
-    def _must_be_open(self) -> None:
-        raise NotImplementedError
-
-    def _in(self, namespace: str | None) -> str:
-        raise NotImplementedError
-
-    def _in_step(self, namespace: str) -> frozenset[str]:
-        raise NotImplementedError
 
     def edit(
         self, /, edit: EditLike, *, namespace: str | None = None, derive: bool = False, propose: bool = False,
@@ -36,8 +24,8 @@ class Edits:
         """Put an edit in force: a statement, a Fact, Feedback, a Patch, …. See `EditMemory.add`.
 
         Args:
-            derive: Whether what follows from it by the rules of `memedit.graph` is put in force too, in the same
-                change.
+            derive: Whether what follows from it by the rules of `memedit.multihop.graph` is put in force too, in
+                the same change.
             propose: Whether it waits until somebody accepts it, and does nothing until then (`EditMemory.propose`).
         """
         where = self._in(namespace)

@@ -16,8 +16,8 @@ from memedit.errors import EditRejected, RequestRejected
 from memedit.gate.focus import sentences
 from memedit.llms import LLM
 from memedit.messages import Message, Request
-from memedit.naming import guess_subjects, names_in
 from memedit.text import FUNCTION_WORDS, as_data, one_line, says
+from memedit.text.naming import guess_subjects, names_in
 
 LONGEST = 100_000  # characters of a text
 TOKENS = 96  # of what a model says of a sentence

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from memedit.drive import Driver, Job
+from memedit.answers import Classified
+from memedit.editable.drive import Driver, Job
 from memedit.errors import RequestRejected
 from memedit.gate import Hits
 from memedit.llms import LLM, Capability
@@ -15,7 +16,7 @@ from memedit.methods.base import Method, Recall, Steps
 from memedit.methods.classification import Reading, choose_label, score_labels
 from memedit.methods.interpreter import CONTENT_FREE, PROMPT, Labels, Row
 from memedit.methods.patches import reading_of
-from memedit.trace import Classified, Trace
+from memedit.trace import Trace
 
 
 def classify(
