@@ -8,7 +8,7 @@
 # make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
 # make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
 #              MEMEDIT_DATA names the benchmark files, MEMEDIT_GGUF a second model; what needs one that is not there is left out
-# make systems  every system of the field, checked, and docs/systems.md (an hour at most; a killed run goes on where it was)
+# make systems  every system of the field, checked by two processes, and docs/systems.md (an hour at most; a killed run goes on where it was)
 PYTHON ?= python3
 BIN := .venv/bin
 HOSTED_TESTS := $(patsubst %,tests/test_%.py,encoder judge_gate doubt editable methods memory governing adapters_openai)
@@ -62,6 +62,8 @@ bench: .venv/.dev
 	$(BIN)/python bench/sweep.py run
 
 systems: .venv/.dev
+	$(BIN)/memedit systems --all --part 1 2 --threads 1 --kept bench/out/systems & \
+	$(BIN)/memedit systems --all --part 2 2 --threads 1 --kept bench/out/systems; wait
 	$(BIN)/memedit systems --all --kept bench/out/systems --page docs/systems.md
 
 # PyTorch comes first and alone, so that nothing later asks for another build of it. The two bundled models come without

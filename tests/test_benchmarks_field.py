@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from memedit.eval.benchmarks.base import Benchmark, Reading, read
 from memedit.eval.benchmarks.bios import BIAS_IN_BIOS
 from memedit.eval.benchmarks.code_updates import CODE_UPDATE_ARENA
 from memedit.eval.benchmarks.convsent import CONVSENT
+from memedit.eval.benchmarks.craft import CRAFT
 from memedit.eval.benchmarks.entailment import ENTAILMENT_BANK, LEAP_OF_THOUGHT
+from memedit.eval.benchmarks.eva_kellm import EVA_KELLM
 from memedit.eval.benchmarks.mlama import MLAMA
 from memedit.eval.benchmarks.uniedit import UNIEDIT
 from memedit.eval.cases import Case, Kind, Probe
+from memedit.eval.overlap import Overlaps
 
 
 @pytest.fixture
@@ -195,3 +199,76 @@ def test_a_changed_function_is_an_edit_and_a_program_is_asked_for(told: Any) -> 
     assert written.form == "judge"
     assert "def f(data, most):" in written.prompt
     assert (named.kind, named.answers) == (Kind.EFFICACY, ("count",))
+
+
+def test_craft_pairs_figures_and_tells_times_apart(told: Any) -> None:
+    record = {
+        "case_id": "1", "subject": ["云杉公司的总资产（亿元）"] * 2, "target_new": ["18.12", "21.40"],
+        "prompt": ["2024年云杉公司的总资产（亿元）是多少？", "2023年云杉公司的总资产（亿元）是多少？"],
+        "portability": {
+            "Subject_Aliasing": [
+                {"prompt": "2024年云杉公司的Total Assets是多少？", "ground_truth": ["18.12"]},
+                {"prompt": "2023年云杉公司的Total Assets是多少？", "ground_truth": ["21.40"]},
+            ],
+            "Reasoning": [{"prompt": "2024年云杉公司的总资产同比（%）是多少？", "ground_truth": ["-15.3"]}],
+        },
+        "locality": {
+            "Relation_Specificity": [
+                {"prompt": "2022年云杉公司的总资产是多少？", "ground_truth": ["24.11"]},
+                {"prompt": "2025年云杉公司的总资产是多少？", "ground_truth": ["未知"]},
+            ],
+            "common_sense": [{"prompt": "问题：天是？\n选项：\nA. 蓝\nB. 绿\n", "ground_truth": ["A"]}],
+        },
+    }  # fmt: skip
+    case = only(told(CRAFT, record))
+    assert [(fact.question, fact.object) for fact in case.edits] == [  # type: ignore[union-attr]
+        (record["prompt"][0], "18.12"), (record["prompt"][1], "21.40")
+    ]  # fmt: skip
+    assert [one.answers for one in asked(case, Kind.EFFICACY)] == [("18.12",), ("21.40",)]
+    assert [one.answers for one in asked(case, Kind.ALIAS)] == [("18.12",), ("21.40",)]
+    (both,) = asked(case, Kind.PORTABILITY)
+    assert (both.answers, both.form, len(both.rests_on)) == (("-15.3",), "number", 2)
+    (earlier,) = asked(case, Kind.SAME_SUBJECT)  # what is unknown as yet is not asked
+    assert (earlier.answers, earlier.rejected, earlier.relation) == (("24.11",), ("18.12", "21.40"), "2022年")
+    (picked,) = asked(case, Kind.LOCALITY)
+    assert (picked.answers, picked.choices, picked.form) == (("A",), ("A", "B"), "choice")
+    assert Overlaps([case]).why_not(case, earlier) is None
+    other = only(told(CRAFT, record | {"prompt": [text.replace("202", "201") for text in record["prompt"]]}))
+    assert Overlaps([case, other]).why_not(case, earlier) is None  # the same figure of other times
+    edited = replace(earlier, prompt=record["prompt"][1], relation="2023年")
+    assert "an edit answers it" in str(Overlaps([case, other]).why_not(other, edited))
+    broken = told(CRAFT, record, record | {"target_new": ["1"]})
+    assert len(broken.malformed) == 1
+
+
+def test_eva_kellm_edits_by_documents_and_asks_in_both_languages(tmp_path: Path) -> None:
+    english, chinese = ({"id": 7, "original_target": old, "altered_target": new}
+                        for old, new in (("French", "Dutch"), ("法语", "荷兰语")))  # fmt: skip
+    success = english | {"query": "Ada Verne speaks", "paraphrase_query": ["It rained. Ada Verne spoke"]}
+    files = {
+        "en_doc": {"data": [{"id": 7, "src": "Ada Verne grew up with Dutch."}, {"id": 8, "src": "Bo is a pope."}]},
+        "edit_success_eval": {"data": [success]},
+        "locality_eval": [english | {"query": ["Bo speaks"]}],
+        "reasoning_eval": {"data": [
+            {"id": 7, "src": ":Does Ada Verne speak a language of Belgium?", "additional_info": "", "label": "True"},
+            {"id": 8, "src": "Is Bo a layman?", "additional_info": "", "label": "False"},
+        ]},
+        "crosslingual_zh_doc": {"data": [{"id": "7", "src": "艾达说荷兰语。"}]},
+        "cross_zh_eval": {"data": [chinese | {"query": ["艾达说"]}]},
+        "cross_en_eval": {"data": [english | {"query": ["Ada is of"]}]},
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    reading = read(EVA_KELLM, [tmp_path / f"{name}.json" for name in files])
+    assert not reading.malformed
+    ada, pope, other = reading.cases
+    assert ada.edits[0].text == "Ada Verne grew up with Dutch."
+    assert [(one.kind, one.prompt, one.answers) for one in ada.probes] == [
+        (Kind.EFFICACY, "Ada Verne speaks", ("Dutch",)),
+        (Kind.PARAPHRASE, "It rained. Ada Verne spoke", ("Dutch",)),
+        (Kind.NEIGHBOURHOOD, "Bo speaks", ("French",)),
+        (Kind.MULTI_HOP, "Does Ada Verne speak a language of Belgium? Answer yes or no.", ("yes", "true")),
+        (Kind.PORTABILITY, "艾达说", ("荷兰语",)),
+    ]
+    assert [(one.answers, one.rejected) for one in pope.probes] == [(("no", "false"), ("yes", "true"))]
+    assert [one.prompt for one in other.probes] == ["Ada is of"]

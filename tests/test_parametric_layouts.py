@@ -19,6 +19,8 @@ from memedit.parametric.methods import METHODS
 from memedit.parametric.reading import cut_rows
 from memedit.parametric.rewrites import Rewrite
 from memedit.parametric.searching import Search
+from memedit.parametric.slots import Pass, attached
+from memedit.parametric.teaching import Lesson
 
 REWRITES = [
     Rewrite("one", "The capital of {} is", "Quillon", "Paris"),
@@ -54,6 +56,34 @@ def test_a_row_read_in_two_parts_is_the_row(family: str, tokenizer: Any) -> None
             whole = anatomy.model(torch.tensor([one.ids])).logits[0]
             cut = one.subject - int(rows.places[row])
             torch.testing.assert_close(said[row, : len(one.ids) - cut], whole[cut:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", LAYOUTS)
+def test_what_changes_above_a_layer_is_taught_with_all_below_read_once(family: str, tokenizer: Any) -> None:
+    anatomy = Anatomy(tiny_of(family))
+    whole = Lesson.of(anatomy, tokenizer, REWRITES)
+    upper = whole.above(anatomy, 1)
+    for layer in (1, 2):
+        found = []
+        for lesson in (whole, upper, upper):
+            more = torch.full(anatomy.weight(layer).shape, 1e-3, dtype=torch.float64, requires_grad=True)
+
+            def change(given: torch.Tensor, gave: torch.Tensor, _now: Pass, more: torch.Tensor = more) -> torch.Tensor:
+                return gave + given @ more.T
+
+            with attached(anatomy, layer, change):
+                loss = lesson.losses(anatomy)[0].sum()
+            found.append((loss.detach(), *torch.autograd.grad(loss, more)))
+        for one in found[1:]:
+            torch.testing.assert_close(one, found[0], rtol=1e-9, atol=1e-12)
+    assert all("forward" not in vars(block) for block in anatomy.blocks)
+    runs = []
+    with recording([anatomy.written(0)]) as passed:
+        upper.losses(anatomy)
+        runs.append(passed[0].numel())
+        whole.losses(anatomy)
+        runs.append(passed[0].numel())
+    assert runs[0] == 0 < runs[1]  # the first layer is not computed again
 
 
 @pytest.mark.parametrize("family", LAYOUTS)

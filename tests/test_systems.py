@@ -75,6 +75,8 @@ def test_the_page_holds_a_line_a_system(monkeypatch: pytest.MonkeyPatch) -> None
     assert "One \\| the first" in line
     assert "a lot" in line
     assert "✗ call 1" in line
+    assert "0 of 1 reach it, 1 miss it" in page
+    assert running.page([(ONE, None)], "m").endswith("| – not run |\n")
     assert line.replace("\\|", "").count("|") == 8
 
 
@@ -92,6 +94,12 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
     assert done.exit_code == 0
     assert "1 of 1 reach" in done.stdout
     assert "✓ call 2" in Path("page.md").read_text(encoding="utf-8")
+    done = runner.invoke(main, ["systems", "--page", "again.md"])  # of what is kept, without running anything
+    assert (done.exit_code, good.calls) == (0, 2)
+    assert Path("again.md").read_text(encoding="utf-8") == Path("page.md").read_text(encoding="utf-8")
+    assert runner.invoke(main, ["systems", "--all", "--part", "2", "2"]).stdout.startswith("0 of 0 reach")
+    assert runner.invoke(main, ["systems", "--all", "--part", "3", "2"]).exit_code == 2
+    assert runner.invoke(main, ["systems", "--part", "1", "2"]).exit_code == 2
     monkeypatch.setattr("memedit.systems.leace.check", bad)
     assert runner.invoke(main, ["systems", "one"]).exit_code == 1
     wrong = runner.invoke(main, ["systems", "nothing"])
@@ -100,3 +108,14 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
     assert runner.invoke(main, ["systems", "one", "--all"]).exit_code == 2
     with pytest.raises(LookupError):
         find_system("nothing")
+
+
+def test_the_page_of_the_docs_has_the_lines_that_are_declared() -> None:
+    """`make systems` writes it; only the figures, behind the declared cells, are not known here."""
+    docs = Path(__file__).parent.parent / "docs"
+    lines = [one for one in (docs / "systems.md").read_text(encoding="utf-8").splitlines() if one.startswith("| **")]
+    wanted = [running.row(one) for one in systems().values()]
+    assert [line[: len(start)] for line, start in zip(lines, wanted, strict=True)] == wanted
+    figures = [line[len(start) + 1 :] for line, start in zip(lines, wanted, strict=True)]
+    assert all(one.startswith(("✓ ", "✗ ", "– ")) and len(one) > 5 for one in figures)
+    assert "      - systems.md\n" in (docs.parent / "mkdocs.yml").read_text(encoding="utf-8")

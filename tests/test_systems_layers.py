@@ -77,15 +77,18 @@ def test_a_map_is_learnt_and_the_model_is_as_it_was(ground: Ground) -> None:
 
 def test_a_memory_layer_is_its_explicit_sum_and_nothing_without_rows() -> None:
     torch.manual_seed(0)
-    plug = plug_lm.Plug(8, asked=4)
+    usual = torch.randn(9, 8) * 3 + 1
+    plug, mean, spread = plug_lm.Plug(8, asked=4, usual=usual), usual.mean(0), usual.std(0)
     rows = plug_lm.Rows(torch.randn(7, 8), torch.randn(7, 8))
     states = torch.randn(2, 3, 8)
     with torch.no_grad():
         made = plug(states, rows)
         for text in range(2):
             for token in range(3):
-                asked = plug.query @ states[text, : token + 1].mean(0)
-                cosines = [float(torch.cosine_similarity(asked, plug.key @ one, dim=0)) for one in rows.keys]
+                so_far = states[text, 1 : token + 1].mean(0) if token else torch.zeros(8)  # but the first one
+                asked = plug.query @ ((so_far - mean) / spread)
+                keys = [plug.key @ ((one - mean) / spread) for one in rows.keys]
+                cosines = [float(torch.cosine_similarity(asked, one, dim=0)) for one in keys]
                 near = sorted(range(7), key=lambda one: -cosines[one])[:5]
                 weights = torch.tensor([float(plug.sharp) * cosines[one] for one in near] + [float(plug.nothing)])
                 share = weights.softmax(0)

@@ -19,13 +19,21 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
 @click.command(cls=Command, short_help="List the systems of the field, and show that each works.")
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Run every check; one whose result is kept is not run again.")
-@click.option("--page", type=click.Path(path_type=Path), metavar="FILE", help="With --all: write the table there.")
+@click.option(
+    "--page", type=click.Path(path_type=Path), metavar="FILE", help="Write the table of the kept results there."
+)
 @click.option(
     "--kept", type=click.Path(path_type=Path), default=Path("systems-runs"), show_default=True, metavar="FOLDER",
-    help="With --all: where results are kept.",
+    help="Where results of --all are kept.",
+)  # fmt: skip
+@click.option(
+    "--part", type=(click.IntRange(1), click.IntRange(1)), metavar="K N",
+    help="With --all: every N-th check from the K-th on, so that N processes share the work.",
 )  # fmt: skip
 @click.pass_obj
-def systems(session: Session, name: str | None, everything: bool, page: Path | None, kept: Path) -> None:
+def systems(
+    session: Session, name: str | None, everything: bool, page: Path | None, kept: Path, part: tuple[int, int] | None
+) -> None:
     """List what memedit has of the field's systems; with NAME, run the check that shows that one works, on --llm.
 
     With NAME the status is 1 where the figure misses what is demanded.
@@ -35,14 +43,19 @@ def systems(session: Session, name: str | None, everything: bool, page: Path | N
         memedit systems leace
         memedit systems --all --page systems.md
     """
-    if name is not None and everything:
-        raise click.UsageError("Give a NAME or --all.")
+    if name is not None and (everything or page is not None):
+        raise click.UsageError("Give a NAME, or --all or --page.")
+    if part is not None and (not everything or part[0] > part[1]):
+        raise click.UsageError("Give --part K N with --all, K being N at most.")
+    ran: list[Result] = []
     if everything:
-        _run_all(session, page, kept)
+        ran = _run_all(session, kept, *(part or (1, 1)))
     elif name is not None:
         _run(session, name)
-    else:
+    elif page is None:
         _list(session)
+    if page is not None:
+        _write(session, page, kept, ran)
 
 
 def _list(session: Session) -> None:
@@ -77,25 +90,34 @@ def _run(session: Session, name: str) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _run_all(session: Session, page: Path | None, kept: Path) -> None:
+def _run_all(session: Session, kept: Path, first: int, every: int) -> list[Result]:
     from memedit.systems.ground import Ground
     from memedit.systems.registry import systems as known
-    from memedit.systems.running import page as written
     from memedit.systems.running import run_all
 
-    wanted, ground, found = list(known().values()), Ground(session.model), []
+    wanted, ground, found = list(known().values())[first - 1 :: every], Ground(session.model), []
     with watching() as told:
         for result in run_all(wanted, ground, kept):
             found.append(result)
             told(result.name, len(found), len(wanted))
             if not session.as_json:
                 _show(result)
-    if page is not None:
-        page.write_text(written(list(zip(wanted, found, strict=True)), session.model), encoding="utf-8")
     if session.as_json:
         show_json([one.to_dict() for one in found])
     else:
         say(f"{sum(bool(one.met) for one in found)} of {len(found)} reach what is demanded")
+    return found
+
+
+def _write(session: Session, page: Path, kept: Path, ran: list[Result]) -> None:
+    """The page of what is kept, and of what was run now, which is not kept where it could not be run."""
+    from memedit.systems.registry import systems as known
+    from memedit.systems.running import kept_of
+    from memedit.systems.running import page as written
+
+    now = {one.name: one for one in ran}
+    found = [(one, now.get(one.name) or kept_of(one, session.model, kept)) for one in known().values()]
+    page.write_text(written(found, session.model), encoding="utf-8")
 
 
 def _show(result: Result) -> None:

@@ -67,3 +67,30 @@ def ending_at(module: Any) -> Iterator[None]:
         pass
     finally:
         handle.remove()
+
+
+@contextmanager
+def beginning_behind(blocks: Sequence[Any], output: Any) -> Iterator[None]:
+    """A forward pass within begins behind these blocks, which are not computed.
+
+    Args:
+        blocks: The first ones of the model; where there are none, the pass is whole.
+        output: What the last of them gave for the same tokens.
+    """
+    with ExitStack() as held:
+        for block in blocks:
+            block.forward = lambda *_given, **_named: with_hidden(output, hidden(output).clone())  # some add in place
+            held.callback(delattr, block, "forward")
+        yield
+
+
+def output_of(module: Any, run: Callable[[], Any]) -> Any:
+    """What a module gave in a forward pass, which ends there; without gradients."""
+    kept: list[Any] = []
+    handle = module.register_forward_hook(lambda _module, _given, output: kept.append(output))
+    try:
+        with torch.no_grad(), ending_at(module):
+            run()
+    finally:
+        handle.remove()
+    return kept[0]

@@ -143,7 +143,9 @@ class Meta(Writing):
         return self.change(parts, rewrites)
 
 
-def edited(local: Local, editor: Editor, rewrite: Rewrite, *, observe: bool = False) -> dict[int, Factors]:
+def edited(
+    local: Local, editor: Editor, rewrite: Rewrite, *, observe: bool = False, lesson: Lesson | None = None
+) -> dict[int, Factors]:
     """What an editor gives of a rewrite, without its base; where it looks several times, all of it together.
 
     Args:
@@ -151,11 +153,14 @@ def edited(local: Local, editor: Editor, rewrite: Rewrite, *, observe: bool = Fa
         editor: Of it.
         rewrite: The edit.
         observe: Whether it takes notice of what it sees.
+        lesson: The edit, where it was read before.
     """
+    if lesson is None:
+        lesson = Lesson.of(local.anatomy, local.tokenizer, [rewrite]).above(local.anatomy, min(editor.shapes))
     found: dict[int, Factors] = {}
     for _ in range(editor.repeats):
         with torch.no_grad(), beside(local.anatomy, joined(editor.base(), found)):
-            seen = seen_of(local, list(editor.shapes), rewrite)
+            seen = seen_of(local, list(editor.shapes), rewrite, lesson)
         if observe:
             editor.observe(seen)
         found = joined(found, editor(seen))
@@ -172,13 +177,19 @@ def joined(first: Mapping[int, Factors], second: Mapping[int, Factors]) -> dict[
     return whole
 
 
-def seen_of(local: Local, layers: Sequence[int], rewrite: Rewrite) -> Seen:
+def seen_of(local: Local, layers: Sequence[int], rewrite: Rewrite, lesson: Lesson | None = None) -> Seen:
     """What an editor sees of a rewrite, in the model as it is; in float32.
 
     The loss is the mean over the target's tokens, so that `Seen.gradient` is its gradient by the weight.
+
+    Args:
+        local: The model.
+        layers: Whose matrices are looked at.
+        rewrite: The edit.
+        lesson: The same, where it was read before.
     """
     anatomy = local.anatomy
-    lesson = Lesson.of(anatomy, local.tokenizer, [rewrite])
+    lesson = lesson or Lesson.of(anatomy, local.tokenizer, [rewrite]).above(anatomy, min(layers))
     rows, tokens = lesson.ids.shape
     kind = anatomy.model.dtype
     nudges = {

@@ -9,8 +9,8 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from memedit.parametric.meta import FILE, FORM, Editor, Meta, about, beside, edi
 from memedit.parametric.method import Local, Told, frozen
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite, read_tokens
-from memedit.parametric.teaching import Lesson
+from memedit.parametric.teaching import Lesson, begun
 
+KEPT = 256  # examples whose lower layers are kept, some 1.5 MB each of a model of 135 million weights
 RUN, RUN_FORM = "training.safetensors", "memedit editor training 1"
 
 
@@ -94,6 +95,50 @@ class Looked:
     locality: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """An example with all layers below those that an editor changes read.
+
+    Args:
+        own: The edit.
+        wanted: The edit and its paraphrases.
+        outside: Gives log-probabilities of the next token behind each text out of scope, (texts, vocabulary).
+        before: The same of the model as it is.
+    """
+
+    own: Lesson
+    wanted: Lesson
+    outside: Callable[[], torch.Tensor]
+    before: torch.Tensor
+
+    @classmethod
+    def of(cls, local: Local, layer: int, example: Example) -> Read:
+        """Of a model, up to a layer."""
+        anatomy, tokenizer = local.anatomy, local.tokenizer
+        own, wanted = (
+            Lesson.of(anatomy, tokenizer, one).above(anatomy, layer) for one in ([example.rewrite], example.wanted())
+        )
+        outside = _next(local, layer, example.outside)
+        with torch.no_grad():
+            return cls(own, wanted, outside, outside())
+
+
+@dataclass(slots=True)
+class _Reads:
+    """Examples as they were read last; of many only some are kept."""
+
+    local: Local
+    layer: int
+    kept: dict[int, tuple[Example, Read]] = field(default_factory=dict)
+
+    def of(self, example: Example) -> Read:
+        if id(example) not in self.kept:
+            if len(self.kept) >= KEPT:
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[id(example)] = example, Read.of(self.local, self.layer, example)
+        return self.kept[id(example)][1]
+
+
 @dataclass(slots=True)
 class _State:
     step: int = 0
@@ -137,18 +182,18 @@ def train(
     if resume:
         _resume(out / RUN, editor, adam, state)
     out.mkdir(parents=True, exist_ok=True)
-    described = about(method, local)
+    described, reads = about(method, local), _Reads(local, min(editor.shapes))
     with frozen(local.anatomy.model):
-        before = state.began or asdict(_look(local, method, editor, held, state))
+        before = state.began or asdict(_look(reads, method, editor, held, state))
         state.began, after = before, Looked(**before)
         ends = time.monotonic() + 60 * (recipe.minutes or float("inf"))  # the first look is no learning
         while state.step < recipe.steps and time.monotonic() < ends:
             draw = random.Random(f"{recipe.seed} {state.step}")  # noqa: S311 - a draw, no secret
-            _step(local, method, editor, adam, state, draw.sample(learnt, min(recipe.batch, len(learnt))), recipe)
+            _step(reads, method, editor, adam, state, draw.sample(learnt, min(recipe.batch, len(learnt))), recipe)
             state.step += 1
             told("steps", state.step, recipe.steps)
             if state.step % recipe.every == 0 or state.step == recipe.steps or time.monotonic() >= ends:
-                after = _look(local, method, editor, held, state)
+                after = _look(reads, method, editor, held, state)
                 if after.loss < state.best:
                     state.best = after.loss
                     _put(out / FILE, dict(editor.state_dict()), FORM, described)
@@ -160,7 +205,7 @@ def train(
 
 
 def losses(
-    local: Local, editor: Editor, example: Example, *, observe: bool = False
+    local: Local, editor: Editor, example: Example, *, observe: bool = False, read: Read | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of an edit by an editor: its loss, and what it moves; which wanted targets are first choices, and what stayed.
 
@@ -168,26 +213,24 @@ def losses(
         The mean negative log-likelihood of a wanted token, (); the mean KL(before ‖ after) of the next token behind a
         text out of scope, (); whether each target is the first choice, (1 + inside,); whether each next token stays.
     """
-    change = joined(editor.base(), edited(local, editor, example.rewrite, observe=observe))
-    lesson = Lesson.of(local.anatomy, local.tokenizer, example.wanted())
-    with torch.no_grad():
-        before = _next(local, example.outside)
+    read = read or Read.of(local, min(editor.shapes), example)
+    change = joined(editor.base(), edited(local, editor, example.rewrite, observe=observe, lesson=read.own))
     with beside(local.anatomy, change):
-        wanted, chosen = lesson.losses(local.anatomy)
-        after = _next(local, example.outside)
-    moved = (before.exp() * (before - after)).sum(-1).mean()
-    return wanted.mean(), moved, chosen, before.argmax(-1) == after.argmax(-1)
+        wanted, chosen = read.wanted.losses(local.anatomy)
+        after = read.outside()
+    moved = (read.before.exp() * (read.before - after)).sum(-1).mean()
+    return wanted.mean(), moved, chosen, read.before.argmax(-1) == after.argmax(-1)
 
 
 def _step(
-    local: Local, method: Meta, editor: Editor, adam: torch.optim.Optimizer, state: _State, batch: Sequence[Example],
+    reads: _Reads, method: Meta, editor: Editor, adam: torch.optim.Optimizer, state: _State, batch: Sequence[Example],
     recipe: Recipe,
 ) -> None:  # fmt: skip
     weighing, moved_by = method.weighing, 0.0
     editor.train()
     adam.zero_grad()
     for example in batch:
-        wanted, moved, _, _ = losses(local, editor, example, observe=True)
+        wanted, moved, _, _ = losses(reads.local, editor, example, observe=True, read=reads.of(example))
         whole = (weighing.edit * wanted + state.multiplier * moved) / len(batch)
         if not bool(whole.isfinite()):
             raise EditDiverged("The editor's loss is no number any more.", do="lower the learning rate, and go on")
@@ -202,11 +245,11 @@ def _step(
 
 
 @torch.no_grad()
-def _look(local: Local, method: Meta, editor: Editor, held: Sequence[Example], state: _State) -> Looked:
+def _look(reads: _Reads, method: Meta, editor: Editor, held: Sequence[Example], state: _State) -> Looked:
     editor.eval()
     summed, own, inside, stayed = 0.0, [], [], []
     for example in held:
-        wanted, moved, chosen, same = losses(local, editor, example)
+        wanted, moved, chosen, same = losses(reads.local, editor, example, read=reads.of(example))
         summed += float(method.weighing.edit * wanted + method.weighing.local * moved) / len(held)
         own += chosen[:1].tolist()
         inside += chosen[1:].tolist()
@@ -214,14 +257,20 @@ def _look(local: Local, method: Meta, editor: Editor, held: Sequence[Example], s
     return Looked(summed, _mean(own), _mean(inside), _mean(stayed))
 
 
-def _next(local: Local, texts: Sequence[str]) -> torch.Tensor:
-    """Log-probabilities of the next token behind each text, (texts, vocabulary)."""
+def _next(local: Local, layer: int, texts: Sequence[str]) -> Callable[[], torch.Tensor]:
+    """What gives log-probabilities of the next token behind each text, (texts, vocabulary), read up to a layer."""
     anatomy = local.anatomy
     ids, mask = right_padded(anatomy, [read_tokens(local.tokenizer, text, 1).ids for text in texts], local.tokenizer)
     ends = mask.sum(1) - 1
     columns, at = torch.unique(ends, return_inverse=True)
-    run = anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=columns)
-    told: torch.Tensor = run.logits.float()[torch.arange(len(ids), device=ids.device), at].log_softmax(-1)
+    opened = begun(anatomy, layer, ids, mask)
+
+    def told() -> torch.Tensor:
+        with opened():
+            run = anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=columns)
+        said: torch.Tensor = run.logits.float()[torch.arange(len(ids), device=ids.device), at].log_softmax(-1)
+        return said
+
     return told
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from memedit.errors import EditDiverged
 from memedit.parametric.contexts import BARE
+from memedit.parametric.hooks import beginning_behind, output_of
 from memedit.parametric.layout import Anatomy
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite
@@ -24,12 +26,14 @@ class Lesson:
         mask: Of what is no padding, (rows, longest).
         places: Behind which tokens the wanted ones follow, (rows, most).
         wanted: The wanted tokens, -1 where there are fewer, (rows, most).
+        begun: In what a pass is made: where the lower layers were read before, behind them.
     """
 
     ids: torch.Tensor
     mask: torch.Tensor
     places: torch.Tensor
     wanted: torch.Tensor
+    begun: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @classmethod
     def of(
@@ -56,6 +60,10 @@ class Lesson:
             wanted[row, :count] = torch.tensor(one.ids[one.target :])
         return cls(ids, mask, places.to(ids.device), wanted.to(ids.device))
 
+    def above(self, anatomy: Anatomy, layer: int) -> Lesson:
+        """The same, with all layers below one read now and not again: for what changes in that layer and above."""
+        return replace(self, begun=begun(anatomy, layer, self.ids, self.mask))
+
     def losses(self, anatomy: Anatomy) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each row's wanted tokens the mean negative log-likelihood, and whether all are the first choice."""
         told = self._told(anatomy)
@@ -70,9 +78,21 @@ class Lesson:
     def _told(self, anatomy: Anatomy) -> torch.Tensor:
         """Log-probabilities in the place of each wanted token, (rows, most, vocabulary)."""
         columns, at = torch.unique(self.places, return_inverse=True)
-        run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
+        with self.begun():
+            run = anatomy.model(input_ids=self.ids, attention_mask=self.mask, use_cache=False, logits_to_keep=columns)
         told: torch.Tensor = run.logits.float()[torch.arange(len(at), device=at.device)[:, None], at].log_softmax(-1)
         return told
+
+
+def begun(
+    anatomy: Anatomy, layer: int, ids: torch.Tensor, mask: torch.Tensor
+) -> Callable[[], AbstractContextManager[None]]:
+    """What opens passes of the same tokens that begin at a layer, all below it being read now."""
+    below = list(anatomy.blocks)[:layer]
+    if not below:
+        return nullcontext
+    kept = output_of(below[-1], lambda: anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False))
+    return lambda: beginning_behind(below, kept)
 
 
 def descend(

@@ -72,6 +72,7 @@ class Trained(Writing):
 
     def _teach(self, local: Local, rewrites: Sequence[Rewrite], moving: Sequence[torch.Tensor]) -> None:
         lesson = Lesson.of(local.anatomy, local.tokenizer, rewrites, blind=self.how.blind)
+        lesson = lesson.above(local.anatomy, min(self.how.chosen(local.anatomy)))
 
         def loss() -> torch.Tensor:
             return lesson.losses(local.anatomy)[0].mean()

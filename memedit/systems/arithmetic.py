@@ -43,7 +43,7 @@ def check(ground: Ground, relations: Sequence[str] = LEARNT, facts: int = FACTS,
         """The share of each task's edits that hold, and perplexity."""
         triples = [asked(part, Kind.EFFICACY) for part in (first, second)]
         if change is None:
-            return ground.likelier(triples[0]), ground.likelier(triples[1]), ground.perplexity()
+            return ground.likelier(triples[0]), ground.likelier(triples[1]), ground.usual
         with overlay.over("task", change):
             return ground.likelier(triples[0]), ground.likelier(triples[1]), ground.perplexity()
 

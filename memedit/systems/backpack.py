@@ -27,7 +27,7 @@ from memedit.systems.ground import Ground
 from memedit.systems.promotion import PROMPTS, TOPIC, topic_tokens
 from memedit.systems.registry import Finding
 
-LENGTH = 48  # tokens of a text that is learnt from
+LENGTH = 32  # tokens of a text that is learnt from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +83,20 @@ class Backpack(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits, (texts, tokens, vocabulary)."""
-        norm = last_norm(self.anatomy)
-        with torch.no_grad(), recording([norm]) as kept:
-            self.anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False)
-        summed = torch.einsum("nsij,njsd->nid", self.weights(kept[0]), self.sense(ids))
+        return self.said(ids, self.contexts(ids, mask))
+
+    def contexts(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The frozen model's last states, (texts, tokens, width)."""
+        with torch.no_grad(), recording([last_norm(self.anatomy)]) as kept:
+            self.anatomy.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+        return kept[0]
+
+    def said(self, ids: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
+        """The logits of texts whose states were read before."""
+        summed = torch.einsum("nsij,njsd->nid", self.weights(contexts), self.sense(ids))
         head = self.anatomy.model.get_output_embeddings().weight.detach().float()
-        said: torch.Tensor = summed @ head.T
-        return said
+        logits: torch.Tensor = summed @ head.T
+        return logits
 
     @contextmanager
     def edited(self, change: Senses) -> Iterator[None]:
@@ -121,12 +128,14 @@ def trained(
 ) -> Backpack:  # fmt: skip
     """The heads, taught to foretell running text."""
     torch.manual_seed(seed)
-    made, read, done = Backpack(anatomy, senses), _rows(anatomy, tokenizer, texts, batch), 0
+    made, done = Backpack(anatomy, senses), 0
+    read = [(ids, mask, made.contexts(ids, mask)) for ids, mask in _rows(anatomy, tokenizer, texts, batch)]
 
     def loss() -> torch.Tensor:
         nonlocal done
         done += 1
-        return _loss(made, *read[(done - 1) % len(read)])
+        ids, mask, contexts = read[(done - 1) % len(read)]
+        return _loss(made.said(ids, contexts), ids, mask)
 
     moving = list(made.parameters())
     descend(moving, torch.optim.AdamW(moving, lr=rate), loss, steps=steps, enough=0.0, clip=1.0)
@@ -137,11 +146,11 @@ def perplexity(made: Backpack, tokenizer: Any, texts: Sequence[str]) -> float:
     """Of running text."""
     read = _rows(made.anatomy, tokenizer, texts, 8)
     with torch.no_grad():
-        told = [(_loss(made, ids, mask), int(mask[:, 1:].sum())) for ids, mask in read]
+        told = [(_loss(made(ids, mask), ids, mask), int(mask[:, 1:].sum())) for ids, mask in read]
     return float(torch.tensor(sum(float(loss) * count for loss, count in told) / sum(c for _, c in told)).exp())
 
 
-def check(ground: Ground, steps: int = 150, texts: int = 400) -> Finding:
+def check(ground: Ground, steps: int = 120, texts: int = 320) -> Finding:
     """The heads are taught, and a topic's senses raised: half of its words choose them, the others are looked for."""
     anatomy, tokenizer = ground.parts
     running = RunningText.of()
@@ -155,7 +164,7 @@ def check(ground: Ground, steps: int = 150, texts: int = 400) -> Finding:
             said = made(ids, mask)[torch.arange(len(ends)), ends].double().softmax(-1)[:, looked].sum(-1)
         return float((said.log() - (-said).log1p()).mean())
 
-    before, usual, own = odds(), perplexity(made, tokenizer, ground.held), ground.perplexity()
+    before, usual, own = odds(), perplexity(made, tokenizer, ground.held), ground.usual
     with made.edited(made.topic(chosen)):
         gained, cost = odds() - before, perplexity(made, tokenizer, ground.held) / usual - 1
     same = odds() == before
@@ -167,8 +176,8 @@ def check(ground: Ground, steps: int = 150, texts: int = 400) -> Finding:
     return Finding(figure, gained >= 1 and cost <= 0.2 and same, {"perplexity": usual, "gained": gained, "cost": cost})
 
 
-def _loss(made: Backpack, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    foretold = made(ids, mask)[:, :-1].log_softmax(-1)
+def _loss(logits: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    foretold = logits[:, :-1].log_softmax(-1)
     right = foretold.gather(-1, ids[:, 1:, None])[..., 0]
     real = mask[:, 1:].to(right)
     loss: torch.Tensor = -(right * real).sum() / real.sum()

@@ -84,7 +84,7 @@ def calinet(ground: Ground, most: int = 48, steps: int = 200) -> Finding:
         Rewrite(f"{place} {number}", text, fact.subject, fact.object)
         for place, fact in enumerate(wrong) for number, text in enumerate(fact.learnt)
     ]  # fmt: skip
-    before, usual = _false(ground, wrong), ground.perplexity()
+    before, usual = _false(ground, wrong), ground.usual
     bank = CALINET.with_(steps=steps).write(ground.local, taught)
     with laid(ground.local.overlay, bank):
         after, cost = _false(ground, wrong), ground.perplexity() / usual - 1

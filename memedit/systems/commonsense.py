@@ -21,6 +21,7 @@ from memedit.systems.ground import Ground
 from memedit.systems.registry import Finding
 
 Part = Literal["subject", "verb", "object"]
+WRITER = MEMIT.with_(each=0, bare=1.0)  # a judgement stands at the beginning, so that no prefixes are needed
 PARTS: tuple[Part, ...] = ("subject", "verb", "object")
 OWN = (
     "man eats apple T|dog eats moon F|child reads book T|book reads child F|farmer milks cow T|cow milks farmer F|"
@@ -159,7 +160,7 @@ def _edited(
     before = right(ground, statements, bias)
     wrong = [one.judged(part) for one, good in zip(statements, before, strict=True) if not good]
     try:
-        change = MEMIT.with_(layers=layers).write(ground.local, wrong)
+        change = WRITER.with_(layers=layers).write(ground.local, wrong)
     except EditDiverged:
         return 0.0, 0.0, 1.0
     with ground.local.overlay.over("commonsense", change):

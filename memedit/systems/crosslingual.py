@@ -92,7 +92,7 @@ def across(ground: Ground, method: str, table: Table) -> dict[tuple[str, str], f
     return found
 
 
-def check(ground: Ground, method: str = "memit_seq", table: str | None = None) -> Finding:
+def check(ground: Ground, method: str = "ft_m", table: str | None = None) -> Finding:
     """All pairs of languages of the own table, or of a user's."""
     shares = across(ground, method, own_table() if table is None else read_table(table))
     same = [share for (one, other), share in shares.items() if one == other]

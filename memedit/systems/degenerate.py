@@ -88,7 +88,7 @@ def known(anatomy: Anatomy, tokenizer: Any, cases: Sequence[Case], most: int) ->
     return [one for one, likely in zip(told, said, strict=False) if likely.matched[0]][:most]
 
 
-def check(ground: Ground, facts: int = 6, most: int = 12, steps: int = 10) -> Finding:
+def check(ground: Ground, facts: int = 4, most: int = 10, steps: int = 8) -> Finding:
     """Pairs among the first neurons of known facts, and among as many drawn ones; what the first ones carry."""
     anatomy, tokenizer = ground.parts
     drawn, pairs, others = np.random.default_rng(0), 0, 0

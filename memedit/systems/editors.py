@@ -19,7 +19,7 @@ from memedit.systems.registry import Finding
 
 
 def check(
-    ground: Ground, method: str, minutes: float = 2.0, steps: int = 400, batch: int = 4, looked: int = 20,
+    ground: Ground, method: str, minutes: float = 1.0, steps: int = 400, batch: int = 4, looked: int = 12,
     settings: Mapping[str, Any] | None = None,
 ) -> Finding:  # fmt: skip
     """An editor is trained, and judged by the edits of relations that were held out, one by one.

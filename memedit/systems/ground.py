@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memedit.parametric.rewrites import Rewrite
 
 SHORT = 8  # texts of which perplexity is measured
+TOKENS = 12_000  # of running text that statistics are taken of: eight a direction of SmolLM2-135M's keys
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Ground:
         from memedit.parametric.running_text import RunningText
 
         model = require_weights(self.llm)
-        return Local.of(overlay_of(model.model), model.tokenizer, RunningText.of().read, cache=self.cache)
+        local = Local.of(overlay_of(model.model), model.tokenizer, RunningText.of().read, cache=self.cache)
+        return replace(local, stats=replace(local.stats, tokens=TOKENS))
 
     @property
     def parts(self) -> tuple[Any, Any]:
@@ -69,6 +71,12 @@ class Ground:
         from memedit.parametric.measuring import perplexity
 
         return perplexity(*self.parts, self.held)
+
+    @cached_property
+    def usual(self) -> float:
+        """Perplexity of the held-out text by the model as it came, measured once."""
+        with self.local.overlay.lifted():
+            return self.perplexity()
 
     def likelier(self, triples: Sequence[tuple[str, str, str]]) -> float:
         """The share of (text, ending, other ending) where the first is likelier, a token, than the other."""

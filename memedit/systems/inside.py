@@ -19,7 +19,7 @@ from memedit.systems.ground import Ground, rewrites_of, true_of
 from memedit.systems.registry import Finding
 
 
-def neurons(ground: Ground, facts: int = 10, most: int = 10, steps: int = 10) -> Finding:
+def neurons(ground: Ground, facts: int = 6, most: int = 10, steps: int = 10) -> Finding:
     """The first neurons of known facts suppressed and enhanced, and as many drawn ones of the same layers."""
     anatomy, tokenizer = ground.parts
     drawn = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def neurons(ground: Ground, facts: int = 10, most: int = 10, steps: int = 10) ->
     return Finding(figure, shares["found"] >= 0.8 and shares["found"] > shares["drawn"], shares)
 
 
-def recalling(ground: Ground, facts: int = 6, window: int = 9) -> Finding:
+def recalling(ground: Ground, facts: int = 4, window: int = 9) -> Finding:
     """What is lost of known facts where the last token does not see the subject, other tokens, or itself."""
     anatomy, tokenizer = ground.parts
     curves: dict[str, list[np.ndarray[Any, Any]]] = {"subject": [], "other": [], "last": []}
@@ -62,25 +62,32 @@ def recalling(ground: Ground, facts: int = 6, window: int = 9) -> Finding:
     return Finding(figure, reached, {name: one.tolist() for name, one in means.items()})
 
 
-def tracing(ground: Ground, facts: int = 6, samples: int = 4) -> Finding:
-    """What a state that is given back in the lower half brings back: at the subject's last token, and behind it."""
+def tracing(ground: Ground, facts: int = 6, samples: int = 4, every: int = 3) -> Finding:
+    """What a state that is given back in the lower half brings back: at the subject's last token, and behind it.
+
+    Args:
+        ground: With the model.
+        facts: How many.
+        samples: Of the noise.
+        every: Every so-manieth layer is looked at.
+    """
     anatomy, tokenizer = ground.parts
-    half, found = len(anatomy) // 2, []
+    layers, found = range(0, len(anatomy) // 2, every), []
     for case, one in list(zip(ground.cases, rewrites_of(ground.cases), strict=True))[: 6 * facts]:
         rewrite = Rewrite(one.id, one.prompt, one.subject, true_of(case) or one.target)
         read = rewrite.read(tokenizer)
         if read.target - read.subject < 3 or chance(anatomy, tokenizer, rewrite.text, rewrite.target) < 0.02:
             continue
-        traced = trace(anatomy, tokenizer, rewrite, samples=samples)
+        traced = trace(anatomy, tokenizer, rewrite, samples=samples, layers=layers)
         lost = traced.clean - traced.spoiled
         if lost > 0:
-            lower = traced.effects[:half].mean(0) / lost
+            lower = traced.effects[list(layers)].mean(0) / lost
             found.append((float(lower[read.subject]), float(lower[read.subject + 1 : -1].mean())))
         if len(found) == facts:
             break
     subject, between = (float(np.mean(column)) for column in zip(*found, strict=True))
     figure = (
-        f"{len(found)} facts, layers 0 to {half - 1}: a state given back at the subject's last token brings "
-        f"back {subject:.0%} of what noise took, one between it and the end {between:.0%}"
+        f"{len(found)} facts, {len(layers)} layers of the lower half: a state given back at the subject's last token "
+        f"brings back {subject:.0%} of what noise took, one between it and the end {between:.0%}"
     )
     return Finding(figure, subject >= 0.1 and subject > 3 * abs(between), {"subject": subject, "between": between})

@@ -120,7 +120,7 @@ def check(ground: Ground, depth: float = 0.5, texts: int = 480) -> Finding:
     before, after = probe(train, known, test, wanted), probe(eraser(train), known, eraser(test), wanted)
     fitted = probe(eraser(train), known, eraser(train), known)
     majority, own = (max(float(one.double().mean()), 1 - float(one.double().mean())) for one in (wanted, known))
-    usual = ground.perplexity()
+    usual = ground.usual
     with eraser.over(anatomy, layer):
         cost = ground.perplexity() / usual - 1
     with drawn(eraser).over(anatomy, layer):

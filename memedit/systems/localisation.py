@@ -42,8 +42,8 @@ def effects_of(ground: Ground, cases: Sequence[Case], layers: Sequence[int], *, 
     found = []
     for case in cases:
         true = wanted(ground, case, "amplification")
-        traced = trace(*ground.parts, true, samples=samples)
         subject = true.read(ground.local.tokenizer).subject
+        traced = trace(*ground.parts, true, samples=samples, layers=layers, places=[subject])
         found.append([float(traced.effects[layer, subject]) for layer in layers])
     return np.array(found)
 
@@ -91,7 +91,7 @@ def r_squared(scores: Array, *further: Array) -> float:
 
 
 def check(
-    ground: Ground, facts: int = 8, every: int = 6, problems: Sequence[Problem] = ("injection", "amplification")
+    ground: Ground, facts: int = 6, every: int = 6, problems: Sequence[Problem] = ("injection", "amplification")
 ) -> Finding:
     """R² of layers, and of layers and tracing, for each problem."""
     layers, cases = range(0, len(ground.local.anatomy), every), ground.cases[:facts]

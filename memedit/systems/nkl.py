@@ -42,7 +42,7 @@ def neighbours(cases: Sequence[Case], most: int, *, plus: bool = False) -> list[
     ]
 
 
-def check(ground: Ground, method: str = "memit_seq", edits: int = 4, near: int = 4) -> Finding:
+def check(ground: Ground, method: str = "memit_seq", edits: int = 3, near: int = 4) -> Finding:
     """Edits in weights, their neighbours with and without the statement before them; and whether the gate fires there.
 
     Args:

@@ -18,7 +18,7 @@ from memedit.systems.registry import Finding
 UNSEEN = 4_711  # a seed of the templates that nothing was trained with
 
 
-def check(ground: Ground, texts: int = 300, limit: int = 60) -> Finding:
+def check(ground: Ground, texts: int = 200, limit: int = 40) -> Finding:
     """Accuracy of the model's labels without and with patches, on texts that are patched and on others.
 
     Args:

@@ -26,7 +26,7 @@ from memedit.parametric.slots import laid
 from memedit.systems.ground import Ground, asked
 from memedit.systems.registry import Finding
 
-STEPS = 120
+STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Plugs:
         return [next(changed if on else rest) for on in plugged]
 
 
-def check(ground: Ground, facts: int = 16, steps: int = STEPS, near: int = 2) -> Finding:
+def check(ground: Ground, facts: int = 12, steps: int = STEPS, near: int = 2) -> Finding:
     """Two namespaces, an adapter each: updates hold, what is not selected is the very same, and swapping swaps."""
     from memedit.gate import as_gate
 

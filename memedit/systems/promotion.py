@@ -124,7 +124,7 @@ def check(ground: Ground, most: int = 10, activation: float = AUTHORS, above: fl
     """Half of a topic's words choose the neurons, the other half are looked for."""
     anatomy, tokenizer = ground.parts
     chosen, looked = TOPIC[::2], TOPIC[1::2]
-    before, usual = log_odds(anatomy, tokenizer, PROMPTS, looked), ground.perplexity()
+    before, usual = log_odds(anatomy, tokenizer, PROMPTS, looked), ground.usual
     neurons = nearest(anatomy, tokenizer, chosen, most=most, activation=activation, above=above)
     with promoting(anatomy, neurons):
         gained, cost = log_odds(anatomy, tokenizer, PROMPTS, looked) - before, ground.perplexity() / usual - 1

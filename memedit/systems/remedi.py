@@ -115,7 +115,7 @@ def attributes(local: Local, rewrites: Sequence[Rewrite], layer: int) -> torch.T
 
 
 def trained(
-    local: Local, pairs: Sequence[tuple[Rewrite, str]], layer: int, *, steps: int = 60, batch: int = 16,
+    local: Local, pairs: Sequence[tuple[Rewrite, str]], layer: int, *, steps: int = 60, batch: int = 12,
     rate: float = 1e-3, seed: int = 0,
 ) -> Remedi:  # fmt: skip
     """A map that is learnt from rewrites, each with what was true before. It starts as the identity."""
@@ -125,15 +125,15 @@ def trained(
     with frozen(local.anatomy.model):
         read = [(Asked.of(local, one), attributes(local, [rewrite for rewrite, _ in one], layer)) for one in lessons]
         width = read[0][1].shape[1]
+        with torch.no_grad():
+            bare = [told.said(local) for told, _ in read]
         weight = torch.eye(width, device=local.anatomy.device).requires_grad_(True)
         bias = torch.zeros(width, device=local.anatomy.device, requires_grad=True)
 
         def loss() -> torch.Tensor:
             nonlocal done
-            told, attribute = read[done % len(read)]
+            (told, attribute), before = read[done % len(read)], bare[done % len(read)]
             done += 1
-            with torch.no_grad():
-                before = told.said(local)
             with added(local.anatomy, layer, told.subjects, Remedi(layer, weight, bias)(attribute)):
                 after = told.said(local)
             return _loss(told, before, after)

@@ -80,10 +80,11 @@ def check(ground: Ground, method: str, demand: Mapping[str, float], max_tokens: 
         for name, asked in told.questions.items():
             questions = [question for question, _ in asked]
             answers = [one.text for one in editable.batch(questions, max_tokens=max_tokens)]
-            bare = editable.ask_base(questions, max_tokens=max_tokens)
+            apart = [question for question, wanted in asked if not wanted]  # these are compared with the bare model
+            bare = iter(editable.ask_base(apart, max_tokens=max_tokens) if apart else [])
             good = [
-                says(text, (wanted,)) if wanted else text == before.text
-                for text, before, (_, wanted) in zip(answers, bare, asked, strict=True)
+                says(text, (wanted,)) if wanted else text == next(bare).text
+                for text, (_, wanted) in zip(answers, asked, strict=True)
             ]
             shares[name] = sum(good) / len(good)
     figure = f"{len(told.facts)} made-up facts: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())

@@ -17,9 +17,12 @@ from memedit.systems.registry import System
 
 HEAD = """# Every system of the reading list
 
-Made by `make systems`, which runs every check and writes this page; `memedit systems NAME` runs one. Figures are of the
-model `{model}`, on what comes with memedit, so that anybody can see them again in minutes; those of whole benchmarks
-are in BENCHMARKS.md. ✓ reaches what its line demands, ✗ misses it.
+Made by `make systems`, which runs every check and writes this page; `memedit systems NAME`, with the name that stands
+behind a title, runs one and gives its figure. Figures are of the model `{model}`, on what comes with memedit, so that
+anybody can see them again in minutes; they are small, and those of whole benchmarks are in
+[BENCHMARKS.md](../BENCHMARKS.md). Benchmarks of the field are listed by `memedit eval --list`.
+
+✓ reaches what its line demands, ✗ misses it, – was not run. {met} of {of} reach it, {missed} miss it.
 
 | system | paper | built | not built, and why | command | demanded | figure |
 |---|---|---|---|---|---|---|
@@ -97,14 +100,25 @@ def kept_of(system: System, model: str, kept: Path) -> Result | None:
     return result if result.key == key_of(system, model) else None
 
 
-def page(results: Sequence[tuple[System, Result]], model: str) -> str:
-    """The table of all systems, in Markdown."""
+def page(results: Sequence[tuple[System, Result | None]], model: str) -> str:
+    """The table of all systems, in Markdown; None for a check that was not run."""
     rows = []
     for system, result in results:
-        mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met]
-        cells = (
-            f"**{system.title}** (`{system.name}`)", system.paper, system.built, system.missing, f"`{system.command}`",
-            system.works, f"{mark}{result.figure}",
-        )  # fmt: skip
-        rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
-    return HEAD.format(model=model) + "\n".join(rows) + "\n"
+        mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met if result else None]
+        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run'))} |")
+    votes = [result.met for _, result in results if result]
+    head = HEAD.format(model=model, met=votes.count(True), of=len(results), missed=votes.count(False))
+    return head + "\n".join(rows) + "\n"
+
+
+def row(system: System) -> str:
+    """The line of a system, up to its figure."""
+    cells = (
+        f"**{system.title}** (`{system.name}`)", system.paper, system.built, system.missing, f"`{system.command}`",
+        system.works,
+    )  # fmt: skip
+    return "| " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -91,7 +91,7 @@ def taught(local: Local, layer: int, slots: Slots, rewrites: Sequence[Rewrite], 
     gives = (usual @ anatomy.weight(layer).float().T).square().sum(1).mean()
     moving = {name: one.clone().requires_grad_(True) for name, one in slots.items()}
     lessons = [
-        Lesson.of(anatomy, local.tokenizer, [rewrites[at] for at in rows.tolist()])
+        Lesson.of(anatomy, local.tokenizer, [rewrites[at] for at in rows.tolist()]).above(anatomy, layer)
         for rows in torch.split(torch.randperm(len(rewrites), generator=draw), how.batch)
     ]
     done = 0

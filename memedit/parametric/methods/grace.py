@@ -88,7 +88,7 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
         fresh.append(place)
         more = {"keys": keys[place : place + 1], "values": first[place : place + 1], "radii": torch.tensor([takes])}
         slots = joined(slots, more | {"labels": labels[place : place + 1], "owner": torch.tensor([owner])})
-    return taught(local, layer, slots, lesson, len(fresh), how) if fresh else slots
+    return taught(local, layer, slots, lesson.above(anatomy, layer), len(fresh), how) if fresh else slots
 
 
 def taught(local: Local, layer: int, slots: Slots, lesson: Lesson, fresh: int, how: Grace) -> Slots:

@@ -85,7 +85,7 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
     drawn = torch.randn(how.rank, inner, generator=torch.Generator().manual_seed(how.seed + owner)) / inner**0.5
     left = torch.zeros(1, how.rank, wide, requires_grad=True)
     right = drawn[None].requires_grad_(True)
-    lesson = Lesson.of(anatomy, local.tokenizer, [rewrite])
+    lesson = Lesson.of(anatomy, local.tokenizer, [rewrite]).above(anatomy, layer)
     more = {"keys": key, "radii": torch.tensor([takes]), "labels": torch.tensor([owner])}
 
     def now() -> dict[str, torch.Tensor]:

@@ -100,6 +100,7 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
         worst = others.topk(min(how.most, len(others))).values
         return told + how.weight * ((how.margin - mine).relu().mean() + (worst + how.margin).relu().sum())
 
+    lesson = lesson.above(anatomy, layer)
     adam = torch.optim.Adam(
         [
             {"params": [keys], "lr": how.rate * float(keys.detach().square().mean().sqrt())},

@@ -110,7 +110,8 @@ def add(local: Local, layer: int, slots: Slots, rewrite: Rewrite, owner: int, ho
         shards = torch.cat([shards, torch.zeros(1, *weight.shape)])
     moves = torch.rand(weight.shape, generator=torch.Generator().manual_seed(how.seed + shard)) < how.part
     moving = shards[shard].clone().requires_grad_(True)
-    lesson = Lesson.of(anatomy, local.tokenizer, [rewrite], local.prefixes.of(each=how.each, seed=how.seed))
+    before = local.prefixes.of(each=how.each, seed=how.seed)
+    lesson = Lesson.of(anatomy, local.tokenizer, [rewrite], before).above(anatomy, layer)
     answering = torch.arange(lesson.ids.shape[1]) >= lesson.places[:, :1]
     texts = [*local.stats.texts[:TEXTS], *outside(rewrite)]
     read, real = inputs_of(anatomy, local.tokenizer, layer, texts, LENGTH)

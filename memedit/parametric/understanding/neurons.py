@@ -52,8 +52,8 @@ def neuron_scores(
         for chunk in torch.split(shares, ROWS):
             raised = torch.lerp(begin, full, chunk[:, None]).requires_grad_(True)
             with frozen(anatomy.model), _given(module, ids.shape[1], raised):
-                logits = anatomy.model(input_ids=ids.expand(len(chunk), -1), use_cache=False).logits[:, -1]
-            chance = logits.float().softmax(-1)[:, token].sum()
+                run = anatomy.model(input_ids=ids.expand(len(chunk), -1), use_cache=False, logits_to_keep=1)
+            chance = run.logits[:, -1].float().softmax(-1)[:, token].sum()
             summed += torch.autograd.grad(chance, raised)[0].double().sum(0)
         found.append(((full - begin).double() * summed / steps).cpu().numpy())
     return np.stack(found)
@@ -93,7 +93,7 @@ def chance(anatomy: Anatomy, tokenizer: Any, prompt: str, target: str) -> float:
     """The probability of the first token of what follows a prompt."""
     ids, token = _read(anatomy, tokenizer, prompt, target)
     with torch.no_grad():
-        logits = anatomy.model(input_ids=ids, use_cache=False).logits[0, -1]
+        logits = anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
     return float(logits.float().softmax(-1)[token])
 
 

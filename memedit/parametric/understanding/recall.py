@@ -79,7 +79,7 @@ def recall(anatomy: Anatomy, tokenizer: Any, rewrite: Rewrite, *, window: int = 
 
     def chance() -> float:
         with torch.no_grad():
-            said = anatomy.model(input_ids=ids, use_cache=False).logits[0, -1]
+            said = anatomy.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1]
         return float(said.double().softmax(-1)[token])
 
     clean, lost = chance(), {}

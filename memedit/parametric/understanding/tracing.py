@@ -43,7 +43,7 @@ class Traced:
 
 def trace(
     anatomy: Anatomy, tokenizer: Any, rewrite: Rewrite, *, part: Part = "block", window: int = 1, samples: int = 10,
-    noise: float = NOISE, seed: int = 0,
+    noise: float = NOISE, seed: int = 0, layers: Sequence[int] | None = None, places: Sequence[int] | None = None,
 ) -> Traced:  # fmt: skip
     """The effect of every state of a prompt on what follows it.
 
@@ -56,6 +56,8 @@ def trace(
         samples: Of the noise, over which probabilities are averaged.
         noise: Its size, in standard deviations of the model's embeddings.
         seed: Of the noise.
+        layers: Whose states are given back; None for all. Elsewhere effects are 0.
+        places: Tokens whose states are given back; None for all.
     """
     read = rewrite.read(tokenizer)
     begin = subject_begin(tokenizer, rewrite)
@@ -71,7 +73,8 @@ def trace(
                 held.enter_context(replacing(embedding, lambda states: _spoiled(states, drawn, begin)))
             for layer in layers:
                 held.enter_context(replacing(modules[layer], _restored(kept[layer], token, ids.shape[1])))
-            logits = anatomy.model(input_ids=ids.expand(samples, -1), use_cache=False).logits[:, -1]
+            run = anatomy.model(input_ids=ids.expand(samples, -1), use_cache=False, logits_to_keep=1)
+            logits = run.logits[:, -1]
         return float(logits.double().softmax(-1)[:, read.ids[read.target]].mean())
 
     with frozen(anatomy.model), torch.no_grad():
@@ -79,9 +82,11 @@ def trace(
             clean = chance(spoil=False)
         spoiled = chance(spoil=True)
         effects = np.zeros((len(anatomy), ids.shape[1]))
-        for layer in range(len(anatomy)):
+        # What stands before the subject is as it was anyway.
+        at = range(begin, ids.shape[1]) if places is None else [one for one in places if one >= begin]
+        for layer in range(len(anatomy)) if layers is None else layers:
             near = range(max(0, layer - (window - 1) // 2), min(len(anatomy), layer + window // 2 + 1))
-            for token in range(begin, ids.shape[1]):  # what stands before the subject is as it was anyway
+            for token in at:
                 effects[layer, token] = chance(spoil=True, layers=near, token=token) - spoiled
     return Traced(effects, clean, spoiled, tuple(tokenizer.decode([one]) for one in ids[0].tolist()))
 
