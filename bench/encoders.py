@@ -72,7 +72,7 @@ def main() -> None:
         return export(asked.folder, asked.into)
     if asked.what == "mean":
         return mean([one / "judge" for one in asked.of], asked.folder / "judge")
-    groups = read_groups([shipped("train"), shipped("turned"), *asked.also])
+    groups = read_groups([shipped("train"), *asked.also])
     data = Path(os.environ["MEMEDIT_DATA"])
     if asked.what == "judge":
         return train_judge(groups, asked.folder, data, asked.base, asked.minutes, asked.seed)

@@ -73,7 +73,7 @@ def _parted(data: Sequence[str], given: Mapping[str, Any]) -> tuple[list[Group],
     held = own[HELD - 1 :: HELD]
     learned = [group for group in own if group not in held]
     if given["everyday"]:
-        learned += read_groups([shipped("train"), shipped("turned")])
+        learned += read_groups([shipped("train")])
         held += read_groups([shipped("dev")])
     if len(held) < FEWEST or not learned:
         raise click.UsageError(

@@ -25,7 +25,7 @@ from memedit.memory.writing import CHUNK
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""
-MOST = 0.8
+MOST = 0.9
 """Share of the groups that have to keep to a promised rate."""
 SILENT = 0.6
 """Share of the messages out of scope, about a memory's own subjects, for which nothing is to be left in doubt."""
