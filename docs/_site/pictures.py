@@ -31,19 +31,21 @@ REQUEST = (
     Step(
         "gate.conversation.read_conversation", "what of it is looked up: the query, and the whole conversation", "query"
     ),
-    Step("memory.memory.EditMemory.recall", "the index proposes, the ledger says what is in force", "candidates"),
+    Step("memory.reading.Reads.recall", "the index proposes, the ledger says what is in force", "candidates"),
     Step("gate.port.Gate.decide_many", "which of them are in scope, with a probability and reasons", "hits, or none"),
     Step("methods.frames.with_notes", "the method shows the edits; without a hit nothing is touched", "Final(request)"),
-    Step("drive.Driver._ask", "the one place that asks the model", "Reply"),
-    Step("drive._answer", "text, citations, revision and trace", "Answer"),
+    Step("editable.drive.Driver._ask", "the one place that asks the model", "Reply"),
+    Step("editable.drive._answer", "text, citations, revision and trace", "Answer"),
 )
 EDIT = (
-    Step("editing.Edits.edit", "a statement, a Fact, a Behaviour, …", "what was given"),
+    Step("editable.editing.Edits.edit", "a statement, a Fact, a Behaviour, …", "what was given"),
     Step("edits.as_edit", "checked, and frozen", "Edit"),
     Step("memory.ledger.Ledger.writing", "one transaction: all of the change or nothing", "lock"),
     Step("memory.conflicts.Slots.judge", "does it take the place of another?", "superseded"),
     Step("memory.ledger.Writer.append", "events, with checksums; durable when the call returns", "Receipt"),
-    Step("memory.ledger.Reader.states_since", "the next look-up, in any process, reads what is new", "new events"),
+    Step(
+        "memory.ledger_reading.Reader.states_since", "the next look-up of any process reads what is new", "new events"
+    ),
     Step("memory.indexing.Indexing.update", "the index follows the ledger, never the other way round", "in scope"),
 )
 STYLE = (
