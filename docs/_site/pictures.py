@@ -51,7 +51,9 @@ EDIT = (
 STYLE = (
     ".box{fill:#f5f6fb;stroke:#3f51b5}.name{font:600 13px monospace;fill:#283593}.does{font:13px sans-serif;fill:#222}"
     ".gives{font:italic 12px sans-serif;fill:#444}.arrow{stroke:#3f51b5;stroke-width:1.5;marker-end:url(#tip)}"
-    ".paper{fill:#fff}"
+    ".paper{fill:#fff}.tip{fill:#3f51b5}"
+    "@media(prefers-color-scheme:dark){.paper{fill:#1e2129}.box{fill:#2a2e3a;stroke:#8c9eff}.name{fill:#b3bfff}"
+    ".does{fill:#ddd}.gives{fill:#bbb}.arrow{stroke:#8c9eff}.tip{fill:#8c9eff}}"
 )
 
 
@@ -62,7 +64,7 @@ def drawn(title: str, steps: tuple[Step, ...]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" role="img">',
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
-        '<path d="M0 0 8 4 0 8z" fill="#3f51b5"/></marker></defs>',
+        '<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>',
         f'<rect class="paper" width="{WIDTH}" height="{high}"/>',
     ]
     for number, step in enumerate(steps):
