@@ -19,6 +19,7 @@ from memedit.memory import EditMemory
 from memedit.testing import FakeLLM, HashEmbedder
 
 Run = Callable[..., Result]
+PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 
 
 def answer(prompt: str) -> str:
@@ -53,6 +54,31 @@ def value(result: Result) -> Any:
     found = json.loads(result.stdout)
     assert found.pop("schema") == SCHEMA
     return found["items"] if set(found) == {"items"} else found
+
+
+def form(value: Any) -> str:
+    """The keys of an object, those of each item in brackets; an edit, which has those of its kind, by that word."""
+    if "created_at" in value:
+        return "edit"
+    items = value.get("items")
+    each = f"[{form(items[0])}]" if items and isinstance(items[0], dict) else ""
+    return ", ".join(name + (each if name == "items" else "") for name in value)
+
+
+def forms() -> dict[str, str]:
+    """The keys that docs/cli.md tells of each command."""
+    page = PAGE.read_text(encoding="utf-8").split("## JSON")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `?([a-z -]+)`? \| `(.*)` \|$", page, re.MULTILINE))
+
+
+def documented(command: str, stdout: str) -> Any:
+    """The one object on stdout, which has the keys that docs/cli.md tells of the command."""
+    found = json.loads(stdout)
+    assert next(iter(found)) == "schema"
+    assert found["schema"] == SCHEMA
+    printed, told = form({name: one for name, one in found.items() if name != "schema"}), forms()[command]
+    assert printed == told or (found.get("items") == [] and told.startswith("items["))
+    return found
 
 
 def add(run: Run, *args: str) -> str:

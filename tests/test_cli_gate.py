@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from command_line import documented
 from test_eval_run import Point
 
 from memedit import EditableLLM, EditMemory, Fact, Feedback, Probe
@@ -245,10 +246,8 @@ def hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_calibrate_sets_thresholds_and_leaves_the_weights(run: Run, hashed: Path) -> None:
-    values = json.loads(
-        run("calibrate", "--data", "edits.jsonl", "--gate", str(hashed), "--out", "new", "--max-false-fires", "0",
-            "--json").stdout
-    )  # fmt: skip
+    asked = ("calibrate", "--data", "edits.jsonl", "--gate", str(hashed), "--out", "new", "--max-false-fires", "0")
+    values = documented("gate calibrate --data", run(*asked, "--json").stdout)
     old, new = scorer.load(hashed), scorer.load("new")
     assert new.thresholds == values["thresholds"] != old.thresholds
     assert new.network.temperature == pytest.approx(old.network.temperature * values["temperature"])
@@ -314,7 +313,7 @@ def memory(tmp_path: Path) -> EditMemory:
 def test_radii_put_every_probe_where_it_belongs_and_undo_takes_them_back(run: Run, memory: EditMemory) -> None:
     assert not all(wanted(memory))
     before = [edit.to_dict() for edit in memory.edits()]
-    shown = json.loads(run("calibrate", "--memory", "memory", "--dry-run", "--json").stdout)
+    shown = documented("gate calibrate", run("calibrate", "--memory", "memory", "--dry-run", "--json").stdout)
     assert (shown["changed"], shown["revision"], memory.revision()) == (0, 1, 1)
     done = json.loads(run("calibrate", "--memory", "memory", "--json").stdout)
     assert done["changed"] >= 1
@@ -376,7 +375,7 @@ def test_radii_are_learned_from_uses_and_undo_takes_them_back(run: Run, memory: 
     write_uses(tmp_path / "uses.jsonl", *accepted, *rejected)
     asked = ("learn", "--data", "uses.jsonl", "--memory", "memory", "--gate", "evidence", "--error", "10")
     before = [edit.to_dict() for edit in memory.edits()]
-    shown = json.loads(run(*asked, "--dry-run", "--json").stdout)
+    shown = documented("gate learn", run(*asked, "--dry-run", "--json").stdout)
     assert (shown["changed"], shown["revision"], shown["error"], shown["confidence"]) == (0, 1, 0.1, 0.95)
     by_id = {one["edit"]: one for one in shown["edits"]}
     assert (by_id["globex"]["uses"], by_id["globex"]["rejected"], by_id["acme"]["rejected"]) == (40, 40, 0)
@@ -549,7 +548,8 @@ def test_what_is_no_data(run: Run, spec: str, says: str) -> None:
 
 
 def test_evaluate_prints_scores_and_writes_a_page(run: Run) -> None:
-    values = json.loads(run("evaluate", "--data", "edits.jsonl", "--gate", "named", "--out", "page", "--json").stdout)
+    done = run("evaluate", "--data", "edits.jsonl", "--gate", "named", "--out", "page", "--json")
+    values = documented("gate evaluate", done.stdout)
     change, stay, every = values["groups"]
     assert (change["group"], change["direct"]["good"], change["direct"]["of"]) == ("must change", 2, 2)
     assert (stay["group"], stay["false_fires"]["good"]) == ("must stay", 1)
@@ -713,7 +713,7 @@ def test_from_edits_to_a_gate_of_ones_own(tmp_path: Path, monkeypatch: pytest.Mo
     def memedit(*args: str) -> Any:
         result = CliRunner().invoke(main, ["gate", *args, "--json"])
         assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
-        return json.loads(result.stdout)
+        return documented(f"gate {args[0]}", result.stdout)
 
     trained = memedit(
         "train", "--data", "edits.jsonl", "--no-everyday", "--generate", "8", "--folds", "2", "--out", "mine"

@@ -192,6 +192,14 @@ def test_the_reference_has_every_public_name() -> None:
     assert "::: memedit.errors\n" in pages
 
 
+@pytest.mark.parametrize(("page", "kind"), [("memory", EditMemory), ("index", EditableLLM)])
+def test_the_reference_lists_every_verb(page: str, kind: type) -> None:
+    text = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    listed = re.search(r"members:\s+\[(.*?)\]", text, re.DOTALL)
+    assert listed is not None
+    assert sorted(re.findall(r"\w+", listed[1])) == sorted(name for name in dir(kind) if not name.startswith("_"))
+
+
 def test_figures_that_are_compared_stand_in_the_benchmarks() -> None:
     """Each row's numbers, and the command that makes them, whatever the lines are broken at."""
     known = " ".join((ROOT / "BENCHMARKS.md").read_text(encoding="utf-8").split())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import documented
 
 from memedit import EditableLLM, EditMemory
 from memedit.cli import main
@@ -81,7 +82,7 @@ def test_json_shows_and_adds_nothing(document: Path, tmp_path: Path) -> None:
         main, ["add", "--memory", str(tmp_path / "m"), "--from-document", str(document), "--json"]
     )
     assert done.exit_code == 0, done.output
-    assert len(json.loads(done.stdout)["facts"]) == 4
+    assert len(documented("add --from-document", done.stdout)["facts"]) == 4
     assert not (tmp_path / "m").exists()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from command_line import documented
 from test_eval_run import COUNTERFACT, Point, ScoringLLM, contrast, lines, ready
 
 from memedit.cli import WRONG, main
@@ -140,7 +141,7 @@ def test_scores_stand_side_by_side(memedit: Memedit) -> None:
 
 
 def test_json_gives_the_run_and_its_scores(memedit: Memedit) -> None:
-    value = json.loads(memedit(*arguments("--json")).stdout)
+    value = documented("eval", memedit(*arguments("--json")).stdout)
     assert value["run"]["methods"] == ["unedited", "auto"]
     assert value["folder"] == "run"
     assert {score["protocol"] for score in value["scores"]} == {"generation", "likelihood", "gate", "cost"}
@@ -182,7 +183,7 @@ def test_a_dry_run_asks_nothing_and_counts_what_is_set_aside(memedit: Memedit, t
     broken = {name: value for name, value in record.items() if name != "neighborhood_prompts"}
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, (record, other, record, broken))))
     args = ("eval", "counterfact", "--data", "data.jsonl", "--dry-run")
-    value = json.loads(memedit(*args, "--json").stdout)
+    value = documented("eval --dry-run", memedit(*args, "--json").stdout)
     assert (value["cases"], value["edits"], value["memories"], value["repeated"]) == (2, 2, 1, 1)
     assert {(each["case"], each["probe"]) for each in value["set_aside"]} >= {("counterfact:1000000", "efficacy-0")}
     assert [each["number"] for each in value["malformed"]] == [4]
@@ -230,7 +231,7 @@ def test_a_report_of_runs_also_of_one_that_was_stopped(memedit: Memedit, tmp_pat
     pytest.importorskip("matplotlib")
     memedit(*arguments("--method", "bm25"))
     memedit(*arguments(llm="stopped", out="half"), code=INTERRUPTED)
-    written = json.loads(memedit("report", "run", "half", "--out", "page", "--json").stdout)["written"]
+    written = documented("report", memedit("report", "run", "half", "--out", "page", "--json").stdout)["written"]
     assert [Path(file).name for file in written] == ["report.html", "report.md"]
     assert "did not come to its end" in (tmp_path / "page/report.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memedit.cli.eval import show_scores
+from memedit.cli._scores import show_scores
 from memedit.eval.cases import Kind, Probe
 from memedit.eval.runs import Asked, Row, Run
 from memedit.eval.scores import Score, score_run

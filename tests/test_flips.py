@@ -9,6 +9,7 @@ from collections import Counter
 from stat import S_IMODE
 
 import pytest
+from command_line import documented
 from test_backup import filled, state
 from test_durability import opened
 
@@ -272,6 +273,7 @@ def test_the_commands(run, tmp_path):
     assert "is not as it was written" in broken
     assert "memedit repair --plan" in broken
     assert "memedit repair" in run("list", code=6).output
+    documented("repair", run("repair", "--plan", "--json").stdout)
     plan = run("repair", "--plan").stdout
     assert "lost      edit `" in plan
     assert "1 edit and 2 changes can be saved" in plan

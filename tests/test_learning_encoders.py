@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from command_line import documented
 
 from memedit.encoder.graph import CARD, FORMAT, Encoder
 from memedit.errors import FileRejected, RunRejected
@@ -177,6 +178,7 @@ def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, m
     call = ["gate", "train", "--kind", "judge", "--data", "own.jsonl", "--no-everyday", "--minutes", "0.02"]
     done = CliRunner().invoke(main, [*call, "--out", "mine", "--json"])
     assert done.exit_code == 0, done.output
+    documented("gate train --kind judge", done.stdout)
     gate = as_gate("mine")
     assert isinstance(gate, JudgeGate)
     assert "g5" in json.loads((tmp_path / "mine/gate.json").read_text())["weighed"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import documented
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
@@ -262,7 +263,7 @@ def test_the_command_line_bakes_lists_and_takes_out(
     def run(*words: str) -> Any:
         common = ["--memory", str(memory), "--model", f"hf:{folder}", "--text", str(text), "--json"]
         result = CliRunner().invoke(main, [*words, *common])
-        return result.exit_code, json.loads(result.stdout)
+        return result.exit_code, json.loads(result.stdout) if result.exit_code else documented(words[0], result.stdout)
 
     code, done = run("bake", "one", "--method", "rome", "--out", str(tmp_path / "out"))
     assert code == 0

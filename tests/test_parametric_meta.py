@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import documented
 from families import tiny_of
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -243,7 +244,7 @@ def test_the_command_line_trains_an_editor(folder: str, tmp_path: Path) -> None:
     common = ["--model", f"hf:{folder}", "--json"]
     result = CliRunner().invoke(main, [*words, *common])
     assert result.exit_code == 0, result.output
-    card = json.loads(result.stdout)
+    card = documented("parametric train", result.stdout)
     assert (card["steps"], card["learnt"] + card["held"]) == (2, 9)
     assert (tmp_path / "out" / FILE).is_file()
     result = CliRunner().invoke(main, [*words, *common])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import documented
 from tiny import make_tiny
 
 from memedit import EditableLLM, EditMemory, Fact
@@ -154,13 +155,13 @@ def test_the_command_line_sweeps_and_lists(folder: str, tmp_path: Path, monkeypa
 
     found = run("parametric", "sweep", "one", "--method", "rome", *common, "--json")
     assert found.exit_code == 0, found.output
-    told = json.loads(found.stdout)
+    told = documented("parametric sweep", found.stdout)
     assert told["edits"] == ["one"]
     assert json.loads(Path(told["file"]).read_text())["settings"] == told["settings"]
     shown = run("parametric", "sweep", "one", "--method", "rome", *common)
     assert "--method rome@swept" in shown.output
     assert "efficacy" in shown.output
     assert run("parametric", "sweep", "--method", "nothing", *common).exit_code == 2
-    listed = json.loads(run("parametric", "settings", "--json").stdout)["items"]
+    listed = documented("parametric settings", run("parametric", "settings", "--json").stdout)["items"]
     assert {"method": "rome@gpt-j-6b", "settings": published()["gpt-j-6b"]["rome"]} in listed
     assert "rome@gpt2-xl" in run("parametric", "settings").output

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from command_line import documented
 
 from memedit import EditableLLM, EditMemory, Fact, Patch
 from memedit.cli import main
@@ -312,7 +313,7 @@ def test_measuring_and_fitting() -> None:
 def run(*args: str) -> dict[str, Any]:
     done = CliRunner().invoke(main, [*args, "--json"])
     assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return documented(" ".join(args[:2]), done.stdout)  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from command_line import documented
 from tiny import make_tiny
 
 from memedit import EditMemory, Fact
@@ -172,10 +172,11 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "[−Bob Smith.] [+Carol Diaz.]" in run("history", "--ops").replace(
         "[−Bob Smith] [+Carol Diaz]", "[−Bob Smith.] [+Carol Diaz.]"
     )
-    told = json.loads(run("history", "--ops", "--json"))
+    told = documented("history --ops", run("history", "--ops", "--json"))
     assert any(one["tag"] == "replace" and "Carol" in one["new"] for one in told["items"][0]["operations"])
     file = tmp_path / "article.md"
     file.write_bytes(TEXT.encode())
+    documented("documents update", run("documents", "update", "article.md", "--json"))
     run("documents", "update", "article.md", "--out", "new.md")
     assert (tmp_path / "new.md").read_bytes() in (TEXT.encode(), TEXT.replace("is Bob Smith", "is Carol Diaz").encode())
     (tmp_path / "bad.md").write_bytes(b"\xff\xfe\x00")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import documented
 from families import tiny_of
 from tiny import make_tiny
 
@@ -137,7 +137,7 @@ def test_saved_changes_are_added_scaled_negated_and_applied(folder: str, tmp_pat
     def run(*args: Any) -> Any:
         done = CliRunner().invoke(main, ["delta", *map(str, args), "--json"])
         assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
+        return documented(f"delta {args[0]}", done.stdout)
 
     assert run("add", files["a"], files["b"], "--out", files["sum"])["layers"] == [0, 1]
     run("scale", files["sum"], "0.5", "--out", files["half"])

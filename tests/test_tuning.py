@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from command_line import documented
 
 from memedit import EditableLLM, EditMemory, Fact, Probe
 from memedit.adapters.causal import LocalLLM
@@ -171,7 +172,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = CliRunner().invoke(group, [*given, "--out", str(tmp_path / "out")], catch_exceptions=False)
     assert "2 steps; held-out loss" in said.output
     said = CliRunner().invoke(group, [*given, "--out", str(tmp_path / "two"), "--json"], catch_exceptions=False)
-    assert json.loads(said.stdout)["kind"] == "counterfactual"
+    assert documented("serac train", said.stdout)["kind"] == "counterfactual"
     monkeypatch.setattr("memedit.cli._common.open_model", lambda *_: FakeLLM())
     with pytest.raises(UnsupportedModel, match="cannot be trained"):
         CliRunner().invoke(group, [*given, "--out", str(tmp_path / "three")], catch_exceptions=False)
@@ -184,6 +185,8 @@ def test_the_command_makes_a_planner(tmp_path: Path, monkeypatch: pytest.MonkeyP
     given = ["train", "--questions", "40", "--steps", "3", "--every", "1", "--learning-rate", "1e-2"]
     said = CliRunner().invoke(group, [*given, "--out", str(tmp_path / "out")], catch_exceptions=False)
     assert f'"planner": "planner:{tmp_path / "out"}"' in said.output
+    said = CliRunner().invoke(group, [*given, "--out", str(tmp_path / "two"), "--json"], catch_exceptions=False)
+    assert documented("multihop train", said.stdout)["kind"] == "planner"
     made = as_llm(f"planner:{tmp_path / 'out'}")
     assert made.kind == "planner"
     with pytest.raises(UnsupportedModel, match="holds no counterfactual model"):

@@ -31,25 +31,29 @@ REQUEST = (
     Step(
         "gate.conversation.read_conversation", "what of it is looked up: the query, and the whole conversation", "query"
     ),
-    Step("memory.memory.EditMemory.recall", "the index proposes, the ledger says what is in force", "candidates"),
+    Step("memory.reading.Reads.recall", "the index proposes, the ledger says what is in force", "candidates"),
     Step("gate.port.Gate.decide_many", "which of them are in scope, with a probability and reasons", "hits, or none"),
     Step("methods.frames.with_notes", "the method shows the edits; without a hit nothing is touched", "Final(request)"),
-    Step("drive.Driver._ask", "the one place that asks the model", "Reply"),
-    Step("drive._answer", "text, citations, revision and trace", "Answer"),
+    Step("editable.drive.Driver._ask", "the one place that asks the model", "Reply"),
+    Step("editable.drive._answer", "text, citations, revision and trace", "Answer"),
 )
 EDIT = (
-    Step("editing.Edits.edit", "a statement, a Fact, a Behaviour, …", "what was given"),
+    Step("editable.editing.Edits.edit", "a statement, a Fact, a Behaviour, …", "what was given"),
     Step("edits.as_edit", "checked, and frozen", "Edit"),
     Step("memory.ledger.Ledger.writing", "one transaction: all of the change or nothing", "lock"),
     Step("memory.conflicts.Slots.judge", "does it take the place of another?", "superseded"),
     Step("memory.ledger.Writer.append", "events, with checksums; durable when the call returns", "Receipt"),
-    Step("memory.ledger.Reader.states_since", "the next look-up, in any process, reads what is new", "new events"),
+    Step(
+        "memory.ledger_reading.Reader.states_since", "the next look-up of any process reads what is new", "new events"
+    ),
     Step("memory.indexing.Indexing.update", "the index follows the ledger, never the other way round", "in scope"),
 )
 STYLE = (
     ".box{fill:#f5f6fb;stroke:#3f51b5}.name{font:600 13px monospace;fill:#283593}.does{font:13px sans-serif;fill:#222}"
     ".gives{font:italic 12px sans-serif;fill:#444}.arrow{stroke:#3f51b5;stroke-width:1.5;marker-end:url(#tip)}"
-    ".paper{fill:#fff}"
+    ".paper{fill:#fff}.tip{fill:#3f51b5}"
+    "@media(prefers-color-scheme:dark){.paper{fill:#1e2129}.box{fill:#2a2e3a;stroke:#8c9eff}.name{fill:#b3bfff}"
+    ".does{fill:#ddd}.gives{fill:#bbb}.arrow{stroke:#8c9eff}.tip{fill:#8c9eff}}"
 )
 
 
@@ -60,7 +64,7 @@ def drawn(title: str, steps: tuple[Step, ...]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" role="img">',
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
-        '<path d="M0 0 8 4 0 8z" fill="#3f51b5"/></marker></defs>',
+        '<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>',
         f'<rect class="paper" width="{WIDTH}" height="{high}"/>',
     ]
     for number, step in enumerate(steps):

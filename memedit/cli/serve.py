@@ -52,6 +52,8 @@ def serve(
         memedit serve --upstream http://localhost:11434/v1 --keys keys.yaml --host 0.0.0.0
         memedit serve --upstream http://vllm:8000/v1 --memory postgresql://ann@db/memories --workers 4 --keys keys.yaml
     """
+    if session.as_json:
+        raise click.UsageError("`memedit serve` has no --json: what it prints is for people.")
     if (upstream is None) == (local is None):
         raise click.UsageError("Give either --upstream URL or --llm SPEC.")
     if keys_file is None and not _is_loopback(host):

@@ -102,19 +102,10 @@ def _focus(exchanges: list[tuple[str, str]]) -> Focus:
 
 def _ask(text: str) -> tuple[list[str], str, bool]:
     """The sentences in front of the one that asks, that one, and whether the message brings its own material."""
-    plain = "\n\n".join(text.split("```")[::2])  # code asks nothing
-    plain = plain if plain.strip() else text
-    if (choices := LETTERED.search(plain)) and plain[: choices.start()].strip():
-        plain = plain[: choices.start()]  # what is offered asks nothing
-    alone = len(plain) < len(text)
-    if len(plain) > HEAD + TAIL:
-        plain, alone = f"{plain[:HEAD]}\n\n{plain[-TAIL:]}", True
-    if (open_end := OPEN_END.search(plain)) and ASKED.search(plain[: open_end.start()].rstrip()):
-        plain, open_end = plain[: open_end.start()].rstrip(), None
-    labelled = [*QUESTION.finditer(plain)]
-    if labelled and not ASKED.search(plain[labelled[-1].end() :].rstrip()):  # else a FAQ, and a question about it
-        *lead, ask = [said for said in sentences(labelled[-1][1]) if not said.endswith(":")] or [""]
-        return lead, ask, False
+    plain, alone = _prose(text)
+    plain, open_end = _without_open_end(plain)
+    if labelled := _labelled(plain):
+        return labelled[:-1], labelled[-1], False
     if open_end:  # the last example of a few-shot prompt
         return [], " ".join([line.strip() for line in plain.splitlines() if line.strip()][-2:]), True
     blocks = [found for part in re.split(r"\n\s{0,99}\n|\n-{3,}", plain) if (found := sentences(part))]
@@ -122,8 +113,48 @@ def _ask(text: str) -> tuple[list[str], str, bool]:
         return [], blocks[0][0], True
     said = [sentence for block in blocks for sentence in block]
     alone = alone or len(blocks) > 2 or len(said) > 8
-    asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == len(said) - 1)]
     closing, opening = (len(said) - len(blocks[-1]), len(blocks[0])) if blocks else (0, 0)
+    first, last = _asking(said, opening, closing)
+    lead = [sentence for sentence in said[: max(first, 0)] if not POLITE.match(sentence)]
+    return lead, " ".join(said[first : last + 1]) if last >= 0 else "", alone
+
+
+def _prose(text: str) -> tuple[str, bool]:
+    """What of a message may ask, and whether the rest is material that it brings."""
+    plain = "\n\n".join(text.split("```")[::2])  # code asks nothing
+    plain = plain if plain.strip() else text
+    if (choices := LETTERED.search(plain)) and plain[: choices.start()].strip():
+        plain = plain[: choices.start()]  # what is offered asks nothing
+    if len(plain) > HEAD + TAIL:
+        return f"{plain[:HEAD]}\n\n{plain[-TAIL:]}", True
+    return plain, len(plain) < len(text)
+
+
+def _without_open_end(plain: str) -> tuple[str, bool]:
+    """A text without the open end that a question stands before, and whether an end without one is open."""
+    open_end = OPEN_END.search(plain)
+    if open_end and ASKED.search(before := plain[: open_end.start()].rstrip()):
+        return before, False
+    return plain, open_end is not None
+
+
+def _labelled(plain: str) -> list[str]:
+    """The sentences of what the last label says is the question; none where something is asked behind it."""
+    labelled = [*QUESTION.finditer(plain)]
+    if not labelled or ASKED.search(plain[labelled[-1].end() :].rstrip()):  # a FAQ, and a question about it
+        return []
+    return [said for said in sentences(labelled[-1][1]) if not said.endswith(":")] or [""]
+
+
+def _asking(said: Sequence[str], opening: int, closing: int) -> tuple[int, int]:
+    """The first and the last of the sentences that ask; -1 twice where nothing but courtesies is said.
+
+    Args:
+        said: All sentences.
+        opening: How many the first block has.
+        closing: Where the last block begins.
+    """
+    asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == len(said) - 1)]
     if asks:
         at = asks[-1] if asks[-1] >= closing else max((at for at in asks if at < opening), default=asks[-1])
     else:  # a bare statement, or nothing but courtesies
@@ -131,8 +162,7 @@ def _ask(text: str) -> tuple[list[str], str, bool]:
     first = at
     while first > (closing if at >= closing else 0) and ASKED.search(said[at]) and ASKED.search(said[first - 1]):
         first -= 1  # several questions in a row are all asked
-    lead = [sentence for sentence in said[: max(first, 0)] if not POLITE.match(sentence)]
-    return lead, " ".join(said[first : at + 1]) if at >= 0 else "", alone
+    return first, at
 
 
 def _asks(sentence: str, last: bool) -> bool:

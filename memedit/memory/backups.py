@@ -37,7 +37,8 @@ from sqlalchemy import (
 )
 
 from memedit.errors import FileRejected, LedgerCorrupt, LedgerError
-from memedit.memory.ledger import Ledger, Reader
+from memedit.memory.ledger import Ledger
+from memedit.memory.ledger_reading import Reader
 from memedit.memory.migrations import applied, identity, migrate, namespaces
 from memedit.memory.purging import BAKED
 from memedit.memory.storage.copying import CHUNK, HELD, copy_rows

@@ -10,7 +10,7 @@ from memedit.errors import EditRejected
 from memedit.memory.conflicts import OnConflict, Receipt, Slots, judge_statement
 from memedit.memory.contradictions import NOTHING, Contradicted
 from memedit.memory.events import Event, added, retracted, superseded
-from memedit.memory.ledger import Reader
+from memedit.memory.ledger_reading import Reader
 from memedit.memory.recall import expired
 from memedit.memory.rows import Row, is_gone
 from memedit.text.relations import Relations

@@ -11,7 +11,8 @@ import numpy as np
 from memedit.edits import AnyEdit
 from memedit.embedders.port import Vectors
 from memedit.index import Index, IndexChoice
-from memedit.memory.ledger import Ledger, Reader
+from memedit.memory.ledger import Ledger
+from memedit.memory.ledger_reading import Reader
 from memedit.memory.rows import Head, Row
 from memedit.memory.vectors import TextVectors
 from memedit.memory.view import View

@@ -15,7 +15,8 @@ from memedit.edits import AnyEdit
 from memedit.errors import UnknownEdit
 from memedit.memory.checksums import seal
 from memedit.memory.events import Change, purged
-from memedit.memory.ledger import Reader, Writer, batches
+from memedit.memory.ledger import Writer
+from memedit.memory.ledger_reading import Reader, batches
 from memedit.memory.migrations import change_sets, edits, events, vectors
 from memedit.memory.recall import expired
 from memedit.memory.rows import Head, checksum, micros, read_data

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, create_engine, insert
 
 from memedit.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
 from memedit.memory.checksums import EVENT, SET, of_bytes, of_events
-from memedit.memory.ledger import BODY, ROW
+from memedit.memory.ledger_reading import BODY, ROW
 from memedit.memory.migrations import migrate
 from memedit.memory.rows import checksum, from_micros, read_data, read_edit, read_row
 from memedit.memory.storage.copying import HELD

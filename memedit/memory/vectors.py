@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from memedit.embedders import Embedder, QueryCache, Vectors
 from memedit.errors import EmbedderError, MemeditError
-from memedit.memory.ledger import Ledger, Reader
+from memedit.memory.ledger import Ledger
+from memedit.memory.ledger_reading import Reader
 from memedit.text import one_line, storable
 
 logger = logging.getLogger(__name__)

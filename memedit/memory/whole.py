@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from memedit.edits import AnyEdit
 from memedit.errors import LedgerCorrupt
-from memedit.memory.ledger import Ledger, Reader
+from memedit.memory.ledger import Ledger
+from memedit.memory.ledger_reading import Reader
 from memedit.memory.rows import Head
 from memedit.memory.views import Views
 

@@ -98,19 +98,28 @@ def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
         made, notes = yield from _thought(plan, made, task, limits)
     if made is None:
         return None, notes
+    end, note = _led_by(made, task, several=several)
+    return end, notes if note is None else (*notes, note)
+
+
+def _led_by(made: Walk, task: Task, *, several: bool) -> tuple[Final | Ready | None, str | None]:
+    """Where a walk leads, and what is to be said of it; None where it is not gone by.
+
+    several: Whether the question is one of several hops, as its plan or the gate says.
+    """
     if refused := made.refused:
-        return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), (*notes, f"refused by {refused.id[:8]}")
+        return Ready(Reply(refused.reply, finish_reason="stop"), (refused,)), f"refused by {refused.id[:8]}"
     whole = _whole(task)
     if made.edits and not made.grounded:
-        return None, (*notes, f"{made.edits[0].id[:8]} was left out, which only seems to lie on the way")
+        return None, f"{made.edits[0].id[:8]} was left out, which only seems to lie on the way"
     if made.arrived and (len(made.edits) > 1 or whole is None or made.passed_by(whole)):
-        return _answer(task, made), notes
+        return _answer(task, made), None
     if whole or not several:
-        return None, notes
+        return None, None
     note = f"{len(made.hops)} hops were made, and no more: {made.ended or 'no edit lies on the way'}"
     if not made.edits:
-        return None, (*notes, note)
-    return Final(context(task.request, made.edits, kind=task.kind), made.edits, hops=tuple(made.hops)), (*notes, note)
+        return None, note
+    return Final(context(task.request, made.edits, kind=task.kind), made.edits, hops=tuple(made.hops)), note
 
 
 def _thought(plan: Plan | None, made: Walk | None, task: Task, limits: Limits) -> Thinking:

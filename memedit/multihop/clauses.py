@@ -82,18 +82,29 @@ def waits_for_a_verb(before: Words, said: Words) -> bool:
     at = next((place for place in range(len(before) - 1, -1, -1) if before[place] in g.DO | g.BE), None)
     if at is None or not said:
         return False
-    behind = before[at + 1 :]
-    opens = [place for place, word in enumerate(behind) if word in g.RELATIVES]
-    verb = last_verb(said)
-    if any(g.is_verb(word) for word in behind[: opens[0] if opens else None]) or (verb and verb[0].endswith("s")):
+    behind, verb = before[at + 1 :], last_verb(said)
+    opens = next((place for place, word in enumerate(behind) if word in g.RELATIVES), None)
+    if any(g.is_verb(word) for word in behind[:opens]) or (verb and verb[0].endswith("s")):
         return False  # From where does the man {} | comes from?
     if before[at] in g.DO:  # Where do they speak what is spoken where {} lives?
         return not g.PRONOUNS & set(behind)
-    told = any(g.is_verb(word) for word in behind[opens[-1] :]) if opens else False
-    if not verb or (opens and not told and verb[0] not in g.PLACED):  # the country where the sport {} plays | began
-        return False
-    earlier = [word for word in said[: -len(verb)] if word not in g.ADVERBS]
     asks_what = at > 0 and before[at - 1] in ("who", "what", "which")
-    if asks_what or (earlier and (g.is_auxiliary(earlier[-1]) or earlier[-1] in g.DETERMINERS)):
+    return bool(verb) and not asks_what and _two_verbs_follow(behind, said[: -len(verb)], verb[0])
+
+
+def _two_verbs_follow(behind: Words, said: Words, verb: str) -> bool:
+    """Whether a verb belongs to the question's “is”, and not to the phrase before it, which has one of its own.
+
+    Args:
+        behind: What stands between “is” and the slot.
+        said: Between the slot and the verb.
+        verb: The last one.
+    """
+    opens = [place for place, word in enumerate(behind) if word in g.RELATIVES]
+    told = bool(opens) and any(g.is_verb(word) for word in behind[opens[-1] :])
+    if opens and not told and verb not in g.PLACED:  # the country where the sport {} plays | began
+        return False
+    earlier = [word for word in said if word not in g.ADVERBS]
+    if earlier and (g.is_auxiliary(earlier[-1]) or earlier[-1] in g.DETERMINERS):
         return False  # {} was | educated, {} is a | part of
-    return any(g.is_verb(word) for word in earlier) or (told and verb[0] in g.PARTICIPLES | g.PLACED)
+    return any(g.is_verb(word) for word in earlier) or (told and verb in g.PARTICIPLES | g.PLACED)

@@ -170,12 +170,7 @@ def _clause(words: Words) -> Step | None:
     """Of a clause that says something of it: the NOUN (in) where {} VERB …, the NOUN {} VERB …."""
     at = words.index(SLOT)
     opens = len(without_article(words[:at]))
-    marked = opens > 1 and words[opens - 1].casefold() in g.RELATIVES
-    end = opens - marked
-    if opens > 2 and words[opens - 2].casefold() == "whose":  # the country whose citizenship {} holds
-        marked, end = True, opens - 2
-    while marked and end > 1 and words[end - 1].casefold() in g.PREPOSITIONS:
-        end -= 1
+    end, marked = _end_of_noun(words, opens)
     start = phrase_before(words, end)
     if start is None:
         return None
@@ -187,13 +182,28 @@ def _clause(words: Words) -> Step | None:
         own, outer = first_clause(said)  # the continent which the country {} is tied to | is part of
         if outer:
             said, rest, inside = own, [*outer, *rest], False
+    left = [*words[:start], SLOT]
     if not marked and (inside or not said):  # the sports team {}
-        return Step(None, [*words[:start], SLOT, *words[at + 1 :]])
+        return Step(None, [*left, *words[at + 1 :]])
     if not said:
         return None
     is_there = words[end - 1].casefold() in g.KINDS_OF_PLACE and set(map(str.casefold, said)) <= g.IS_THERE
-    hop = None if is_there else as_text([*words[start:opens], SLOT, *said])
-    return Step(hop, [*words[:start], SLOT, *rest])
+    return Step(None if is_there else as_text([*words[start:opens], SLOT, *said]), [*left, *rest])
+
+
+def _end_of_noun(words: Words, opens: int) -> tuple[int, bool]:
+    """Where the noun ends that a clause tells of, and whether a word marks that the clause begins: “(in) where”.
+
+    opens: Where the clause's own words begin.
+    """
+    if opens > 2 and words[opens - 2].casefold() == "whose":  # the country whose citizenship {} holds
+        marked, end = True, opens - 2
+    else:
+        marked = opens > 1 and words[opens - 1].casefold() in g.RELATIVES
+        end = opens - marked
+    while marked and end > 1 and words[end - 1].casefold() in g.PREPOSITIONS:
+        end -= 1
+    return end, marked
 
 
 def _place(words: Words) -> Step | None:

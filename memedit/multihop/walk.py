@@ -8,7 +8,7 @@ that of the position he plays): the hop is then asked of its object.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeGuard
@@ -220,21 +220,33 @@ def _in_memory(hop: str, made: Walk, *, deepest: int) -> Generator[Effect, Any, 
         for trail in trails:
             thing = Thing.found_by(trail[-1]) if trail else made.thing
             taken = used | {verdict.edit.id for verdict in trail}
-            for name in thing.names[:NAMES]:
-                asked = hop.replace(SLOT, name)
-                hits: Hits = made.known if asked == made.known.query else (yield Recall(asked))
-                made.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
-                about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
-                if direct := [one for one in about if one.passed and one.role == "direct"]:
-                    ends += [(*trail, one) for one in direct]
-                    break
-                further += [(*trail, one) for one in about[:BETWEEN] if depth < deepest]
+            direct, between = yield from _about(hop, thing, made, taken)
+            ends += [(*trail, one) for one in direct]
+            further += [(*trail, one) for one in between if depth < deepest]
         if ends:
             for verdict in max(ends, key=lambda trail: (trail[-1].probability, trail[-1].edit.created_at)):
                 made.take(hop.replace(SLOT, made.thing.names[0]), verdict)
             return True
         trails = further
     return False
+
+
+def _about(
+    hop: str, thing: Thing, made: Walk, taken: Set[str]
+) -> Generator[Effect, Any, tuple[list[Verdict], list[Verdict]]]:
+    """The edits about a thing that answer a hop, asked by one of its names after the other; where none does, those that
+    may lie between. Those that are taken are left out.
+    """
+    between: list[Verdict] = []
+    for name in thing.names[:NAMES]:
+        asked = hop.replace(SLOT, name)
+        hits: Hits = made.known if asked == made.known.query else (yield Recall(asked))
+        made.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
+        about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
+        if direct := [one for one in about if one.passed and one.role == "direct"]:
+            return direct, []
+        between += about[:BETWEEN]
+    return [], between
 
 
 def _said_already(hop: str, made: Walk) -> Generator[Effect, Any, bool]:

@@ -7,16 +7,14 @@ rest of the group is solved again from the values that were found for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from memedit.edits import AnyEdit, Fact
 from memedit.edits.probes import accepted_answers
-from memedit.errors import CapabilityMissing, EditRejected, FileRejected, UnknownEdit, UnknownMethod
+from memedit.errors import EditRejected, UnknownEdit, UnknownMethod
 from memedit.llms import LLM
 from memedit.memory import Change as ChangeSet
 from memedit.memory import EditMemory
@@ -36,6 +34,7 @@ from memedit.parametric.proving import Demand, Prover
 from memedit.parametric.published import SweptBook
 from memedit.parametric.rewrites import Rewrite, as_rewrite
 from memedit.parametric.running_text import RunningText
+from memedit.parametric.saving import save_model
 from memedit.parametric.slots import Change, SlotBank
 from memedit.parametric.sweeping import Sweep, sweep
 from memedit.parametric.writing import Strength, values_of, write
@@ -43,7 +42,6 @@ from memedit.text import says
 
 TRIED = 8
 """Edits that settings are tried on, where none are named."""
-CARD = "baked.json"
 TOLD = 32  # tokens of an answer, when the model is asked by itself
 
 
@@ -227,26 +225,9 @@ class Bakery:
             FileRejected: There is something in the folder already.
             CapabilityMissing: Slots lie beside the weights.
         """
-        target = Path(folder).expanduser()
-        if self.overlay.beside:
-            raise CapabilityMissing(
-                "Slots lie beside the weights, which a folder of transformers cannot hold.",
-                do="unbake what an attached method wrote, or bake it by one that writes weights",
-            )
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise FileRejected(f"{target} is there already.", do="give a new or empty folder")
-        card = {
-            "base": self._llm.name, "weights": self.weights, "memedit": version("memedit"),
-            "edits": {name: [edit_id for one in groups for edit_id in one.ids] for name, groups in self._laid.items()},
-        }  # fmt: skip
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=target.parent, prefix=".baking-") as held:
-            draft = Path(held) / "model"
-            with self._local.lock:
-                self._local.save(draft)
-            (draft / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-            draft.replace(target)
-        return target
+        edits = {name: [edit_id for one in groups for edit_id in one.ids] for name, groups in self._laid.items()}
+        card = {"base": self._llm.name, "weights": self.weights, "memedit": version("memedit"), "edits": edits}
+        return save_model(self._local, self.overlay, Path(folder).expanduser(), card)
 
     def in_step(self, namespace: str) -> frozenset[str]:
         """Bring the weights in step with the ledger; gives the edits that memory need not answer.
