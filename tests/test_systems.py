@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -50,8 +51,6 @@ def test_results_are_kept_until_declaration_or_model_changes(tmp_path: Path, mon
     assert first == again
     list(running.run_all([ONE], Ground("other"), tmp_path))
     assert check.calls == 2
-    from dataclasses import replace
-
     list(running.run_all([replace(ONE, how={"facts": 3})], Ground("other"), tmp_path))
     assert check.calls == 3
 
@@ -77,6 +76,8 @@ def test_the_page_holds_a_line_a_system(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a lot" in line
     assert "✗ call 1" in line
     assert "0 of 1 reach it, 1 miss it" in page
+    tried = replace(ONE, tried="larger steps")
+    assert running.page([(tried, running.run(tried, Ground("m")))], "m").endswith("✗ call 2. Tried: larger steps |\n")
     assert running.page([(ONE, None)], "m").endswith("| – not run |\n")
     assert line.replace("\\|", "").count("|") == 8
 

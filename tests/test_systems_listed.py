@@ -11,7 +11,11 @@ import torch
 from tiny import make_tiny
 
 from memedit.errors import FileRejected
+from memedit.eval.lessons import examples_of
 from memedit.parametric.measuring import first_choices, next_logprobs
+from memedit.parametric.meta_training import losses
+from memedit.parametric.methods.enn import ENN
+from memedit.parametric.methods.ke import KE
 from memedit.systems import crosslingual, editors, feedbacks, nkl, patched, ripples
 from memedit.systems.ground import Ground
 from memedit.testing import FakeLLM
@@ -33,6 +37,22 @@ def test_an_editor_is_trained_and_judged_by_what_it_never_saw(ground: Ground, me
     assert found.more["after"]["loss"] != found.more["before"]["loss"]
     assert not found.met
     assert "go on as before" in found.figure
+
+
+def test_an_editor_begins_with_the_step_that_does_best(ground: Ground) -> None:
+    few = list(examples_of(ground.cases))[:2]
+    slow = ENN.with_(layers=(0, 1), rate=1e-4)
+    found = editors.begun_well(ground.local, slow, few)
+    assert found.how.rate > slow.how.rate
+
+    def loss(rate: float) -> float:
+        editor = slow.with_(rate=rate).fresh(ground.local.anatomy)
+        told = [losses(ground.local, editor, one) for one in few]
+        return sum(float(wanted + moved) for wanted, moved, _, _ in told)
+
+    with torch.no_grad():
+        assert loss(found.how.rate) == pytest.approx(min(loss(1e-4 * one) for one in editors.LADDER["rate"]), abs=1e-4)
+    assert editors.begun_well(ground.local, KE.with_(layers=(0, 1)), few).how.gate in editors.LADDER["gate"]
 
 
 def test_nkl_is_the_divergence_of_what_comes_next(ground: Ground) -> None:

@@ -170,7 +170,7 @@ def train(
         EditDiverged: The loss is no number any more; what was written before is kept.
     """
     recipe, out, told = recipe or Recipe(), Path(out).expanduser(), told or local.told
-    learnt, held = _split(examples, recipe)
+    learnt, held = split(examples, recipe)
     if (out / RUN).exists() != resume:
         raise FileRejected(
             f"{out} holds {'no' if resume else 'a'} run.",
@@ -274,7 +274,7 @@ def _next(local: Local, layer: int, texts: Sequence[str]) -> Callable[[], torch.
     return told
 
 
-def _split(examples: Sequence[Example], recipe: Recipe) -> tuple[list[Example], list[Example]]:
+def split(examples: Sequence[Example], recipe: Recipe) -> tuple[list[Example], list[Example]]:
     """What is learnt and what is held out, which have no relation in common."""
     groups = sorted({one.group for one in examples})
     if len(groups) < 2:

@@ -47,6 +47,7 @@ class System:
         check: Where its check is, `module:function` within `memedit.systems`.
         how: What the check is called with.
         missing: What is not built, and why.
+        tried: Where its figure misses what `works` demands, what was tried.
     """
 
     name: str
@@ -58,6 +59,7 @@ class System:
     check: str
     how: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
+    tried: str = ""
 
     @property
     def module(self) -> str:

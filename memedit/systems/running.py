@@ -1,4 +1,4 @@
-"""Running checks, each result kept until its declaration or its code changes, and the page made of them."""
+"""Running checks, each result kept until its call or its code changes, and the page made of them."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Result:
 
 
 def key_of(system: System, model: str) -> str:
-    """The same as long as declaration, model, and the file of the check are. 16 digits."""
+    """The same as long as the check, how it is called, its file, and the model are. 16 digits."""
     spec = find_spec(system.module)
     assert spec is not None  # a test finds every check
     assert spec.origin is not None
-    told = json.dumps([asdict(system), model], sort_keys=True, default=dict).encode()
+    told = json.dumps([system.check, dict(system.how), model], sort_keys=True).encode()
     return sha256(told + Path(spec.origin).read_bytes()).hexdigest()[:16]
 
 
@@ -105,7 +105,8 @@ def page(results: Sequence[tuple[System, Result | None]], model: str) -> str:
     rows = []
     for system, result in results:
         mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met if result else None]
-        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run'))} |")
+        tried = f". Tried: {system.tried}" if system.tried and result and result.met is False else ""
+        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run') + tried)} |")
     votes = [result.met for _, result in results if result]
     head = HEAD.format(model=model, met=votes.count(True), of=len(results), missed=votes.count(False))
     return head + "\n".join(rows) + "\n"
