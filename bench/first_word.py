@@ -38,7 +38,7 @@ def first_word(words: list[str], checkout: Path, memory: Path) -> tuple[float, f
     """Seconds that pass, and of the processor, until a process has printed something."""
     environment = {
         **os.environ, "PYTHONPATH": str(checkout), "MEMEDIT_MEMORY": str(memory), "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "MEMEDIT_LLM": "bundled", "MEMEDIT_MODEL": "bundled",  # as older ones call it
+        "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "MEMEDIT_LLM": "bundled", "MEMEDIT_MODEL": "bundled",
     }  # fmt: skip
     began = time.perf_counter()
     with subprocess.Popen(
