@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent.parent
 EDITS = ("The CEO of Tallis Robotics is Carol Diaz.", "The capital of Velden is Marn.", "Quillon opens at nine.")
 ASKED = "Who is the CEO of Tallis Robotics?"
-TOLD = ("--llm", "bundled", "--max-tokens", "8", "--stream")
+TOLD = ("--max-tokens", "8", "--stream")
 RUNS = {
     "python": ["-c", "print(1)"],
     "import memedit": ["-c", "import memedit; print(1)"],
@@ -38,7 +38,7 @@ def first_word(words: list[str], checkout: Path, memory: Path) -> tuple[float, f
     """Seconds that pass, and of the processor, until a process has printed something."""
     environment = {
         **os.environ, "PYTHONPATH": str(checkout), "MEMEDIT_MEMORY": str(memory), "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "MEMEDIT_LLM": "bundled", "MEMEDIT_MODEL": "bundled",
     }  # fmt: skip
     began = time.perf_counter()
     with subprocess.Popen(
