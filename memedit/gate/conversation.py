@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from memedit.gate.focus import focus
 
 TURNS = 6  # of a conversation that are read
-LONGEST = 2_000  # characters of a turn that are read: its beginning and its end
+LONGEST = 700  # characters of a turn that are read, about as many as the judge takes: its beginning and its end
 MARKS = {"user": " < user: ", "assistant": " < bot: "}
 """What stands before an earlier turn. The encoders were trained with these."""
 

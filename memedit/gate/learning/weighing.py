@@ -25,7 +25,7 @@ from memedit.memory.writing import CHUNK
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""
-MOST = 0.9
+MOST = 0.85
 """Share of the groups that have to keep to a promised rate."""
 SILENT = 0.6
 """Share of the messages out of scope, about a memory's own subjects, for which nothing is to be left in doubt."""
@@ -151,7 +151,7 @@ def chosen(weighing: Weighing, read: Sequence[Read], scored: Sequence[Vectors]) 
 def _kept_to(rate: float, groups: Iterable[Sequence[float]]) -> float:
     """The threshold at which most groups (`MOST`) keep to a rate of false fires: a new one may be a hard one."""
     own = [np.sort(group)[::-1][int(rate * len(group))] + 1e-4 for group in groups]
-    return float(np.quantile(own, MOST, method="midpoint"))
+    return float(np.quantile(own, MOST))
 
 
 def _notes(scored: Sequence[Vectors], any_: float, each: float) -> float:
