@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "governing.npz"
 EVERY = " < every message"
 """What stands in a conversation's place where the judge reads whether a text governs every answer."""
+SHORTEST = 2  # words; “ok” and “42” tell nobody what to do
 LONGEST = 240  # characters; what is longer is a procedure or a story, of which none was learned from
 BOUND = 12.0  # log-odds beyond which more says no more
 VECTOR, ODDS, LENGTH = 3.0, 0.2, 0.3  # what the features are brought to like size by
@@ -63,8 +64,8 @@ class Governing:
 
     def of(self, texts: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
         """Which of the texts govern every answer, (texts,). vectors (texts, dimension): by MiniLM."""
-        is_short = np.array([len(text) <= LONGEST for text in texts])
-        found: NDArray[np.bool_] = is_short & (features(self.reader, texts, vectors) @ self.weights >= self.least)
+        fits = np.array([len(text) <= LONGEST and len(words(text)) >= SHORTEST for text in texts])
+        found: NDArray[np.bool_] = fits & (features(self.reader, texts, vectors) @ self.weights >= self.least)
         return found
 
 

@@ -24,7 +24,7 @@ from memedit.multihop.graph import in_parts
 from memedit.multihop.naming import name_in
 from memedit.multihop.planning import ask_plan, plan_in, written
 from memedit.multihop.reading import asked_kind, read_hops
-from memedit.multihop.walk import Limits, Walk, Walking, is_of_another, is_of_kind, walk
+from memedit.multihop.walk import Limits, Walk, Walking, is_of_another, is_of_kind, says_of_what, walk
 
 KNOWLEDGE, PLANNER = "knowledge", "planner"
 Plan = tuple[str, tuple[str, ...]]
@@ -68,13 +68,16 @@ def multihop(
 
 
 def without_mistaken(task: Task) -> Generator[Effect, Any, tuple[Task, tuple[str, ...]]]:
-    """The task without the edits that answer the question only if a hop of it is left out, and a note on each."""
+    """The task without the edits that answer the question only if a hop of it is left out, and a note on each.
+
+    Plain statements stay: what lets them through has read the whole question, and grammar does not know better.
+    """
     plan = _read(task.hits.query, task.hits) if task.hits.direct and task.request.only_text_back else None
     if plan is None or len(plan[1]) < 2:
         return task, ()
     mistaken: set[str] = set()
     for verdict in task.hits.direct:
-        if isinstance(verdict.edit, Fact) and (yield from is_of_another(verdict, *plan)):
+        if isinstance(verdict.edit, Fact) and says_of_what(verdict.edit) and (yield from is_of_another(verdict, *plan)):
             mistaken.add(verdict.edit.id)
     kept = tuple(replace(one, passed=one.passed and one.edit.id not in mistaken) for one in task.hits.verdicts)
     notes = tuple(f"left out {name[:8]}, which answers the question of another thing" for name in sorted(mistaken))
