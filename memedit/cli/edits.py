@@ -126,7 +126,8 @@ def list_edits(session: Session, kind: str | None, tag: str | None, as_of: str |
             wrap=["edit", "tags"],
         )
     else:
-        say(f"No such edit is in force in namespace `{session.namespace}` at revision {snapshot.revision}.", err=True)
+        none = "No such edit" if kind or tag else "Nothing"
+        say(f"{none} is in force in namespace `{session.namespace}` at revision {snapshot.revision}.", err=True)
 
 
 @click.command(cls=Command)

@@ -177,7 +177,11 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
             if fields := fields_of(cells):
                 yield f"line {rows.line_num}", fields | waits
     except (csv.Error, EditRejected) as error:
-        what = getattr(error, "what", f"it is no table: {error}.")
+        too_long = "field limit" in str(error)  # as the reader says it
+        told = (
+            f"a cell has more than {csv.field_size_limit():,} characters." if too_long else f"it is no table: {error}."
+        )
+        what = getattr(error, "what", told)
         do = getattr(error, "do", None) or "correct it; nothing was imported"
         raise FileRejected(f"{_shown(path)}, line {rows.line_num}: {what}", do=do) from error
 
