@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from memedit.encoder.network import Vectors
 from memedit.errors import EncoderUnusable, MissingExtra
 from memedit.plumbing.threads import kept_pool
 
@@ -27,7 +28,6 @@ WORDS, TOKENIZER, CARD = "words.npz", "tokenizer.json", "card.json"
 INPUTS = ("words", "kinds", "mask")
 """Of a graph: word embeddings (1, tokens, 384) float32; of which text each token is, and ones, (1, tokens) int64."""
 
-Vectors = NDArray[np.float32]
 Name = Literal["minilm", "finder", "judge"]
 Texts = str | tuple[str, str]
 """One text, or two that are read together."""

@@ -15,7 +15,8 @@ from threading import Lock
 
 import numpy as np
 
-from memedit.encoder.graph import Encoder, Vectors, shipped_folder
+from memedit.encoder.graph import Encoder, shipped_folder
+from memedit.encoder.network import Vectors
 
 TOKENS = 208
 KEPT = 4_096  # pairs whose reading is remembered

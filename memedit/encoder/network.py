@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memedit.encoder.graph import Vectors
-
+Vectors = NDArray[np.float32]
 BLAS_ALONE = 200_000  # multiplications of a matrix product; for more than a few more BLAS wakes its threads
 Precision = TypeVar("Precision", bound=np.floating[Any])
 
