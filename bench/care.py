@@ -121,7 +121,9 @@ def wrong(folder: Path, writer: str, said: list[str], secrets: list[str]) -> lis
         found += [f"lost {one}" for one in ids if one not in known]
         for one in said:
             if one.endswith(".backup"):
-                found += [] if memory.restore(folder / one, dry_run=True).holds else [f"no backup {one}"]
+                found += (
+                    [] if memory.restore(folder / one, overwrite=True, dry_run=True).holds else [f"no backup {one}"]
+                )
             if one.startswith("delta "):
                 from memedit.parametric.groups import Shelf
 
