@@ -121,9 +121,8 @@ def wrong(folder: Path, writer: str, said: list[str], secrets: list[str]) -> lis
         found += [f"lost {one}" for one in ids if one not in known]
         for one in said:
             if one.endswith(".backup"):
-                found += (
-                    [] if memory.restore(folder / one, overwrite=True, dry_run=True).holds else [f"no backup {one}"]
-                )
+                kept = memory.restore(folder / one, overwrite=True, dry_run=True)
+                found += [] if kept.counts else [f"no backup {one}"]
             if one.startswith("delta "):
                 from memedit.parametric.groups import Shelf
 
