@@ -34,7 +34,7 @@ def test_whoever_is_killed_has_lost_nothing_that_was_acknowledged(bench: dict[st
 def test_what_is_wrong_after_a_kill_is_seen(bench: dict[str, Any], tmp_path: Path) -> None:
     with EditMemory(tmp_path, embedder=HashEmbedder(64)) as memory:
         kept = memory.add("The word is geheim1x1x.").id
-    found = bench["wrong"](tmp_path, "add", [kept, "nobody"], ["geheim1x1x"])
+    found = bench["wrong"](tmp_path, [kept, "nobody"], ["geheim1x1x"])
     assert "lost nobody" in found
     assert any("holds what was purged" in one for one in found)
 

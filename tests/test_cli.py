@@ -244,6 +244,9 @@ def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
 
 
 def test_list_as_of(run: Run) -> None:
+    run("init")
+    assert "Nothing is in force" in run("list").stderr
+    assert "No such edit is in force" in run("list", "--tag", "t").stderr
     add(run, "A is B.", "--tag", "t")
     add(run, "C is D.")
     assert len(value(run("list", "--json", "--as-of", "1"))) == 1

@@ -20,6 +20,7 @@ GOVERNING = (
 OTHERS = (
     "My name is Wren.", "We are closed in August.", "Our newsletter never uses emojis.", "Always lock the back door.",
     "Refunds take 5 days.", "My sister speaks German.",
+    "ok", "42", "🎂",
 )  # fmt: skip
 
 

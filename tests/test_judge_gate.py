@@ -10,6 +10,7 @@ from memedit.gate import as_gate, read_conversation, weighing
 from memedit.gate.judge_gate import READ, JudgeGate
 from memedit.gate.port import Verdict
 from memedit.gate.weighing import FEATURES, Pair, Weighing, features, with_doubts
+from memedit.methods import multihop
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM
 
@@ -36,6 +37,32 @@ def hits(llm, *turns):
     said = read_conversation(list(zip(roles, turns, strict=False)))
     (found,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
     return found
+
+
+LONG = (
+    "The Aldersey Group reported revenue of 4.2 billion crowns in the third quarter. Chief executive Jonna Frisk said "
+    "the results were ahead of plan. Analysts at Bruhn & Co. had expected less. The division in Rotterdam was sold. "
+) * 6
+
+
+def test_what_is_asked_at_either_end_of_a_long_text_is_read():
+    asks = ("Please summarise the text for a manager.", "Who is the chief executive of Aldersey now?")
+    for texts in ([f"{LONG}\n\n{ask}" for ask in asks], [f"{ask}\n\n{LONG}" for ask in asks]):
+        one, other = (read_conversation([("user", text)]).whole for text in texts)
+        first, second = shipped_judge().logits([(whole, "Ann Lee runs the Aldersey Group.") for whole in (one, other)])
+        assert abs(first - second).max() > 0.05
+
+
+def test_grammar_takes_out_no_statement_that_the_judge_lets_through(monkeypatch):
+    def mistaken(*_):
+        yield from ()
+        return True
+
+    monkeypatch.setattr(multihop, "is_of_another", mistaken)
+    llm = EditableLLM(FakeLLM(), EditMemory(), doubt="leave")
+    llm.edit("Lena is allergic to hazelnuts.")
+    answer = llm.invoke("Can I put hazelnut cream on Lena's birthday cake?")  # as grammar reads it, of two hops
+    assert [edit.text for edit in answer.citations] == ["Lena is allergic to hazelnuts."]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
         ("subject,object\nA,\n", "line 2"),
         ("statement,probes\nA is B.,[{\n", "line 2: `probes` begins like JSON and is none"),
         ('statement\n"A is B.\n', "line 2: it is no table"),
+        (f"statement\n{'a' * 140_000}\n", "line 2: a cell has more than 131,072 characters"),
     ],
 )
 def test_what_is_no_table_of_edits_names_the_line(tmp_path: Path, text: str, what: str) -> None:

@@ -45,7 +45,7 @@ def everyday(record: Record, place: Place) -> Case:
 
 
 def shipped(part: str = "test") -> Path:
-    """The file of a part (`train`, `turned`, `dev`, `test`; `statements`, `instructions`) as it comes with memedit."""
+    """The file of a part (`train`, `dev`, `test`; `statements`, `instructions`) as it comes with memedit."""
     return Path(str(resources.files("memedit.data"))) / "everyday" / f"{part}.jsonl"
 
 
