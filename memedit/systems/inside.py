@@ -69,7 +69,7 @@ def tracing(ground: Ground, facts: int = 6, samples: int = 4, every: int = 3) ->
         ground: With the model.
         facts: How many.
         samples: Of the noise.
-        every: Every so-manieth layer is looked at.
+        every: One of so many layers is looked at.
     """
     anatomy, tokenizer = ground.parts
     layers, found = range(0, len(anatomy) // 2, every), []
