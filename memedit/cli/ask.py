@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists
+LONGEST = 4_000  # characters of a message that it writes out
 MARKS = {"✓": "green", "?": "yellow", "·": "dim"}
 
 
@@ -190,8 +191,10 @@ def _show_request(request: Request) -> None:
     for role, text in request.turns:
         label = "to be continued" if request.form == "raw" else role
         say((f"  [{label}]", "cyan"))
-        for line in printable(text).split("\n"):
+        for line in printable(text[:LONGEST]).split("\n"):
             say(f"  {line}")
+        if len(text) > LONGEST:
+            say((f"  and {len(text) - LONGEST:,} characters more; --json shows them", "dim"))
     if request.options:
         say((f"  options: {', '.join(f'{name}={value!r}' for name, value in request.options.items())}", "dim"))
 

@@ -220,6 +220,9 @@ def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
         values = [receipt.to_dict() for receipt in receipts]
         show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
         return
+    if not receipts:
+        say(("! ", "yellow"), "no edits were given; nothing was changed")
+        return
     waits = f", {count['proposed']} proposed (see `memedit review`)" if "proposed" in count else ""
     say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced{waits}")
     for receipt in doubtful[:10]:

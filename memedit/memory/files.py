@@ -158,7 +158,10 @@ def _load_yaml(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     if entries is None:
         entries = []
     if not isinstance(entries, list):
-        raise FileRejected(f"{_shown(path)} holds no list of edits.", do="write a list, or `edits:` followed by one")
+        raise FileRejected(
+            f"{_shown(path)} holds no list of edits.",
+            do="write a list, or `edits:` followed by one; a statement of plain text is a line `- text`",
+        )
     for number, entry in enumerate(entries, start=1):
         yield f"entry {number}", entry
 
