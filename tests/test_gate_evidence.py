@@ -246,7 +246,10 @@ def test_the_features_that_decided_are_told() -> None:
     memory.add(CEO)
     (verdict,) = EvidenceGate().decide(memory.recall("Who is the CEO of Acme Robotics?"))
     assert set(FEATURES) < set(verdict.numbers)
-    assert len(verdict.reasons) == 5
+    subject, *spoke = verdict.reasons
+    assert subject == "subject “acme robotics” is named"
+    assert spoke and all(reason.startswith(("for it: ", "against it: ")) for reason in spoke)
+    assert not any(sign.isdigit() for sign in "".join(spoke))
     assert verdict.numbers["p(direct)"] == pytest.approx(verdict.probability)
 
 

@@ -1,9 +1,10 @@
-"""The default gate: a small learned model over evidence that is there anyway; no further pass of a language model."""
+"""A gate of a small learned model over evidence that is there anyway; no further pass of a language model."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from memedit.embedders import Embedder, Vectors
 from memedit.encoder.network import Network, softmax
 from memedit.errors import GateUnusable
 from memedit.gate import scorer
-from memedit.gate.features import CONTRASTS, FEATURES, TEXT, Head, competition, geometry, text_features
+from memedit.gate.features import CONTRASTS, FEATURES, IN_WORDS, TEXT, Head, competition, geometry, text_features
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict
 from memedit.gate.reading import Known, know, read, rules_out
@@ -26,7 +27,7 @@ from memedit.memory import Candidate, Recalled
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 4  # features that are put into words
+SHOWN = 4  # sorts of features that are told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +56,7 @@ class Evidence:
         return {"p(direct)": self.direct, "p(bridge)": self.bridge, **measured}
 
     def reasons(self) -> tuple[str, ...]:
-        """The evidence in words: the subject, then the features that decided, with what they add to the log-odds."""
+        """The evidence in words: the subject, then what spoke most for it and against it."""
         named, exact = (float(self.features[TEXT.index(feature)]) for feature in ("named", "exact"))
         if not self.name:
             said = "no known subject"
@@ -65,11 +66,17 @@ class Evidence:
             said = f"subject “{self.name}” is named"
         else:
             said = f"subject “{self.name}” is named in part, or within a longer name ({named:.0%})"
-        strongest = deciding(self.network, self.features)[:SHOWN]
-        values = self.numbers()
         if self.ruled_out:
             said = f"{said}; its object is ruled out"
-        return (said, *(f"{name} {values[name]:.2f} ({added:+.1f})" for name, added in strongest))
+        added: dict[str, float] = defaultdict(float)
+        for name, odds in deciding(self.network, self.features):
+            added[IN_WORDS[name]] += odds
+        strongest = sorted(added, key=lambda one: -abs(added[one]))[:SHOWN]
+        sides = {
+            "for": [one for one in strongest if added[one] > 0],
+            "against": [one for one in strongest if added[one] < 0],
+        }
+        return (said, *(f"{side} it: {', '.join(of)}" for side, of in sides.items() if of))
 
 
 class EvidenceGate(Gate):

@@ -33,6 +33,20 @@ COMPETITION = (
     "nearest", "spread", "crowd",
 )  # fmt: skip
 FEATURES = (*TEXT, *GEOMETRY, *COMPETITION)
+IN_WORDS = dict.fromkeys(FEATURES, "how near the others lie") | {
+    **dict.fromkeys(("named", "exact", "tail named", "spelled", "initials", "who", "who lead"), "whom it is about"),
+    **dict.fromkeys(("strange names", "named elsewhere", "number differs", "swapped"), "another name or number"),
+    **dict.fromkeys(("other words", "explained", "missing"), "words that only one of them has"),
+    **dict.fromkeys(
+        ("relation", "profile", "fit", "fit margin", "recognised", "relation known"), "what is asked of it"
+    ),
+    **dict.fromkeys(("about", "about lead", "similarity", "similarity lead", "margin"), "how near both lie in meaning"),
+    **dict.fromkeys(("type fits", "type differs"), "the sort of answer that is wanted"),
+    **dict.fromkeys(("vague", "no subject"), "how little the edit says of its subject"),
+    **dict.fromkeys(("question", "length", "negated", "quoted", "voice differs", "asked known"), "how it is worded"),
+    **dict.fromkeys(("sibling", "sibling fits better"), "another edit of the same subject"),
+}
+"""What each feature is, for people."""
 CROWD = {"similarity": 0.5, "about": 0.45, "who": 0.5}
 """What the best of many other subjects comes to: where few edits are in memory, one has to do better than this too."""
 LEAD = 0.4  # a larger lead counts as this much
