@@ -54,9 +54,9 @@ encoders: .venv/.dev
 	$(BIN)/python bench/encoders.py finder bench/out/encoders --minutes 34
 	$(BIN)/python bench/encoders.py judge bench/out/encoders --minutes 130
 	$(BIN)/python bench/encoders.py export bench/out/encoders memedit/data/encoders
-	$(BIN)/python bench/everyday.py fit --everyday memedit/data/everyday/dev.jsonl
-	$(BIN)/python bench/everyday.py governing memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
-	$(BIN)/python bench/everyday.py statements memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/fits.py weighing memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/fits.py governing memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/fits.py statements memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
 
 bench: .venv/.dev
 	$(BIN)/python bench/sweep.py run
