@@ -145,7 +145,7 @@ class Learning:
 
     def __post_init__(self) -> None:
         learned = [one for one in self.model.parameters() if one.requires_grad]
-        self._optimizer = torch.optim.AdamW(learned, lr=self.rate, weight_decay=DECAY)
+        self._optimizer = torch.optim.AdamW(learned, lr=self.rate, weight_decay=DECAY, fused=True)
 
     @property
     def done(self) -> float:
