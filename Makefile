@@ -5,7 +5,7 @@
 # make check   formatting, types, import layers
 # make docs    the docs site, into site/ (some 11 seconds of one core)
 # make gate    the gate that comes with memedit, trained anew from the benchmark files in MEMEDIT_DATA (20 minutes)
-# make encoders  the finder and the judge that come with memedit, and how they are weighed (three hours)
+# make encoders  the finder and the judge that come with memedit, and its thresholds (three hours)
 # make bench   the figures of BENCHMARKS.md that were not made at this commit (many hours; a killed run goes on where it was).
 #              MEMEDIT_DATA names the benchmark files, MEMEDIT_GGUF a second model; what needs one that is not there is left out
 # make systems  every system of the field, checked by two processes, and docs/systems.md (an hour at most; a killed run goes on where it was)
@@ -54,7 +54,7 @@ encoders: .venv/.dev
 	$(BIN)/python bench/encoders.py finder bench/out/encoders --minutes 34
 	$(BIN)/python bench/encoders.py judge bench/out/encoders --minutes 130
 	$(BIN)/python bench/encoders.py export bench/out/encoders memedit/data/encoders
-	$(BIN)/python bench/fits.py weighing memedit/data/everyday/dev.jsonl
+	$(BIN)/python bench/fits.py thresholds memedit/data/everyday/dev.jsonl
 	$(BIN)/python bench/fits.py governing memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
 	$(BIN)/python bench/fits.py statements memedit/data/everyday/train.jsonl memedit/data/everyday/dev.jsonl
 

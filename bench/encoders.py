@@ -5,7 +5,7 @@
     python bench/encoders.py mean FOLDER --of FOLDER FOLDER     of the weights of two judges or more
     python bench/encoders.py export FOLDER memedit/data/encoders
 
-`bench/fits.py weighing` then fits how the judge and the evidence are weighed. Learned from are the part `train` of
+`bench/fits.py thresholds` then chooses the judge's thresholds. Learned from are the part `train` of
 everyday; for the finder also CANARD (follow-ups and the question that stands alone), QNLI (questions and sentences) and
 MQuAKE's scope pairs; for the judge also QNLI, XQuAD (the same in twelve languages) and pairs of the files that the
 evidence was trained on.

@@ -1,6 +1,6 @@
 """Fits what stands beside the encoders that come with memedit, and writes it among them.
 
-python bench/fits.py weighing FILE...    how evidence and judge are weighed; needs MEMEDIT_DATA
+python bench/fits.py thresholds FILE...  from which the judge lets through, and leaves in doubt
 python bench/fits.py governing FILE...   which texts govern every answer, beside statements
 python bench/fits.py statements FILE...  which later statements take an earlier one's place; needs MEMEDIT_DATA
 python bench/fits.py standing FILE...    what standing instructions look like to MiniLM
@@ -13,16 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from encoders import contradictions
 from everyday import share
-from gate_sets import training_sets
 
 from memedit import Fact
 from memedit.embedders import default_embedder
@@ -30,32 +28,30 @@ from memedit.encoder.graph import shipped_folder
 from memedit.encoder.judge import shipped_judge
 from memedit.encoder.network import packed
 from memedit.eval.benchmarks.everyday import shipped
-from memedit.gate import weighing
+from memedit.gate import thresholds
 from memedit.gate.learning import governing as learning_governing
 from memedit.gate.learning import standing
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.network import fit_members
-from memedit.gate.learning.weighing import fit, read_messages, read_scope_set, reading
+from memedit.gate.learning.thresholds import chosen, read_messages, reading
 from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.text.language import language_of
 
-ASKED = {"dune": 900}
-"""Of benchmarks whose edits are plain statements, how many questions; structured Facts are decided by the evidence."""
 FOREIGN = 3.0
 """For how many an ordinary statement that is not in English stands: two in five instructions are not."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("weighing", "governing", "statements", "standing"))
+    parser.add_argument("what", choices=("thresholds", "governing", "statements", "standing"))
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--into", type=Path, help="where what is learned is written; among what is shipped if left out")
     asked = parser.parse_args()
     fits = {
-        "weighing": fit_weighing,
+        "thresholds": fit_thresholds,
         "governing": fit_governing,
         "statements": fit_statements,
         "standing": fit_standing,
@@ -63,30 +59,13 @@ def main() -> None:
     fits[asked.what](asked.files, asked.into or shipped_folder())
 
 
-def fit_weighing(files: Sequence[Path], into: Path) -> None:
-    """Fit how evidence and judge are weighed, and choose the thresholds."""
-    gate = reading()
-    everyday = read_messages(gate, read_groups(files))
-    print(len(everyday), "everyday messages", flush=True)
-    others = []
-    for scope_set in training_sets(Path(os.environ["MEMEDIT_DATA"])):
-        if scope_set.name in ASKED:
-            places = set(
-                random.Random(0).sample(
-                    range(len(scope_set.questions)), min(ASKED[scope_set.name], len(scope_set.questions))
-                )
-            )
-            others += read_scope_set(gate, scope_set, places.__contains__)
-            print(scope_set.name, len(others), flush=True)
-    found, _ = fit(everyday, others)
-    card = {
-        "everyday messages": len(everyday),
-        "other questions": len(others),
-        "groups": sorted({one.group for one in everyday}),
-    }
-    found = replace(found, card=card)
-    weighing.save(found, into)
-    print(json.dumps({"rates": found.rates, "bridge": found.bridge, "any": found.any, "each": found.each}, indent=1))
+def fit_thresholds(files: Sequence[Path], into: Path) -> None:
+    """Choose the temperature of the judge's readings, and thresholds."""
+    groups = read_groups(files)
+    read = read_messages(reading(), groups)
+    found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in groups]})
+    thresholds.save(found, into)
+    print(json.dumps(asdict(found), indent=1))
 
 
 def fit_governing(files: Sequence[Path], into: Path) -> None:

@@ -248,7 +248,8 @@ def test_the_features_that_decided_are_told() -> None:
     assert set(FEATURES) < set(verdict.numbers)
     subject, *spoke = verdict.reasons
     assert subject == "subject “acme robotics” is named"
-    assert spoke and all(reason.startswith(("for it: ", "against it: ")) for reason in spoke)
+    assert spoke
+    assert all(reason.startswith(("for it: ", "against it: ")) for reason in spoke)
     assert not any(sign.isdigit() for sign in "".join(spoke))
     assert verdict.numbers["p(direct)"] == pytest.approx(verdict.probability)
 

