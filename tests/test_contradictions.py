@@ -1,7 +1,6 @@
 """Statements that contradict earlier ones in other words: when they are added, and when both stay in force."""
 
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -132,26 +131,6 @@ def test_the_newer_goes_first_and_never_the_older_alone():
     assert f"{MOVED} (noted on 2026-05-03)" in sent
     assert f"{WORK} (noted on 2026-05-01)" in sent
     assert "Bees" not in sent
-
-
-class Undecided(Gate):
-    """Lets nothing through, since two candidates share what is probable."""
-
-    name = "undecided"
-    thresholds = MappingProxyType({"direct": 0.6})
-
-    def decide(self, recalled):
-        return [Verdict(one.edit, 0.4, False) for one in recalled.candidates]
-
-
-@pytest.mark.parametrize(("sure", "passing"), [(0.6, [MOVED]), (0.4, [])])
-def test_two_that_contradict_one_another_are_probable_together(sure, passing):
-    with memory_with(Reader(sure)) as memory:
-        llm = EditableLLM(FakeLLM(), memory, gate=Undecided(), doubt="leave")
-        for at, text in enumerate((WORK, MOVED)):
-            memory.add(Fact(text, created_at=datetime(2026, 5, 1 + at, tzinfo=UTC)), on_conflict="keep")
-        (hits,) = llm.recall("default", [Recall("Where do I work?")])
-    assert [edit.text for edit in hits.edits] == passing
 
 
 class Counting:

@@ -314,7 +314,7 @@ def test_where_both_are_in_one_language_nothing_changes(offices):
             one.add(edit.text)
         for message in ("When does the gym open?", "Where do I park?", "hi", "Who runs the gym?", "refund how long??"):
             was, now = hits(one, message), hits(offices, message)
-            told = [[(v.edit.text, v.passed, v.doubtful) for v in found.verdicts] for found in (was, now)]
+            told = [{v.edit.text: (v.passed, v.doubtful) for v in found.verdicts} for found in (was, now)]
             assert told[0] == told[1]
             assert all(v.numbers["across"] == 0 for v in now.verdicts)
 

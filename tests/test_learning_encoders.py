@@ -181,7 +181,7 @@ def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, m
     documented("gate train --kind judge", done.stdout)
     gate = as_gate("mine")
     assert isinstance(gate, JudgeGate)
-    assert "g5" in json.loads((tmp_path / "mine/gate.json").read_text())["weighed"]
+    assert "g5" in json.loads((tmp_path / "mine/gate.json").read_text())["chosen on"]
     with EditMemory() as memory:
         llm = EditableLLM(FakeLLM(), memory, gate=gate)
         llm.edit("Door 3 opens at 3 am.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,8 +24,7 @@ def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Re
     erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
     told = memory.of_kind("behaviour", namespace=namespace, nameless=True)
     standing = sorted((one for one in told if isinstance(one, Behaviour)), key=lambda one: one.created_at)
-    least = gate.thresholds.get("direct", math.inf)
-    verdicts = [_latest(memory, one, next(decided), least) if one.candidates else () for one in found]
+    verdicts = [_latest(memory, one, next(decided)) if one.candidates else () for one in found]
     return [
         Hits(one.query, said, one.revision, one.index, erasures, tuple(standing))
         for one, said in zip(found, verdicts, strict=True)
@@ -46,9 +44,9 @@ def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:
     return replace(recalled, candidates=tuple(holding))
 
 
-def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict], least: float) -> tuple[Verdict, ...]:
+def _latest(memory: EditMemory, recalled: Recalled, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     judge = memory.judge
-    return tuple(with_the_latest(recalled, verdicts, judge, least=least) if judge else verdicts)
+    return tuple(with_the_latest(recalled, verdicts, judge) if judge else verdicts)
 
 
 def _is_bounded(edit: AnyEdit) -> bool:

@@ -27,18 +27,12 @@ Pair = tuple[Verdict, Verdict]
 """Newer and older."""
 
 
-def with_the_latest(
-    recalled: Recalled, verdicts: Sequence[Verdict], judge: StatementJudge, *, least: float
-) -> list[Verdict]:
-    """The verdicts of one look-up, most probable first, with newer statements let through where an older one is, or
-    where both together are probable enough: two that say the same of a thing keep one another from being sure.
-
-    Both are marked, so that they are shown with their dates.
-
-    least: Probability from which the gate lets an edit through.
+def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: StatementJudge) -> list[Verdict]:
+    """The verdicts of one look-up, most probable first, with newer statements let through where an older one is. Both
+    are marked, so that they are shown with their dates.
     """
     found = list(verdicts)
-    pairs = _pairs(recalled, found, least)
+    pairs = _pairs(recalled, found)
     if not pairs:
         return found
     texts = [(newer.edit.text, older.edit.text) for (newer, older), _ in pairs]
@@ -46,34 +40,32 @@ def with_the_latest(
     by_id = {one.edit.id: one for one in found}
     for ((newer, older), _), probability in zip(pairs, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-        through = newer.passed + older.passed
-        if probability >= (SURE if through == 1 else LIKELY):  # letting one through for the other's sake takes more
-            most = max(newer.probability, older.probability) if through else _together(newer, older)
+        if probability >= (LIKELY if newer.passed and older.passed else SURE):  # letting one through takes more
+            most = max(newer.probability, older.probability)
             by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, dated=True)
             by_id[older.edit.id] = replace(older, dated=True)
     place = {one.edit.id: at for at, one in enumerate(found)}
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
 
 
-def _pairs(recalled: Recalled, verdicts: Sequence[Verdict], least: float) -> list[tuple[Pair, float]]:
-    """Statements that are, or together would be, let through and that may contradict one another, and their cosine;
-    nearest first.
+def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, float]]:
+    """Statements of which one at least is let through and that may contradict one another, and their cosine; nearest
+    first.
     """
     plain = [one for one in verdicts if isinstance(one.edit, Fact) and one.edit.slot is None]
     vectors = {one.edit.id: one.vector for one in recalled.candidates if one.vector is not None}
     near = []
     for one, other in combinations(plain, 2):
-        reached = one.passed or other.passed or _together(one, other) >= least
-        if reached and one.edit.created_at != other.edit.created_at and {one.edit.id, other.edit.id} <= vectors.keys():
+        if (
+            (one.passed or other.passed)
+            and one.edit.created_at != other.edit.created_at
+            and {one.edit.id, other.edit.id} <= vectors.keys()
+        ):
             cosine = float(np.dot(vectors[one.edit.id], vectors[other.edit.id]))
             if cosine >= NEAR:
                 pair = (one, other) if one.edit.created_at > other.edit.created_at else (other, one)
                 near.append((pair, cosine))
     return sorted(near, key=lambda each: -each[1])[:READ]
-
-
-def _together(one: Verdict, other: Verdict) -> float:
-    return min(one.probability + other.probability, 1.0)
 
 
 def _newest_first(verdict: Verdict) -> tuple[float, ...]:
