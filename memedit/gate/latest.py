@@ -55,12 +55,8 @@ def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, 
     plain = [one for one in verdicts if isinstance(one.edit, Fact) and one.edit.slot is None]
     vectors = {one.edit.id: one.vector for one in recalled.candidates if one.vector is not None}
     near = []
-    for one, other in combinations(plain, 2):
-        if (
-            (one.passed or other.passed)
-            and one.edit.created_at != other.edit.created_at
-            and {one.edit.id, other.edit.id} <= vectors.keys()
-        ):
+    for one, other in combinations((one for one in plain if one.edit.id in vectors), 2):
+        if (one.passed or other.passed) and one.edit.created_at != other.edit.created_at:
             cosine = float(np.dot(vectors[one.edit.id], vectors[other.edit.id]))
             if cosine >= NEAR:
                 pair = (one, other) if one.edit.created_at > other.edit.created_at else (other, one)
