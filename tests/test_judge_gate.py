@@ -7,7 +7,7 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.errors import GateUnusable
 from memedit.gate import as_gate, read_conversation, thresholds
-from memedit.gate.judge_gate import READ, JudgeGate
+from memedit.gate.judge_gate import FIRST, READ, JudgeGate
 from memedit.gate.port import Verdict
 from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.methods import multihop
@@ -130,6 +130,29 @@ def test_far_candidates_are_not_read(llm):
     assert all(v.reasons[0].startswith("not read") and not v.passed for v in far)
     read = [v for v in hits(llm, "What time does the gym open?").verdicts if v.evidence.judged is not None]
     assert 0 < len(read) <= READ
+
+
+class Steady:
+    """A judge that says the same of every pair, and counts them."""
+
+    def __init__(self, odds):
+        self.odds, self.read = odds, 0
+
+    def logits(self, pairs):
+        self.read += len(pairs)
+        return np.array([[0.0, self.odds, -12.0]] * len(pairs), dtype=np.float32).reshape(-1, 3)
+
+
+@pytest.mark.parametrize(("odds", "all_"), [(-9.0, False), (-2.0, True)])
+def test_the_others_are_read_where_one_of_the_first_may_bear(odds, all_):
+    judge = Steady(odds)
+    with EditMemory() as memory:
+        for at in range(6):
+            memory.add(f"Desk {at} of the library opens at {at + 6} am.", on_conflict="keep")
+        recalled = memory.recall("When does the library open?", whole="When does the library open?")
+        verdicts = JudgeGate(judge).decide(recalled)
+    assert len(verdicts) == 6
+    assert judge.read == (6 if all_ else FIRST)
 
 
 def test_reasons_are_in_words_and_numbers_by_name(llm):

@@ -29,10 +29,8 @@ from memedit.memory import Candidate, Recalled
 from memedit.text.language import language_of
 
 READ = 10  # candidates of a message that are read at most
-FIRST = 2  # of those that are read in any case; the others are
-NOTHING = (
-    -5.0
-)  # where the log-odds of one of these are more, since what lies near a message that none bears on seldom does
+FIRST = 2  # that are read before the others
+NOTHING = -5.0  # log-odds: where neither of these reaches as much, the others are not read
 FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it
 BEHIND = 0.25  # and how far behind the nearest one's: where one lies near, what lies far is not meant
 AKIN = 0.2  # probability by the evidence from which it does
