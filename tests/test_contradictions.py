@@ -133,6 +133,25 @@ def test_the_newer_goes_first_and_never_the_older_alone():
     assert "Bees" not in sent
 
 
+class Undecided(Gate):
+    """Lets nothing through, however probable two are together."""
+
+    name = "undecided"
+
+    def decide(self, recalled):
+        return [Verdict(one.edit, 0.4, False) for one in recalled.candidates]
+
+
+def test_what_does_not_pass_lends_a_newer_one_nothing():
+    with memory_with(Reader()) as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=Undecided(), doubt="leave")
+        for at, text in enumerate((WORK, MOVED)):
+            memory.add(Fact(text, created_at=datetime(2026, 5, 1 + at, tzinfo=UTC)), on_conflict="keep")
+        (hits,) = llm.recall("default", [Recall("Where do I work?")])
+    assert len(hits.verdicts) == 2
+    assert not hits.edits
+
+
 class Counting:
     """A judge for which only the words “gym” and “close” count."""
 
