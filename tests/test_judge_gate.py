@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory, Fact
+from memedit.encoder.graph import CARD
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.errors import GateUnusable
 from memedit.gate import as_gate, read_conversation, thresholds
@@ -189,6 +190,9 @@ def test_a_rate_that_cannot_be_promised_is_refused(rate):
 
 def test_a_folder_without_thresholds_is_named(tmp_path):
     with pytest.raises(GateUnusable, match=str(tmp_path)):
+        thresholds.load(tmp_path)
+    (tmp_path / CARD).write_text('{"format": 1}', encoding="utf-8")
+    with pytest.raises(GateUnusable, match="its card has no 'thresholds'"):
         thresholds.load(tmp_path)
 
 

@@ -24,6 +24,7 @@ from memedit.gate.evidence_gate import Evidence, EvidenceGate
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
+from memedit.gate.scorer import in_scope_odds
 from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.memory import Candidate, Recalled
 from memedit.text.language import language_of
@@ -180,7 +181,7 @@ class JudgeGate(Gate):
         always = [at for at, one in enumerate(found) if one.standing or at in also]
         others = [at for at in read if at not in always]
         judged = self._logits(recalled, found, [*others[:FIRST], *always])
-        if any(_odds(judged[at]) > NOTHING for at in others[:FIRST]):
+        if any(in_scope_odds(judged[at]) > NOTHING for at in others[:FIRST]):
             judged |= self._logits(recalled, found, others[FIRST:])
         return judged, [evidence for _, evidence in measured]
 
@@ -225,15 +226,9 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
     return [at for at in near if language_of(found[at].edit.text) != said][:FOREIGN]
 
 
-def _odds(logits: Vectors) -> float:
-    """Log-odds of being in scope in either role. logits (3,)."""
-    out, direct, bridge = logits.tolist()
-    return float(np.logaddexp(direct, bridge)) - float(out)
-
-
 def _may_bear(logits: Vectors, across: float) -> bool:
     """Whether a statement in another language stays in doubt. logits (3,): the judge's."""
-    return _odds(logits) + LEAN * across >= UNSURE
+    return bool(in_scope_odds(logits) + LEAN * across >= UNSURE)
 
 
 def _is_plain(edit: AnyEdit) -> bool:
@@ -254,7 +249,7 @@ def _radius(found: Candidate) -> float:
 
 def _probability(logits: Vectors, found: Candidate) -> float:
     """Of being in scope in either role by the evidence, before an edit's radius, which is added in the end."""
-    return float(1 / (1 + np.exp(_radius(found) - _odds(logits))))
+    return float(1 / (1 + np.exp(_radius(found) - in_scope_odds(logits))))
 
 
 def _shares(logits: Vectors | None) -> tuple[float, ...] | None:

@@ -138,8 +138,8 @@ RETRAIN = "train it again (`memedit gate train`), or leave the gate out to use t
 
 
 def in_scope_odds(logits: Vectors) -> Vectors:
-    """Log-odds of `direct` or `bridge` against `out`. logits (n, 3); result (n,)."""
-    odds: Vectors = np.logaddexp(logits[:, 1], logits[:, 2]) - logits[:, 0]
+    """Log-odds of `direct` or `bridge` against `out`. logits (..., 3); result (...)."""
+    odds: Vectors = np.logaddexp(logits[..., 1], logits[..., 2]) - logits[..., 0]
     return odds
 
 

@@ -104,8 +104,9 @@ def load(folder: Path) -> Thresholds:
         rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
         return Thresholds(float(card["temperature"]), rates, card["bridge"], card["any"], card["behind"], card)
     except (OSError, KeyError, TypeError, ValueError) as error:
+        why = f"its card has no {error}" if isinstance(error, KeyError) else error
         raise GateUnusable(
-            f"The judge in `{folder}` cannot be used: {error}.", do="install memedit again, or train it anew"
+            f"The judge in `{folder}` cannot be used: {why}.", do="install memedit again, or train it anew"
         ) from error
 
 

@@ -16,6 +16,7 @@ from memedit.gate.judge_gate import SHOWN, JudgeGate
 from memedit.gate.learning.messages import Group
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.likeness import facts
+from memedit.gate.scorer import in_scope_odds
 from memedit.gate.thresholds import Thresholds
 from memedit.memory import EditMemory
 
@@ -89,7 +90,7 @@ def _temperature(read: Sequence[Read]) -> float:
     """That at which what was read is most probable."""
     logits = np.stack([logits for one in read for logits in one.judged.values()])
     bears = np.array([one.roles[at] != OUT for one in read for at in one.judged])
-    odds = np.logaddexp(logits[:, 1], logits[:, 2]) - logits[:, 0]
+    odds = in_scope_odds(logits)
     signed = np.where(bears, -odds, odds)
     costs = [np.logaddexp(0, signed / temperature).mean() for temperature in TEMPERATURES]
     return round(float(TEMPERATURES[int(np.argmin(costs))]), 3)
