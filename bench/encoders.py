@@ -1,7 +1,8 @@
 """Trains the encoders that come with memedit, and writes them as they are shipped.
 
     MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base FOLDER, or shipped, to go on from
-    MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says
+    MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says; --processes 2
+        for two that train together; --also FILE --older 0.3 for new groups above all
     python bench/encoders.py mean FOLDER --of FOLDER FOLDER     of the weights of two judges or more
     python bench/encoders.py export FOLDER memedit/data/encoders
 
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
+    parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that one pass takes")
+    parser.add_argument("--processes", type=int, default=1, help="that train the judge together")
     parser.add_argument("--of", nargs="+", type=Path, default=[], help="folders whose judges' mean is taken")
     parser.add_argument("--seed", type=int, default=0, help="of the judge's draws and their order")
     asked = parser.parse_args()
@@ -72,11 +75,12 @@ def main() -> None:
         return export(asked.folder, asked.into)
     if asked.what == "mean":
         return mean([one / "judge" for one in asked.of], asked.folder / "judge")
-    groups = read_groups([shipped("train"), *asked.also])
-    data = Path(os.environ["MEMEDIT_DATA"])
     if asked.what == "judge":
-        return train_judge(groups, asked.folder, data, asked.base, asked.minutes, asked.seed)
-    return train_finder(groups, asked.folder, data, asked.base, asked.minutes)
+        if asked.processes == 1:
+            return train_judge(asked)
+        return torch.multiprocessing.spawn(train_together, (asked,), nprocs=asked.processes)
+    groups = read_groups([shipped("train"), *asked.also])
+    return train_finder(groups, asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)
 
 
 def train_finder(
@@ -87,18 +91,28 @@ def train_finder(
     finder.train(groups, folder / "finder", pairs=pairs, base=base, recipe=recipe)
 
 
-def train_judge(
-    groups: Sequence[Group], folder: Path, data: Path, base: str | None, minutes: float | None, seed: int
-) -> None:  # fmt: skip
+def train_together(rank: int, asked: argparse.Namespace) -> None:
+    """One of the processes that train the judge, each with draws of its own."""
+    torch.set_num_threads(asked.threads)
+    met = f"file://{asked.folder.absolute()}/met"
+    torch.distributed.init_process_group("gloo", init_method=met, rank=rank, world_size=asked.processes)
+    asked.seed += rank
+    train_judge(asked)
+    torch.distributed.destroy_process_group()
+
+
+def train_judge(asked: argparse.Namespace) -> None:
+    data, groups, fresh = Path(os.environ["MEMEDIT_DATA"]), read_groups([shipped("train")]), read_groups(asked.also)
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
-    recipe = replace(judge.Recipe(seed=seed), **({} if minutes is None else {"minutes": minutes}))
-    found_by = folder / "finder"
+    recipe = judge.Recipe(seed=asked.seed, older=asked.older)
+    recipe = recipe if asked.minutes is None else replace(recipe, minutes=asked.minutes)
+    found_by = asked.folder / "finder"
     judge.train(
-        groups, folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
-        statements=[*statements("train"), *counterfactual_statements(data)],
-        instructions=[*instructions("train"), *ordinary(groups)], base=base, recipe=recipe,
+        groups, asked.folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
+        statements=[*statements("train"), *counterfactual_statements(data)], fresh=fresh,
+        instructions=[*instructions("train"), *ordinary([*groups, *fresh])], base=asked.base, recipe=recipe,
     )  # fmt: skip
 
 

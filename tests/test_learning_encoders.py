@@ -69,6 +69,46 @@ def test_a_step_is_in_bfloat16_only_where_that_is_faster(pays, monkeypatch):
     assert said == [torch.bfloat16 if pays else torch.float32]
 
 
+def apart(rank, folder):
+    """One of two processes: what it learns from alone would lead it elsewhere than the other."""
+    import torch
+
+    from memedit.gate.learning.encoding import MEET, Learning, save
+
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/met", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 1)
+    learning = Learning(model, rate=1, minutes=0.05, report=lambda _: None)
+    while learning.done < 1:
+        learning.step(lambda: (model(torch.eye(2)[[rank]]).float() - 3).square().sum())
+    assert learning.steps % MEET == 0
+    torch.save(model.state_dict(), f"{folder}/{rank}.pt")
+    save(Named(f"{folder}/written", rank), Named(f"{folder}/words", rank), "")
+    torch.distributed.destroy_process_group()
+
+
+class Named:
+    """Stands for a model and its tokenizer: says who saved it."""
+
+    def __init__(self, path, rank):
+        self.path, self.rank = path, rank
+
+    def save_pretrained(self, _):
+        with open(self.path, "a") as file:
+            file.write(str(self.rank))
+
+
+def test_two_processes_learn_together(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.multiprocessing.spawn(apart, (str(tmp_path),), nprocs=2)
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    said = (one["weight"] + one["bias"]).flatten()
+    assert (said - 3).abs().max() < 1.5  # each learned from one of the two alone
+    assert (tmp_path / "written").read_text() == "0"
+
+
 def test_a_successor_bears_on_what_its_predecessor_does(tmp_path):
     older = record(0, "g", "The gym opens at 6 am.", "When does the gym open?", "hi")
     newer = record(1, "g", "From now on the gym opens at 7.", "gym opening?", "hi") | {"replaces": "g-0"}

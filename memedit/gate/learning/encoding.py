@@ -23,6 +23,7 @@ from memedit.text import one_line
 
 try:
     import torch
+    from torch import distributed
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 except ModuleNotFoundError as missing:
     raise MissingExtra("local", package=missing.name or "torch") from missing
@@ -34,6 +35,7 @@ SHIPPED = "shipped"
 WARMED_UP = 150  # steps in which the rate rises
 DECAY = 0.01
 LONGEST_STEP = 1.0  # norm to which gradients are cut
+MEET = 25  # steps after which processes that train together go on from their mean
 
 
 def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: Any) -> tuple[Any, Any]:
@@ -85,7 +87,9 @@ def bfloat16_pays() -> bool:
 
 
 def save(model: Any, tokenizer: Any, folder: str | Path) -> None:
-    """Write both into a folder."""
+    """Write both into a folder; of processes that train together, one does."""
+    if distributed.is_initialized() and distributed.get_rank():
+        return
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
 
@@ -129,6 +133,9 @@ def batches(items: Sequence[T], length: Callable[[T], int], size: int, rng: np.r
 class Learning:
     """The steps of a training that ends when its time is over.
 
+    Processes of one group of `torch.distributed` train together: each draws and steps by itself, and now and then all
+    go on from the mean of what they learned (local SGD, Stich 2019, arXiv:1805.09767).
+
     Args:
         model: What learns.
         rate: The largest rate of learning.
@@ -142,14 +149,17 @@ class Learning:
     report: Report = print
     steps: int = 0
     _began: float = field(default_factory=time.monotonic)
+    _agreed: float = 0.0
 
     def __post_init__(self) -> None:
-        learned = [one for one in self.model.parameters() if one.requires_grad]
-        self._optimizer = torch.optim.AdamW(learned, lr=self.rate, weight_decay=DECAY, fused=True)
+        self._learned = [one for one in self.model.parameters() if one.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._learned, lr=self.rate, weight_decay=DECAY, fused=True)
 
     @property
     def done(self) -> float:
-        """How much of the time is over, in [0, 1]."""
+        """How much of the time is over, in [0, 1]; of processes that train together, when they last met."""
+        if distributed.is_initialized():
+            return self._agreed
         return min((time.monotonic() - self._began) / 60 / self.minutes, 1.0)
 
     def step(self, loss_of: Callable[[], torch.Tensor]) -> None:
@@ -166,3 +176,12 @@ class Learning:
         if self.steps % 100 == 0:
             self.report(f"step {self.steps}, loss {loss.item():.3f}, {self.done:.0%} of the time")
         self.steps += 1
+        if distributed.is_initialized() and self.steps % MEET == 0:
+            self._meet()
+
+    def _meet(self) -> None:
+        over = torch.tensor((time.monotonic() - self._began) / 60 / self.minutes)
+        for one in (over, *(weight.data for weight in self._learned)):
+            distributed.all_reduce(one)
+            one /= distributed.get_world_size()
+        self._agreed = min(over.item(), 1.0)

@@ -41,6 +41,7 @@ class Recipe:
         rate: Of learning.
         batch: Pairs a step.
         further: Share of the further pairs that one pass over the messages takes.
+        older: Share of the messages that one takes, but of those of `fresh` groups, of which each takes all.
         dropout: Share of what each layer says that is left out (of the attention nothing is: it would take longer than
             all the rest). Without, it learns faster and soon knows by heart.
         seed: Of the draws and the order.
@@ -50,6 +51,7 @@ class Recipe:
     rate: float = 1e-4
     batch: int = 32
     further: float = 0.15
+    older: float = 1.0
     dropout: float = 0.1
     seed: int = 0
 
@@ -63,12 +65,13 @@ Nearby = tuple[Message, str, dict[str, str], list[str]]
 def train(
     groups: Sequence[Group], out: str | Path, *, finder: str | Path | None = None, pairs: Sequence[Pair] = (),
     statements: Sequence[Pair] = (), instructions: Sequence[tuple[str, bool]] = (),
-    base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
+    fresh: Sequence[Group] = (), base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
 ) -> None:  # fmt: skip
     """Train the judge, and write it into a folder.
 
     Args:
         groups: Everyday messages.
+        fresh: Further groups, all of whose messages every pass takes.
         out: The folder.
         finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
             out.
@@ -82,8 +85,9 @@ def train(
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    near = list(_near(groups, finder))
-    always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
+    near, last = (list(_near(some, finder)) for some in (groups, fresh))
+    replaced = [*_replaced(groups, near), *_replaced(fresh, last)]
+    always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *replaced)]
     always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     dropped = {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": 0.0}
@@ -92,7 +96,8 @@ def train(
     )
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
-        drawn = [*always, *(pair for one in near for pair in _drawn(*one, rng))]
+        taken = [one for one in near if rng.random() < recipe.older]
+        drawn = [*always, *(pair for one in (*taken, *last) for pair in _drawn(*one, rng))]
         drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
         report(f"{len(drawn)} pairs")
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
