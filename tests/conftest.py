@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import servers
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from memedit.adapters.causal import LocalLLM
     from memedit.memory import EditMemory
+
+settings.register_profile("many", max_examples=1_700)  # for `fuzzing`
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given, settings
+from fuzzing import generated
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memedit.cli._plan import Plan, plan
@@ -44,7 +45,7 @@ def carry_out(memory: EditMemory, todo: Plan) -> None:
     assert superseded == {edit.id for edit in todo.replaced}
 
 
-@settings(max_examples=150, deadline=None)
+@generated(150)
 @given(st.lists(st.tuples(FILE, st.booleans(), st.booleans()), max_size=4))
 def test_a_second_run_changes_nothing(files: list[tuple[list[dict[str, Any]], bool, bool]]) -> None:
     with EditMemory(embedder=HashEmbedder()) as memory:

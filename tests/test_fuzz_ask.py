@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from fuzzing import generated
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memedit import Answer, EditableLLM, EditMemory
@@ -31,7 +32,7 @@ JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.floats(), TEXT), lamb
 ROLE = st.sampled_from(["system", "user", "assistant", "tool", "developer", "odd"])
 MESSAGE = st.fixed_dictionaries({"role": ROLE, "content": st.one_of(TEXT, st.none(), JSON)})
 ASKED = st.one_of(TEXT, JSON, st.lists(MESSAGE, max_size=5), st.dictionaries(TEXT, JSON, max_size=3))
-FUZZ = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = generated(1_000)
 
 MEMORY = EditMemory(embedder=HashEmbedder())
 MEMORY.add("The CEO of Acme is Carol Diaz.")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from fuzzing import generated
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memedit.edits import Demonstration, Fact, Feedback, Patch, as_edit
@@ -15,8 +16,7 @@ from memedit.errors import EditRejected, FileRejected, MemeditError
 from memedit.memory import EditMemory
 from memedit.testing import HashEmbedder
 
-many = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
-some = settings(many, max_examples=300)
+many, some = generated(700), generated(300)
 
 NASTY = [
     "", " ", "\n", "\x00", "\ud800", "a\udfffb", "\u200b", "\u202eabc", "\ufeff", "שלום עולם", "مرحبا", "می\u200cخواهم",

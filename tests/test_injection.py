@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import generated
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memedit import Behaviour, Description, EditableLLM, EditMemory, Erasure, Fact, Feedback, Patch, Probe
@@ -335,7 +336,7 @@ PIECES += [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@generated(300)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_no_control_token_can_be_pieced_together(text: str) -> None:
     shown = as_data(text)

@@ -13,7 +13,8 @@ pytest.importorskip("openai")
 
 import httpx2
 import openai
-from hypothesis import given, settings
+from fuzzing import generated
+from hypothesis import given
 from hypothesis import strategies as st
 from test_doubt import Doubting
 from test_openai_client import EDIT, FLAT_TOOL, IN, OUT, SCHEMA, STYLES, TOOL, Place, bare, done, items, opened, turns
@@ -73,7 +74,7 @@ def parts_of(messages: list[Any]) -> list[Any]:
     return [{"type": "text", "text": "S", "cache_control": {"type": "ephemeral"}} for _ in messages]
 
 
-@settings(deadline=None)
+@generated(100)
 @given(messages=st.lists(chat_messages, min_size=1, max_size=4), more=further)
 def test_what_is_not_changed_is_written_as_it_was(messages: list[Any], more: dict[str, Any]) -> None:
     for codec, body in (
