@@ -52,15 +52,13 @@ class Encoder:
         try:
             self.card: dict[str, Any] = _card(folder)
             self._words, self._scales = _words(folder)
-            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            self._tokenizer = _tokenizer(folder, tokens)
             self._session = InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the libraries raise plain exceptions of their own
             raise EncoderUnusable(
                 f"The encoder `{name}` in `{folder}` cannot be used: {error}.",
                 do="install memedit again, or make the folder anew: python bench/encoders.py",
             ) from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(tokens, strategy="longest_first")
 
     def run(self, texts: Sequence[Texts]) -> Vectors:
         """What the graph gives for each. Result (len(texts), outputs)."""
@@ -88,6 +86,15 @@ def _words(folder: Path) -> tuple[NDArray[np.int8], Vectors]:
     """The word embeddings, which all graphs of a folder share, and the scale of each."""
     with np.load(folder / WORDS, allow_pickle=False) as kept:
         return kept["words"], kept["scales"].astype(np.float32)
+
+
+@cache
+def _tokenizer(folder: Path, tokens: int) -> Tokenizer:
+    """Graphs that read as much share one: it takes 9 MB."""
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(tokens, strategy="longest_first")
+    return tokenizer
 
 
 def _card(folder: Path) -> dict[str, Any]:
