@@ -211,6 +211,27 @@ def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
     assert unseen.passed == isinstance(edit, Erasure)  # which is kept whatever the gate says
 
 
+@pytest.mark.parametrize(
+    ("statement", "prompt", "answer"),
+    [
+        (
+            "The canteen serves soup on Tuesdays.",
+            "Is it true that the canteen serves soup on Tuesdays?",
+            "Yes, it does.",
+        ),
+        ("Piano has moved to Mondays.", "Is it true that Piano has moved to Mondays?", "Piano has moved to Mondays."),
+        ("The guest Wi-Fi is named Willow.", "The guest Wi-Fi is", "Willow"),
+        ("Wir liefern nach Norwegen.", None, ""),  # in a language that is not English: no question is made of it
+    ],
+)
+def test_verify_asks_a_plain_statement_back(statement: str, prompt: str | None, answer: str) -> None:
+    llm = EditableLLM(FakeLLM(lambda _: answer), EditMemory())
+    checks = llm.verify(llm.edit(Fact(statement)).id).checks
+    asked = [check for check in checks if check.kind == "in scope"]
+    assert [check.prompt for check in asked] == ([prompt] if prompt else [])
+    assert all(check.passed and check.edited for check in asked)
+
+
 def test_verify_makes_no_check_of_a_patch() -> None:
     llm = editable()
     assert not llm.verify(llm.edit(Patch("If the text is long, then the label is negative"))).checks

@@ -216,3 +216,5 @@ def _show_verification(verification: Verification) -> None:
         say(("✓ ", "green") if step.passed else ("✗ ", "red"), (step.by, "bold"), f"  {step.why}")
     counts = ", ".join(f"{passed} of {made} {kind}" for kind, (passed, made) in verification.counts().items())
     say(("✓ ", "green") if verification.passed else ("✗ ", "red"), f"passed: {counts}")
+    if not verification.counts()["in scope"][1]:
+        say(("  nothing in scope was asked, so this proves no answer: give the edit a `question` or probes", "yellow"))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
-from memedit.text.naming import split_statement
+from memedit.text import FUNCTION_WORDS
+from memedit.text.language import language_of
+from memedit.text.naming import is_one_sentence, split_statement
 
 STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
 """Made-up subjects: the same question about them is out of scope of any edit."""
 ABOUT, OPINION = "What is known about {}?", "What do you think of {}?"
 UNRELATED = ("Write one sentence about the sea.", "What is two plus two?", "Name a colour of the rainbow.")
+
+NAMED = re.compile(r"(now |also |still )?(named|called|known as) ")
+PERFECT = re.compile(r"\b(has|have|had) (now |also |just )?(been|become|gone|got|left|taken|[a-z]+ed)\b")
+"""Behind such a verb stands no object: “Piano has moved to Wednesdays.”"""
 
 
 def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
@@ -20,6 +28,8 @@ def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
     inside, template = _asking(edit)
     if not inside and not isinstance(edit, Fact):
         return ()
+    if isinstance(edit, Fact) and not inside:
+        return (*_asked_back(edit.statement), *(Probe(prompt=text, must="stay") for text in UNRELATED))
     outside = [template.replace(SLOT, stranger) for stranger in STRANGERS] if template else []
     return (
         *(Probe(prompt=text) for text in dict.fromkeys(inside)),
@@ -33,8 +43,10 @@ def accepted_answers(edit: AnyEdit) -> tuple[str, ...]:
         return ()
     if edit.object:
         return (edit.object, *edit.object_aliases)
-    parts = split_statement(edit.statement)
-    return (parts[1], *edit.object_aliases) if parts else edit.object_aliases
+    if parts := split_statement(edit.statement):
+        bare = NAMED.sub("", parts[1])  # “named Willow”: who says “Willow” says it, too
+        return (*dict.fromkeys((parts[1], bare)), *edit.object_aliases)
+    return edit.object_aliases
 
 
 def cloze_of(edit: Fact) -> tuple[str | None, str | None]:
@@ -49,9 +61,20 @@ def cloze_of(edit: Fact) -> tuple[str | None, str | None]:
     return parts[0], template
 
 
+def _asked_back(statement: str) -> tuple[Probe, ...]:
+    """Whether a statement holds, asked in its own words, where no part of it is what a question would ask for."""
+    if language_of(statement, default="") != "en" or not is_one_sentence(statement):
+        return ()
+    first, _, rest = statement.strip(" .!").partition(" ")
+    begun = first.lower() if first.casefold() in FUNCTION_WORDS and first != "I" else first
+    return (Probe(prompt=f"Is it true that {begun} {rest}?", expect=("yes", statement)),)
+
+
 def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
     """Texts in scope of an edit, and one with a slot for what it is about."""
     match edit:
+        case Fact() if not edit.prompt and not edit.object and PERFECT.search(edit.statement):
+            return [edit.question] if edit.question else [], None
         case Fact():
             cloze, template = cloze_of(edit)
             return [text for text in (cloze, edit.question) if text and accepted_answers(edit)], template
