@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
-    parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that one pass takes")
+    parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that is learned from")
     parser.add_argument("--processes", type=int, default=1, help="that train the judge together")
     parser.add_argument("--of", nargs="+", type=Path, default=[], help="folders whose judges' mean is taken")
     parser.add_argument("--seed", type=int, default=0, help="of the judge's draws and their order")

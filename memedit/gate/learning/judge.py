@@ -10,7 +10,7 @@ to tell whether it says how every message is to be answered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Recipe:
         rate: Of learning.
         batch: Pairs a step.
         further: Share of the further pairs that one pass over the messages takes.
-        older: Share of the messages that one takes, but of those of `fresh` groups, of which each takes all.
+        older: Share of the messages of `groups` that is learned from, drawn once; of `fresh` ones all are.
         dropout: Share of what each layer says that is left out (of the attention nothing is: it would take longer than
             all the rest). Without, it learns faster and soon knows by heart.
         seed: Of the draws and the order.
@@ -71,7 +71,7 @@ def train(
 
     Args:
         groups: Everyday messages.
-        fresh: Further groups, all of whose messages every pass takes.
+        fresh: Further groups, whose messages are all learned from.
         out: The folder.
         finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
             out.
@@ -85,6 +85,7 @@ def train(
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
+    groups = [replace(group, messages=_some(group.messages, recipe.older, rng)) for group in groups]
     near, last = (list(_near(some, finder)) for some in (groups, fresh))
     replaced = [*_replaced(groups, near), *_replaced(fresh, last)]
     always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *replaced)]
@@ -96,8 +97,7 @@ def train(
     )
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
-        taken = [one for one in near if rng.random() < recipe.older]
-        drawn = [*always, *(pair for one in (*taken, *last) for pair in _drawn(*one, rng))]
+        drawn = [*always, *(pair for one in (*near, *last) for pair in _drawn(*one, rng))]
         drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
         report(f"{len(drawn)} pairs")
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
@@ -105,6 +105,10 @@ def train(
                 break
             learning.step(partial(_loss, model, tokenizer, batch))
     save(model, tokenizer, out)
+
+
+def _some(messages: Sequence[Message], share: float, rng: np.random.Generator) -> tuple[Message, ...]:
+    return tuple(one for one in messages if rng.random() < share)
 
 
 def _near(groups: Iterable[Group], finder: str | Path | None) -> Iterator[Nearby]:
