@@ -114,7 +114,7 @@ def _some(messages: Sequence[Message], share: float, rng: np.random.Generator) -
 def _near(groups: Iterable[Group], finder: str | Path | None) -> Iterator[Nearby]:
     embed_edits = load_minilm().embed
     embed_messages = load_finder().embed if finder is None else partial(embedded, *encoder(finder), tokens=192)
-    for group in groups:
+    for group in (one for one in groups if one.messages):
         texts = [read_conversation(message.turns).whole for message in group.messages]
         asked, known = embed_messages(texts), embed_edits([edit.key_text for edit in group.edits])
         order = np.argsort(-(asked @ known.T), axis=1)[:, :NEAR]
