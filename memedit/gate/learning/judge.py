@@ -25,6 +25,7 @@ from memedit.gate.conversation import read_conversation
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
+from memedit.gate.learning.slips import slipped
 from memedit.gate.roles import LABELS
 from memedit.memory.governing import EVERY
 from memedit.memory.statements import CONTRADICTS, LATER, OTHER
@@ -42,6 +43,7 @@ class Recipe:
         batch: Pairs a step.
         further: Share of the further pairs that one pass over the messages takes.
         older: Share of the messages of `groups` that is learned from, drawn once; of `fresh` ones all are.
+        slips: Share of the messages that are read with slips of the keyboard.
         dropout: Share of what each layer says that is left out (of the attention nothing is: it would take longer than
             all the rest). Without, it learns faster and soon knows by heart.
         seed: Of the draws and the order.
@@ -52,6 +54,7 @@ class Recipe:
     batch: int = 32
     further: float = 0.15
     older: float = 1.0
+    slips: float = 0.1
     dropout: float = 0.1
     seed: int = 0
 
@@ -97,7 +100,7 @@ def train(
     )
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
-        drawn = [*always, *(pair for one in (*near, *last) for pair in _drawn(*one, rng))]
+        drawn = [*always, *(pair for one in (*near, *last) for pair in _typed(_drawn(*one, rng), recipe.slips, rng))]
         drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
         report(f"{len(drawn)} pairs")
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
@@ -153,6 +156,14 @@ def _drawn(
         rest = [one for one in wrong if one not in own]
         out = {*own, *rest[:1], *([rng.choice(rest)] if rest and rng.random() < 0.35 else [])}
     return [*((text, edits[one], DIRECT) for one in shown), *((text, edits[one], OUT) for one in sorted(out))]
+
+
+def _typed(drawn: list[Pair], slips: float, rng: np.random.Generator) -> list[Pair]:
+    """The pairs of a message, now and then with its text as somebody types it in haste."""
+    if not drawn or rng.random() >= slips:
+        return drawn
+    text = slipped(drawn[0][0], rng)
+    return [(text, edit, label) for _, edit, label in drawn]
 
 
 def _loss(model: Any, tokenizer: Any, batch: Sequence[Pair]) -> torch.Tensor:
