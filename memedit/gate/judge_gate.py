@@ -70,7 +70,7 @@ class Read:
         if self.across:
             found += f", near to it across languages ({self.across:.2f})"
         if self.judged is None:
-            return (f"not read, since it, or all that lies nearer, is far from what is said; {found}",)
+            return (f"too far from what is said to be read; {found}",)
         share, label = max(zip(self.judged, LABELS, strict=True))
         return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found, self.evidence.reasons()[0])
 
