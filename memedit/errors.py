@@ -47,6 +47,18 @@ class NothingToUndo(MemeditError):
     """Every change set of the namespace has been taken back already, or there is none."""
 
 
+class RevisionMoved(MemeditError):
+    """What was to be taken back is the last change set no longer; nothing was changed.
+
+    Args:
+        revision: Of the change set that `undo` would take back now.
+    """
+
+    def __init__(self, what: str, *, revision: int, do: str | None = None) -> None:
+        self.revision = revision
+        super().__init__(what, do=do)
+
+
 class LedgerError(MemeditError):
     """The ledger could not be read or written; nothing was changed."""
 

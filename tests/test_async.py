@@ -276,7 +276,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "recorded": (["0123"],), "search": ("Where?",), "recall": ("Where?",), "of_kind": ("fact",),
     "prepare": (["Where?", "Who?"],), "as_of": (None,), "export": ("edits.jsonl",), "import_": ("edits.jsonl",),
     "record": ("bake", []), "backup": ("kept.db",), "restore": ("kept.db",), "purge": (["0123"],),
-    "propose": ([SYDNEY],), "proposed": (), "accept": (["0123"],), "reject": (["0123"],),
+    "propose": ([SYDNEY],), "proposed": (), "accept": (["0123"],), "foresee": (["0123"],), "reject": (["0123"],),
 }  # fmt: skip
 ASKED: dict[str, tuple[Any, ...]] = {
     "score": (["Where?"], [["here"]]), "classify": ("good", ["yes", "no"]), "classify_many": (["good"], ["yes", "no"]),

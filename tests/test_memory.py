@@ -19,6 +19,7 @@ from memedit.errors import (
     FileRejected,
     LedgerError,
     NothingToUndo,
+    RevisionMoved,
     UnknownEdit,
     UnknownRevision,
 )
@@ -342,6 +343,19 @@ def test_undo_goes_back_step_by_step_to_every_state_there_was(memory, tmp_path):
     with pytest.raises(NothingToUndo):
         memory.undo()
     assert memory.revision() == 12
+
+
+def test_undo_takes_back_the_change_that_is_meant_or_nothing(memory):
+    assert memory.undoable() is None
+    memory.add("A is B")
+    meant = memory.undoable()
+    memory.add("C is D")
+    with pytest.raises(RevisionMoved, match="is revision 2, not 1") as caught:
+        memory.undo(revision=meant)
+    assert (caught.value.revision, memory.revision()) == (2, 2)
+    assert memory.undo(revision=2).target == 2
+    assert memory.undo(revision=meant).target == meant
+    assert memory.undoable() is None
 
 
 def test_undo_after_an_undo_and_a_new_change(memory):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,17 @@ def url(upstream: WireServer, memory: EditMemory, gate: Gate | None) -> Iterator
         yield address
 
 
+@pytest.fixture
+def wrong() -> list[str]:
+    """What the page logged as an error; at the end nothing may stand here. A request that is refused is logged, too."""
+    return []
+
+
 @pytest.fixture(params=["light", "dark"])
-def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser, url: str, request: pytest.FixtureRequest, wrong: list[str]) -> Iterator[Page]:
     """The page, opened with an admin's key; nothing may be logged as an error, and nothing fetched from elsewhere."""
     context = browser.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 1000})
     made = context.new_page()
-    wrong: list[str] = []
     made.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     made.on("pageerror", lambda error: wrong.append(str(error)))
     made.on("request", lambda sent: None if sent.url.startswith((url, "data:")) else wrong.append(sent.url))
@@ -107,6 +113,14 @@ def card(page: Page, text: str) -> Any:
     return cards(page).filter(has_text=text)
 
 
+def done(page: Page) -> Any:
+    return page.locator("#done")
+
+
+def asked(page: Page) -> Any:
+    return page.get_by_role("dialog")
+
+
 def test_edits_are_listed_searched_and_filtered(page: Page) -> None:
     expect(cards(page)).to_have_count(4)
     expect(page.locator("#count")).to_have_text("4 of 4")
@@ -119,7 +133,8 @@ def test_edits_are_listed_searched_and_filtered(page: Page) -> None:
     expect(cards(page)).to_contain_text("Ann Lee")
     page.get_by_label("Search").fill("capital of Norland")
     page.get_by_role("button", name="Show", exact=True).click()
-    expect(page.locator("#count")).to_have_text("the 4 nearest")
+    expect(page.locator("#count")).to_contain_text("found for “capital of Norland”")
+    expect(page.locator("#count")).to_contain_text("a search heeds no tag")
     expect(cards(page).first).to_contain_text("Oslo")
     card(page, "Oslo").get_by_role("button", name="Details").click()
     expect(card(page, "Oslo").locator("pre")).to_contain_text('"revision": 3')
@@ -133,8 +148,17 @@ def test_an_edit_is_added_retracted_and_brought_back(page: Page, memory: EditMem
     expect(page.locator("#history > li").first).to_contain_text("ticket 7")
     card(page, "tower").get_by_role("button", name="Retract").click()
     expect(card(page, "tower")).to_have_count(0)
+    expect(done(page)).to_contain_text("Retracted")
     page.get_by_role("button", name="Undo last change").click()
+    expect(asked(page)).to_contain_text("6 retract")
+    expect(asked(page)).to_contain_text("adam")
+    expect(asked(page)).to_contain_text("The tower of Norland is closed.")
+    asked(page).get_by_role("button", name="Leave it").click()
+    expect(card(page, "tower")).to_have_count(0)
+    page.get_by_role("button", name="Undo last change").click()
+    asked(page).get_by_role("button", name="Take back").click()
     expect(card(page, "tower")).to_have_count(1)
+    expect(done(page)).to_contain_text("Taken back:6 retract")
     expect(page.locator("#history > li").first).to_contain_text("undo")
     assert [change.kind for change in memory.history(namespace="a")][-3:] == ["add", "retract", "undo"]
 
@@ -156,6 +180,11 @@ def test_what_waits_is_reviewed(page: Page, memory: EditMemory) -> None:
     waits.filter(has_text="onerror").get_by_role("button", name="Reject").click()
     expect(waits).to_have_count(1)
     page.get_by_role("button", name="Reject all").click()
+    asked(page).get_by_role("button", name="Leave it").click()
+    assert len(memory.proposed(namespace="a")) == 1
+    page.get_by_role("button", name="Reject all").click()
+    expect(asked(page)).to_contain_text("Pell is far.")
+    asked(page).get_by_role("button", name="Reject all 1").click()
     expect(page.locator("#review")).to_be_hidden()
     assert memory.proposed(namespace="a") == []
     assert page.title() == "memedit"
@@ -198,9 +227,11 @@ def test_an_edit_is_verified(page: Page) -> None:
     page.get_by_label("Model").fill("m")
     card(page, "Oslo").get_by_role("button", name="Verify").click()
     rows = card(page, "Oslo").locator(".checks tr")
-    expect(rows.first).to_contain_text("Without edits")
-    expect(rows.nth(1)).to_contain_text("✓ passed, in scope")
-    expect(rows.nth(1)).to_contain_text("nobody knows")
+    expect(rows.first).to_have_text("✓ passed, in scope")
+    expect(rows.nth(1)).to_have_text("AskedThe capital of Norland is")
+    expect(rows.nth(2)).to_have_text("ExpectedOslo")
+    expect(rows.nth(3)).to_have_text("Without editsnobody knows")
+    expect(rows.nth(4)).to_have_text("With editsOslo")
 
 
 def test_what_fires_is_counted(page: Page, url: str) -> None:
@@ -209,6 +240,7 @@ def test_what_fires_is_counted(page: Page, url: str) -> None:
         assert asked.status_code == 200
     page.reload()
     expect(page.locator("#calls")).to_have_text("5 calls of this server since it began")
+    expect(page.get_by_text("Questions of the playground are not counted.")).to_be_visible()
     expect(page.locator("#fires > li").first).to_contain_text("Oslo")
     expect(page.locator("#fires > li").first).to_contain_text("applied 3 times")
     expect(page.locator("#fires > li").nth(1)).to_contain_text("applied 1 time")
@@ -219,7 +251,7 @@ def test_everything_is_done_by_the_keyboard(page: Page) -> None:
     expect(page.get_by_label("Search")).to_be_focused()
     page.keyboard.type("Norland")
     page.keyboard.press("Enter")
-    expect(page.locator("#count")).to_have_text("the 4 nearest")
+    expect(page.locator("#count")).to_contain_text("found for “Norland”")
     reach(page, "New edit", back=True)
     page.keyboard.type("The bridge of Norland is open.")
     reach(page, "Add")
@@ -227,11 +259,14 @@ def test_everything_is_done_by_the_keyboard(page: Page) -> None:
     expect(page.locator("#history > li").first).to_contain_text("bridge")
     reach(page, "Undo last change")
     page.keyboard.press("Space")
+    expect(asked(page).get_by_role("button", name="Leave it")).to_be_focused()
+    reach(page, "Take back", back=True)
+    page.keyboard.press("Enter")
     expect(page.locator("#history > li").first).to_contain_text("undo")
     reach(page, "Retract: The capital of Norland is Oslo")
     page.keyboard.press("Enter")
     expect(card(page, "Oslo")).to_have_count(0)
-    expect(page.get_by_role("button", name="Undo last change")).to_be_focused()
+    expect(page.get_by_role("button", name="Undo last change")).to_be_focused()  # no card is left in the list
     reach(page, "Message")
     page.keyboard.type("Who leads Acme?")
     reach(page, "Only look up")
@@ -252,6 +287,185 @@ def reach(page: Page, name: str, *, back: bool = False) -> None:
         if label == name:
             return
     raise AssertionError(f"{name} is not reached")
+
+
+def test_the_focus_stays_at_the_next_card(page: Page, memory: EditMemory) -> None:
+    expect(cards(page)).to_have_count(4)
+    reach(page, "Retract: The spouse of Ann Lee is Bob Ray")
+    page.keyboard.press("Enter")
+    expect(cards(page)).to_have_count(3)
+    expect(card(page, "Acme")).to_be_focused()
+    memory.propose(["Pell is far.", "Pell is near."], namespace="a")
+    page.reload()
+    expect(page.locator("#proposals > li")).to_have_count(2)
+    reach(page, "Accept: Pell is far.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#proposals > li")).to_have_count(1)
+    expect(page.locator("#proposals > li")).to_be_focused()
+
+
+def test_an_undo_that_came_too_late_takes_nothing_back(page: Page, memory: EditMemory, wrong: list[str]) -> None:
+    page.get_by_role("button", name="Undo last change").click()
+    expect(asked(page)).to_contain_text("4 add")
+    memory.add("The bridge of Norland is open.", namespace="a")
+    asked(page).get_by_role("button", name="Take back").click()
+    expect(page.locator("#said")).to_contain_text("Somebody made another change meanwhile, so nothing was undone.")
+    expect(card(page, "bridge")).to_have_count(1)
+    expect(cards(page)).to_have_count(5)
+    was_refused(wrong, "409")
+
+
+def test_what_is_gone_is_said_in_words_and_loaded_again(page: Page, memory: EditMemory, wrong: list[str]) -> None:
+    expect(card(page, "Oslo")).to_have_count(1)
+    (gone,) = [edit for edit in memory.edits(namespace="a") if "Oslo" in edit.text]
+    memory.retract(gone.id, namespace="a")
+    card(page, "Oslo").get_by_role("button", name="Retract").click()
+    expect(page.locator("#said")).to_contain_text("That edit is not there any more")
+    expect(cards(page)).to_have_count(3)
+    was_refused(wrong, "404")
+
+
+def was_refused(wrong: list[str], status: str) -> None:
+    assert [status in one for one in wrong] == [True], wrong
+    wrong.clear()
+
+
+def test_a_key_that_is_not_known_is_said_so(page: Page, wrong: list[str]) -> None:
+    page.get_by_role("button", name="Leave").click()
+    page.get_by_label("Key").fill("nobody-0123456789abcdef")
+    page.get_by_label("Key").press("Enter")
+    expect(page.locator("#said")).to_have_text("This key is not known.")
+    was_refused(wrong, "401")
+    enter(page, "ann")
+    expect(page.locator("#said")).to_be_hidden()
+
+
+def test_a_server_that_is_away_costs_nothing_that_was_typed(page: Page, wrong: list[str]) -> None:
+    page.get_by_label("New edit").fill("The bridge of Norland is open.")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#said")).to_have_text("The server cannot be reached; what you typed is kept.")
+    expect(page.get_by_label("New edit")).to_have_value("The bridge of Norland is open.")
+    page.context.set_offline(False)
+    page.get_by_label("New edit").press("Control+Enter")
+    expect(card(page, "bridge")).to_have_count(1)
+    expect(page.locator("#said")).to_be_hidden()
+    assert all("ERR_INTERNET_DISCONNECTED" in one for one in wrong)
+    wrong.clear()
+
+
+def test_what_adding_did_is_told(page: Page) -> None:
+    def add(text: str) -> None:
+        page.get_by_label("New edit").fill(text)
+        page.get_by_role("button", name="Add", exact=True).click()
+
+    add("The tower of Norland is closed.")
+    expect(done(page)).to_contain_text("fact, added in revision 5")
+    add("The tower of Norland is closed.")
+    expect(done(page)).to_contain_text("already known, nothing was changed")
+    expect(done(page)).to_contain_text("The tower of Norland is closed.")
+    done(page).get_by_role("button", name="Close").click()
+    expect(done(page)).to_be_empty()
+
+
+def test_a_proposal_tells_what_it_would_replace(page: Page, memory: EditMemory) -> None:
+    memory.propose(NORLAND | {"object": "Rom", "statement": "The capital of Norland is Rom"}, namespace="a")
+    memory.propose({"kind": "behaviour", "conduct": "Answer in verse."}, namespace="a", author="bot")
+    page.reload()
+    first, second = (page.locator("#proposals > li").nth(place) for place in (0, 1))
+    expect(first).to_contain_text("It would take the place of:")
+    expect(first.locator(".quoted")).to_have_text("The capital of Norland is Oslo")
+    expect(second).to_contain_text("A standing instruction: it goes with every message.")
+    page.get_by_role("button", name="Accept all").click()
+    asked(page).get_by_role("button", name="Accept all 2").click()
+    expect(done(page)).to_contain_text("It took the place of:")
+    expect(done(page)).to_contain_text("A standing instruction: it goes with every message.")
+    expect(card(page, "Oslo")).to_have_count(0)
+
+
+def test_who_may_propose_has_a_form_for_it(page: Page, memory: EditMemory) -> None:
+    page.get_by_role("button", name="Leave").click()
+    enter(page, "pat")
+    expect(page.get_by_role("button", name="Undo last change")).to_be_hidden()
+    page.get_by_label("New edit").fill("Pell is far.")
+    page.get_by_role("button", name="Propose").click()
+    expect(done(page)).to_contain_text("Proposed; it waits until somebody accepts it")
+    expect(page.locator("#proposals > li")).to_contain_text("Pell is far.")
+    expect(page.get_by_role("button", name="Accept")).to_have_count(0)
+    assert [edit.author for edit in memory.proposed(namespace="a")] == ["pat"]
+
+
+def test_what_is_asked_is_named_and_the_old_is_taken_away(page: Page, upstream: WireServer) -> None:
+    page.get_by_label("Model").fill("m")
+    page.get_by_label("Message").fill("What is the capital of Norland?")
+    page.get_by_label("Message").press("Control+Enter")
+    expect(page.locator("#question")).to_have_text("asked: What is the capital of Norland?")
+    goes_on = threading.Event()
+
+    def waits(body: Any) -> None:
+        goes_on.wait(20)
+
+    upstream.script = waits
+    page.get_by_label("Message").fill("Who leads Acme?")
+    page.get_by_role("button", name="Ask both").click()
+    expect(page.locator("#question")).to_have_text("asking … Who leads Acme?")
+    expect(page.locator("#answers")).to_be_hidden()
+    expect(page.locator("#looked")).to_be_empty()
+    goes_on.set()
+    expect(page.locator("#question")).to_have_text("asked: Who leads Acme?")
+    expect(page.locator("#edited")).to_be_visible()
+
+
+def test_an_edit_that_says_no_question_is_not_shown_as_proved(page: Page, memory: EditMemory) -> None:
+    memory.add("Quietly now.", namespace="a")
+    page.reload()
+    page.get_by_label("Model").fill("m")
+    card(page, "Quietly").get_by_role("button", name="Verify").click()
+    checks = card(page, "Quietly").locator(".checks")
+    expect(checks).to_contain_text("Nothing in scope was checked: this edit says no question.")
+    expect(checks).not_to_contain_text("✓")
+
+
+def test_a_search_lists_what_is_near_and_ids_and_authors(page: Page, memory: EditMemory) -> None:
+    memory.add("Pell is far.", namespace="a", author="zoe")
+    (oslo,) = [edit for edit in memory.edits(namespace="a") if "Oslo" in edit.text]
+    for said, text in ((oslo.id[:8], "Oslo"), ("zoe", "Pell"), ("bob ray", "Bob Ray")):
+        page.get_by_label("Search").fill(said)
+        page.get_by_label("Search").press("Enter")
+        expect(page.locator("#count")).to_contain_text(f"found for “{said}”")
+        expect(cards(page).first).to_contain_text(text)
+    page.get_by_label("Search").fill("quite another matter")
+    page.get_by_label("Search").press("Enter")
+    expect(page.locator("#count")).to_have_text(
+        "nothing found for “quite another matter”; 5 more lie farther away and are not shown"
+    )
+    page.get_by_label("Search").fill("")
+    page.get_by_label("Kind").select_option("patch")
+    expect(page.locator("#count")).to_have_text("No edit in force has this kind and tag.")
+
+
+def test_what_is_long_is_folded_and_the_history_goes_on(page: Page, memory: EditMemory) -> None:
+    long = "Norland lies " + "far " * 300 + "away."
+    memory.add(long, namespace="a")
+    for place in range(60):
+        memory.add(f"House {place} is green.", namespace="a")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#count")).to_have_text("50 of 65")
+    expect(page.locator("#history > li")).to_have_count(50)  # it is as new as the list
+    page.get_by_role("button", name="Show earlier changes").click()
+    expect(page.locator("#history > li")).to_have_count(65)
+    expect(page.get_by_role("button", name="Show earlier changes")).to_be_hidden()
+    page.get_by_role("button", name="Show more").click()
+    expect(cards(page)).to_have_count(65)
+    text = card(page, "Norland lies").locator(".text")
+    expect(text).to_contain_text("far… show all")
+    text.get_by_role("button", name="show all").click()
+    expect(text).to_have_text(long)
+    assert text.get_attribute("dir") == "auto"
+    list(memory.add_many([f"Tower {place} is blue." for place in range(60)], namespace="a"))
+    page.get_by_role("button", name="Undo last change").click()
+    expect(asked(page)).to_contain_text("and 10 more")
+    asked(page).get_by_role("button", name="Leave it").click()
 
 
 def test_edit_text_is_text(page: Page) -> None:
@@ -281,7 +495,34 @@ def test_it_fits_on_a_telephone(page: Page) -> None:
     page.get_by_label("Message").fill("What is the capital of Norland?")
     page.get_by_role("button", name="Only look up").click()
     expect(page.locator("#looked .verdict").first).to_be_visible()
+    page.get_by_label("Model").fill("m")
+    card(page, "Oslo").get_by_role("button", name="Verify").click()
+    expect(card(page, "Oslo").locator("table")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("#history-title")).to_be_in_viewport()
+
+
+def test_buttons_of_cards_are_large_enough_for_a_finger(browser: Browser, url: str) -> None:
+    made = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = made.new_page()
+    page.goto(f"{url}/memedit/")
+    enter(page, "adam")
+    expect(cards(page)).to_have_count(4)
+    heights = page.locator(".row button:visible").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert min(heights) >= 32
+    made.close()
+
+
+def test_what_waits_leaves_the_parts_side_by_side(page: Page, memory: EditMemory) -> None:
+    memory.propose("Pell is far.", namespace="a")
+    page.set_viewport_size({"width": 1360, "height": 900})
+    page.reload()
+    expect(page.locator("#review")).to_be_visible()
+    tops = page.locator("main > *").evaluate_all("all => all.map((one) => one.getBoundingClientRect().top)")
+    assert [top == tops[0] for top in tops] == [True] * 3
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the edits")).to_be_focused()
 
 
 def test_the_colours_are_those_that_are_wished_for(page: Page) -> None:

@@ -40,6 +40,19 @@ def in_force(memory, **where):
 # ---- what waits does nothing ----------------------------------------------------------------------------------------
 
 
+def test_what_accepting_would_do_is_foreseen_and_nothing_done(memory):
+    old = memory.add(CAPITAL)
+    one, other = (receipt.id for receipt in memory.propose([OTHER, CAPITAL | {"object": "Rom"}]))
+    foreseen = memory.foresee([one, other])
+    assert [receipt.superseded for receipt in foreseen] == [(old.id,)] * 2  # each by itself
+    assert (waiting(memory), in_force(memory), memory.revision()) == ([one, other], [old.id], 2)
+    (accepted,) = memory.accept(one)
+    assert (accepted.superseded, accepted.edit) == (foreseen[0].superseded, foreseen[0].edit)
+    assert memory.foresee(other)[0].superseded == (one,)
+    with pytest.raises(UnknownEdit, match="does not wait"):
+        memory.foresee(one)
+
+
 def test_what_waits_is_in_no_answer_look_up_or_list(memory):
     (receipt,) = memory.propose(CAPITAL, author="agent", source="mail 7", reason="said so")
     assert (receipt.status, receipt.revision, receipt.superseded) == ("proposed", 1, ())

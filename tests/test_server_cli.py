@@ -122,6 +122,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         assert run.returncode == 0
         assert upstream.seen[-1][1]["authorization"] == "Bearer sk-of-the-endpoint"
         assert "POST /v1/chat/completions 200" in log
+        assert f"The page of its edits: {url}/memedit/\n" in log
         assert KEY not in log
         assert "sk-of" not in log
 

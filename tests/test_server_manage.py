@@ -32,6 +32,12 @@ FACT = {
     "prompt": "The capital of {} is",
 }
 TYPE = {"content-type": "application/json"}
+FILES = (
+    ("", "text/html"),
+    ("page.css", "text/css"),
+    ("page.js", "text/javascript"),
+    ("shown.js", "text/javascript"),
+)
 PAGE = Path(memedit.adapters.server.__file__).parent / "page"
 
 
@@ -81,6 +87,67 @@ async def test_edits_come_and_go(client: httpx2.AsyncClient) -> None:
     assert past["texts"][other["edit"]["id"]].startswith("The CEO")
     one = await get(client, f"/edits/{receipt['edit']['id']}")
     assert [change["revision"] for change in one["history"]] == [1]
+
+
+async def test_undo_takes_back_what_was_shown_and_nothing_else(client: httpx2.AsyncClient) -> None:
+    assert (await get(client, "/history"))["undo"] is None
+    await post(client, "/edits", edit=FACT)
+    seen = await get(client, "/history")
+    assert (seen["undo"]["revision"], seen["texts"][seen["undo"]["events"][0]["edit"]]) == (1, EDIT)
+    await post(client, "/proposals", edits=["The tower is closed."])  # changes nothing that is in force
+    assert (await get(client, "/history"))["undo"]["revision"] == 1
+    await post(client, "/edits", edit="The CEO of Acme is Carol Diaz.")
+    refused = await client.post("/memedit/undo", json={"revision": 1})
+    assert refused.status_code == 409
+    assert refused.json()["error"]["type"] == "RevisionMoved"
+    assert "revision 3, not 1" in refused.json()["error"]["message"]
+    assert refused.json()["error"]["do"]
+    assert (await get(client, "/edits"))["found"] == 2
+    assert (await post(client, "/undo", revision=3))["target"] == 3
+    assert (await get(client, "/history", limit=1))["undo"]["revision"] == 1  # however far back it lies
+    assert (await post(client, "/undo", revision=1))["target"] == 1
+
+
+async def test_receipts_tell_the_texts_of_what_they_name(client: httpx2.AsyncClient) -> None:
+    old = await post(client, "/edits", edit=FACT)
+    assert (old["edit"]["text"], old["texts"]) == (EDIT, {})
+    new = {**FACT, "object": "Rom", "statement": "The capital of Norland is Rom"}
+    await post(client, "/proposals", edits=[new, "Pell is far."])
+    ids = [one["id"] for one in (await get(client, "/proposals"))["edits"]]
+    before = await get(client, "/history")
+    foreseen = await post(client, "/proposals/foresee", ids=ids)
+    assert [one["superseded"] for one in foreseen["receipts"]] == [[old["edit"]["id"]], []]
+    assert foreseen["texts"] == {old["edit"]["id"]: EDIT}
+    assert await get(client, "/history") == before
+    told = await post(client, "/proposals/accept", ids=ids)
+    assert told["texts"] == {old["edit"]["id"]: EDIT}
+    gone = await client.post("/memedit/proposals/foresee", json={"ids": ids})
+    assert (gone.status_code, gone.json()["error"]["type"]) == (404, "UnknownEdit")
+
+
+async def test_a_search_finds_ids_authors_and_words_first(client: httpx2.AsyncClient) -> None:
+    first = await post(client, "/edits", edit=FACT)
+    await client.post("/memedit/edits", json={"edit": "The CEO of Acme is Carol Diaz."}, headers=as_("eve"))
+    for said, text in ((first["edit"]["id"][:6], EDIT), ("adam", EDIT), ("carol", "The CEO of Acme is Carol Diaz.")):
+        found = await get(client, "/edits", search=said)
+        first_found = found["edits"][0]
+        assert (first_found["text"], first_found["exact"]) == (text, True)
+        assert [one["exact"] for one in found["edits"]] == [True, False]
+        assert found["found"] == 2
+    assert all(one["similarity"] is not None for one in found["edits"])
+    assert len((await get(client, "/edits", search="adam", offset=1))["edits"]) == 1
+    assert not any(one["exact"] for one in (await get(client, "/edits", search="   "))["edits"])
+
+
+async def test_without_keys_the_page_says_that_editing_is_off(upstream: WireServer) -> None:
+    memory = EditMemory(embedder=HashEmbedder())
+    backend = Endpoint(upstream.url, Editing.of(memory, NamedGate()))
+    async with caller(make_app(backend, memory)) as client:
+        answer = await client.get("/memedit/")
+        assert "--keys FILE" in answer.text
+        assert "<script" not in answer.text
+        assert (await client.get("/memedit/page.css")).status_code == 200
+    await backend.close()
 
 
 async def test_the_model_is_compared_and_edits_are_proved(client: httpx2.AsyncClient, upstream: WireServer) -> None:
@@ -220,6 +287,7 @@ async def test_every_operation_is_described(client: httpx2.AsyncClient) -> None:
     named = set(re.findall(r"#/components/schemas/(\w+)", answer.text))
     assert named <= told["components"]["schemas"].keys()
     assert all(said["summary"] for methods in told["paths"].values() for said in methods.values())
+    assert "RevisionMoved" in told["components"]["schemas"]["Undoing"]["properties"]["revision"]["description"]
     verify = told["paths"]["/memedit/edits/{id}/verify"]["post"]
     assert [one["name"] for one in verify["parameters"]] == ["id"]
     assert "id" not in verify["requestBody"]["content"]["application/json"]["schema"]["properties"]
@@ -228,7 +296,7 @@ async def test_every_operation_is_described(client: httpx2.AsyncClient) -> None:
 async def test_the_page_is_served_and_fetches_nothing_else(client: httpx2.AsyncClient) -> None:
     redirected = await client.get("/memedit", headers={"authorization": ""})
     assert redirected.headers["location"] == "/memedit/"
-    for name, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
+    for name, kind in FILES:
         answer = await client.get(f"/memedit/{name}", headers={"authorization": ""})
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith(kind)
@@ -238,7 +306,7 @@ async def test_the_page_is_served_and_fetches_nothing_else(client: httpx2.AsyncC
 
 
 def test_the_page_puts_text_in_as_text() -> None:
-    script = (PAGE / "page.js").read_text()
+    script = "".join((PAGE / name).read_text() for name in ("page.js", "shown.js"))
     assert "textContent" in script
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", script)
     html = (PAGE / "index.html").read_text()

@@ -85,6 +85,8 @@ def serve(
         whose = f"{len(keys)} keys" if keys else f"namespace {session.namespace}, no keys, managing off"
         whose += f", {workers} workers" if workers > 1 else ""
         say(f"memedit serves {upstream or local} with the memory in {session.storage.shown} ({whose})", err=True)
+        if keys and port:  # a free port is not known yet
+            say(f"The page of its edits: {_address(host, port)}/memedit/", err=True)
         with suppress(KeyboardInterrupt):  # raised once more when everything has ended
             if app is not None:
                 _serving.run_one(app, host, port)
@@ -104,6 +106,14 @@ def _check_url(url: str) -> None:
         raise click.UsageError("--upstream holds a user or password; name its key with --upstream-key-env.")
     if parsed.scheme not in ("http", "https") or not parsed.hostname or port == 0 or parsed.query or parsed.fragment:
         raise click.UsageError(f"--upstream {url:.80} is no http:// or https:// address.")
+
+
+def _address(host: str, port: int) -> str:
+    """Where it is found from this machine."""
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        host = "localhost" if address.is_unspecified else f"[{host}]" if address.version == 6 else host
+    return f"http://{host}:{port}"
 
 
 def _is_loopback(host: str) -> bool:

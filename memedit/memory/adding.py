@@ -80,6 +80,16 @@ class Adding:
         finally:  # also when the caller stops early, or an edit is refused
             pool.shutdown(cancel_futures=True)
 
+    def foresee(self, edit: AnyEdit) -> Receipt:
+        """The receipt that an edit would get now; nothing is recorded."""
+        edits, made = self._made_ready([(edit, False)])
+        rows = [Row.of(edit, self._relations)]
+        rivals = self._contradicted(rows, edits, made[0][1])
+        with self._ledger.reading() as reader:
+            head = reader.head(self._change.namespace)
+            book = self._book(reader, head.namespace_id, rows, self._relations, self._change.at, (), rivals)
+            return book.enter(rows[0], edit, self._on_conflict, head.revision)
+
     def _made_ready(self, batch: Sequence[Given]) -> Ready:
         """The edits, each of the kind that it is, and the vectors that the ledger lacks of them."""
         vectors = self._vectors.lacking({text_hash(edit.key_text): edit.key_text for edit, _ in batch})

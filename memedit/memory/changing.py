@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from memedit.errors import NothingToUndo
+from memedit.errors import NothingToUndo, RevisionMoved
 from memedit.memory.checks import check_revision, not_waiting, unknown
 from memedit.memory.events import Change, Event, proposed, rejected, removed, restored, retracted
 from memedit.memory.ledger import Ledger, Writer
@@ -58,11 +58,14 @@ def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:
         return _recorded(writer, head, change, events)
 
 
-def undo(ledger: Ledger, change: Change) -> Change:
+def undo(ledger: Ledger, change: Change, *, revision: int | None = None) -> Change:
     """Take back the namespace's last change set; the change set as it is recorded.
+
+    revision: Of the change set that is meant, where it has to be that one.
 
     Raises:
         NothingToUndo: There is none left.
+        RevisionMoved: It is another one than what is meant.
     """
     with ledger.writing() as writer:
         head = writer.head(change.namespace)
@@ -70,6 +73,12 @@ def undo(ledger: Ledger, change: Change) -> Change:
         if target is None:
             raise NothingToUndo(
                 f"Namespace `{change.namespace}` has nothing to undo.", do="see `memedit history` or `history()`"
+            )
+        if revision is not None and revision != target:
+            raise RevisionMoved(
+                f"The last change of namespace `{change.namespace}` is revision {target}, not {revision}.",
+                revision=target,
+                do="look at the history again, and undo what stands there last",
             )
         return _back(writer, head, replace(change, target=target), to=target - 1)
 

@@ -140,13 +140,19 @@ class Proposals(Writes):
         """
         check_on_conflict(on_conflict)
         change = self._change("accept", namespace, author, reason)
-        wanted = _ids(ids)
-        waits = {edit.id: edit for edit in self.proposed(namespace=change.namespace)}
-        if missing := [edit_id for edit_id in wanted if edit_id not in waits]:
-            raise not_waiting(missing, change.namespace)
         adding = self._adding(change, on_conflict, book=Accepting)
-        chosen = [waits[edit_id] for edit_id in wanted]
+        chosen = self._waiting(ids, change.namespace)
         return list(adding.run(settled(chosen, change.namespace, {}), max(len(chosen), 1)))
+
+    def foresee(self, ids: str | Iterable[str], *, namespace: str = DEFAULT) -> list[Receipt]:
+        """The receipts that accepting these edits would give now, each by itself; nothing is changed.
+
+        Raises:
+            UnknownEdit: One of them does not wait.
+        """
+        change = Change(checked_namespace(namespace), 0, "accept", self.clock())
+        adding = self._adding(change, "supersede", book=Accepting)
+        return [adding.foresee(edit) for edit in self._waiting(ids, change.namespace)]
 
     def reject(
         self, ids: str | Iterable[str], *, namespace: str = DEFAULT, author: str | None = None,
@@ -158,6 +164,13 @@ class Proposals(Writes):
             UnknownEdit: One of them does not wait; nothing is changed.
         """
         return changing.reject(self._ledger, self._change("reject", namespace, author, reason), _ids(ids))
+
+    def _waiting(self, ids: str | Iterable[str], where: str) -> list[AnyEdit]:
+        wanted = _ids(ids)
+        waits = {edit.id: edit for edit in self.proposed(namespace=where)}
+        if missing := [edit_id for edit_id in wanted if edit_id not in waits]:
+            raise not_waiting(missing, where)
+        return [waits[edit_id] for edit_id in wanted]
 
 
 def _ids(ids: str | Iterable[str]) -> list[str]:

@@ -137,6 +137,12 @@ class Reads(Care):
         """The number of the namespace's last change set; 0 when it has none."""
         return self._ledger.head(checked_namespace(namespace)).revision
 
+    def undoable(self, *, namespace: str = DEFAULT) -> int | None:
+        """The revision of the change set that `undo` would take back; None where there is none."""
+        where = checked_namespace(namespace)
+        with self._ledger.reading() as reader:
+            return reader.undoable(reader.head(where).namespace_id)
+
     def as_of(self, when: int | datetime | None, *, namespace: str = DEFAULT) -> Snapshot:
         """The namespace as the memory knew it at a revision, or at a (memory) time. None for now.
 

@@ -130,13 +130,21 @@ class Writes(Care):
         """
         return changing.record(self._ledger, self._change(kind, namespace, author, reason), events)
 
-    def undo(self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None) -> Change:
+    def undo(
+        self, *, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None,
+        revision: int | None = None,
+    ) -> Change:  # fmt: skip
         """Take back the namespace's last change set; once more, the one before it.
+
+        Args:
+            revision: Of the change set that is meant, as `undoable` gave it: somebody else may change something
+                meanwhile. Left out, whatever is last.
 
         Raises:
             NothingToUndo: There is none left.
+            RevisionMoved: Another change set than what is meant is last; nothing is changed.
         """
-        return changing.undo(self._ledger, self._change("undo", namespace, author, reason))
+        return changing.undo(self._ledger, self._change("undo", namespace, author, reason), revision=revision)
 
     def revert(
         self, *, to: int, namespace: str = DEFAULT, author: str | None = None, reason: str | None = None

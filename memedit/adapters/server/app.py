@@ -26,7 +26,7 @@ from memedit.adapters.server.metrics import Metered
 from memedit.memory import EditMemory
 
 PAGE = Path(__file__).parent / "page"
-FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
+FILES = {name: name for name in ("page.css", "page.js", "shown.js")} | {"": "index.html"}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 SAFE = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -87,7 +87,7 @@ def make_app(
         routes=[
             Route("/v1/{path:path}", Face(guard, backend, fires).answer, methods=METHODS),
             *manage.routes(guard, memory, backend, fires),
-            Route("/memedit/{name:path}", page, methods=["GET"]),
+            Route("/memedit/{name:path}", page if keys is not None else page_off, methods=["GET"]),
             Route("/memedit", lambda request: RedirectResponse("/memedit/"), methods=["GET"]),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
@@ -108,6 +108,13 @@ async def page(request: Request) -> Response:
     if name is None:
         raise Refused(404, "There is no such path.", do="see /memedit/openapi.json")
     return FileResponse(PAGE / name, headers=SAFE)
+
+
+async def page_off(request: Request) -> Response:
+    """As `page`, where there are no keys: the page says that editing is off."""
+    if request.path_params["name"]:
+        return await page(request)
+    return FileResponse(PAGE / "off.html", headers=SAFE)
 
 
 async def healthy(request: Request) -> Response:

@@ -29,7 +29,11 @@ class Nothing(Asked):
 class Listing(Asked):
     """Which edits."""
 
-    search: Said | None = Field(None, description="The edits nearest to this text, nearest first.")
+    search: Said | None = Field(
+        None,
+        description="Those that hold this text, or whose id begins so, or that this author made; then "
+        "the others, nearest first, each with its `similarity`.",
+    )
     kind: Kind | None = Field(None, description="Only of this kind.")
     tag: Said | None = Field(None, description="Only with this label; not with `search`.")
     as_of: int | None = Field(
@@ -55,6 +59,18 @@ class Reasoned(Asked):
     """A change, and why."""
 
     reason: Said | None = None
+
+
+class Undoing(Reasoned):
+    """A change to be taken back."""
+
+    revision: int | None = Field(
+        None,
+        ge=1,
+        le=2**53,
+        description="Of the change that is meant, as `undo` of /history tells it; refused with 409 (`RevisionMoved`) "
+        "where another one would be taken back by now. Left out, whatever is last.",
+    )
 
 
 class Adding(Reasoned):

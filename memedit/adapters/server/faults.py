@@ -25,6 +25,7 @@ from memedit.errors import (
     NothingToUndo,
     ProviderError,
     RequestRejected,
+    RevisionMoved,
     UnknownEdit,
     UnknownRevision,
 )
@@ -38,6 +39,7 @@ STATUS: dict[type[MemeditError], int] = {
     UnknownEdit: 404,
     UnknownRevision: 404,
     NothingToUndo: 409,
+    RevisionMoved: 409,
     EditConflict: 409,
     LedgerReadOnly: 503,
     LedgerBusy: 503,

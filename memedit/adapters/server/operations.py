@@ -15,11 +15,13 @@ from memedit.adapters.server.fires import Fires
 from memedit.adapters.server.keys import Key, Role
 from memedit.editable import EditableLLM
 from memedit.edits import AnyEdit, Erasure
-from memedit.memory import EditMemory
+from memedit.memory import EditMemory, Receipt
 from memedit.memory.files import dump_edits, parse_entries
 from memedit.messages import as_request
 from memedit.secrecy import tells
 from memedit.trace import as_sent
+
+ID_BEGINS = 4  # characters from which a text may be how an id begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +96,31 @@ def me(caller: Caller, given: asked.Nothing) -> Any:
 
 
 def listed(caller: Caller, given: asked.Listing) -> Any:
-    """List the edits in force, newest first, or those nearest to a text."""
+    """List the edits in force, newest first, or what a text finds: what holds it exactly, then the others by nearness.
+
+    `found` is how many there are, near or far.
+    """
     memory, revision = caller.memory, caller.memory.revision(namespace=caller.where)
-    if given.search is not None:
-        near = memory.search(given.search, k=given.offset + given.limit, namespace=caller.where, kind=given.kind)
-        edits = caller.seen(one.edit for one in near)
-    else:
-        snapshot = memory.as_of(given.as_of, namespace=caller.where)
-        edits = caller.seen(reversed(snapshot.edits(kind=given.kind, tag=given.tag)))
-    page = edits[given.offset : given.offset + given.limit]
-    return {"edits": [as_shown(edit) for edit in page], "found": len(edits), "revision": revision}
+    snapshot = memory.as_of(given.as_of, namespace=caller.where)
+    edits = caller.seen(reversed(snapshot.edits(kind=given.kind, tag=given.tag)))
+    told = {"found": len(edits), "revision": revision}
+    page = slice(given.offset, given.offset + given.limit)
+    if given.search is None:
+        return {"edits": [as_shown(edit) for edit in edits[page]], **told}
+    near = memory.search(given.search, k=page.stop, namespace=caller.where, kind=given.kind)
+    similar = {one.edit.id: one.similarity for one in near}
+    exact = {edit.id: edit for edit in edits if _holds(edit, given.search)}
+    others = caller.seen(one.edit for one in near if one.edit.id not in exact)
+    both = [*exact.values(), *others][page]
+    shown = [as_shown(one) | {"exact": one.id in exact, "similarity": similar.get(one.id)} for one in both]
+    return {"edits": shown, **told}
 
 
 def added(caller: Caller, given: asked.Adding) -> Any:
     """Put an edit in force. Its author is the key's name."""
     edit = given.edit if isinstance(given.edit, str) else {**given.edit, "author": caller.key.name}
-    how = {"on_conflict": given.on_conflict, **caller.who(given.reason)}
-    return caller.memory.add(edit, **how).to_dict()
+    receipt = caller.memory.add(edit, on_conflict=given.on_conflict, **caller.who(given.reason))
+    return _told(receipt) | {"texts": _others(caller, [receipt])}
 
 
 def shown(caller: Caller, given: asked.One) -> Any:
@@ -139,7 +149,7 @@ def proposed(caller: Caller, given: asked.Proposing) -> Any:
     edits = [edit if isinstance(edit, str) else {**edit, "author": caller.key.name} for edit in given.edits]
     made = caller.memory.propose(edits, source=given.source, **caller.who(given.reason))
     if caller.key.role >= Role.EDIT:
-        return {"receipts": [one.to_dict() for one in made]}
+        return {"receipts": [_told(one) for one in made], "texts": _others(caller, made)}
     # What is in force under another author is not told to who may not read all of it.
     return {"receipts": [{"status": one.status, "id": one.id, "revision": one.revision} for one in made]}
 
@@ -147,7 +157,14 @@ def proposed(caller: Caller, given: asked.Proposing) -> Any:
 def accepted(caller: Caller, given: asked.Accepting) -> Any:
     """Put edits in force that wait for approval, all or none."""
     how = {"on_conflict": given.on_conflict, **caller.who(given.reason)}
-    return {"receipts": [one.to_dict() for one in caller.memory.accept(given.ids, **how)]}
+    receipts = caller.memory.accept(given.ids, **how)
+    return {"receipts": [_told(one) for one in receipts], "texts": _others(caller, receipts)}
+
+
+def foreseen(caller: Caller, given: asked.Rejecting) -> Any:
+    """Tell what accepting each of these would do now: what it would replace, and what it may contradict."""
+    receipts = caller.memory.foresee(given.ids, namespace=caller.where)
+    return {"receipts": [_told(one) for one in receipts], "texts": _others(caller, receipts)}
 
 
 def rejected(caller: Caller, given: asked.Rejecting) -> Any:
@@ -155,9 +172,9 @@ def rejected(caller: Caller, given: asked.Rejecting) -> Any:
     return caller.memory.reject(given.ids, **caller.who(given.reason)).to_dict()
 
 
-def undone(caller: Caller, given: asked.Reasoned) -> Any:
-    """Take back the last change; once more, the one before it."""
-    return caller.memory.undo(**caller.who(given.reason)).to_dict()
+def undone(caller: Caller, given: asked.Undoing) -> Any:
+    """Take back the last change; once more, the one before it. With `revision`, only if that is still the last one."""
+    return caller.memory.undo(revision=given.revision, **caller.who(given.reason)).to_dict()
 
 
 def reverted(caller: Caller, given: asked.Reverting) -> Any:
@@ -166,11 +183,20 @@ def reverted(caller: Caller, given: asked.Reverting) -> Any:
 
 
 def history(caller: Caller, given: asked.Past) -> Any:
-    """List the changes, newest first, with the texts of the edits that they touched."""
-    changes = caller.memory.history(given.edit, namespace=caller.where)[-given.limit :][::-1]
-    ids = {event.edit_id for change in changes for event in change.events}
+    """List the changes, newest first, with the texts of the edits that they touched, and the one that /undo takes back.
+
+    `undo` is that change; null where there is none, or none among those that are asked for.
+    """
+    every = caller.memory.history(given.edit, namespace=caller.where)
+    last = caller.memory.undoable(namespace=caller.where)
+    undo = next((change for change in reversed(every) if change.revision == last), None)
+    changes = every[-given.limit :][::-1]
+    ids = {event.edit_id for change in (*changes, *filter(None, [undo])) for event in change.events}
     edits = caller.seen(caller.memory.recorded(ids, namespace=caller.where).values())
-    return {"changes": [change.to_dict() for change in changes], "texts": {edit.id: edit.text for edit in edits}}
+    return {
+        "changes": [change.to_dict() for change in changes], "texts": {edit.id: edit.text for edit in edits},
+        "undo": undo and undo.to_dict(),
+    }  # fmt: skip
 
 
 def explained(caller: Caller, given: asked.Explaining) -> Any:
@@ -232,6 +258,25 @@ def exported(caller: Caller, given: asked.Exporting) -> Any:
     return {"edits": len(edits), "proposed": len(waits), "text": dump_edits(edits, given.form, waits)}
 
 
+def _holds(edit: AnyEdit, text: str) -> bool:
+    """Whether a text stands in an edit, begins its id, or is its author."""
+    wanted = text.strip().casefold()
+    if not wanted:
+        return False
+    of_id = len(wanted) >= ID_BEGINS and edit.id.casefold().startswith(wanted)
+    return of_id or wanted in edit.text.casefold() or wanted == (edit.author or "").casefold()
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    return receipt.to_dict() | {"edit": as_shown(receipt.edit)}
+
+
+def _others(caller: Caller, receipts: Iterable[Receipt]) -> dict[str, str]:
+    """The texts of what was superseded, and of what may contradict."""
+    ids = {one for receipt in receipts for one in receipt.superseded + receipt.possible_conflicts}
+    return {edit.id: edit.text for edit in caller.memory.recorded(ids, namespace=caller.where).values()}
+
+
 def as_shown(edit: AnyEdit) -> dict[str, Any]:
     """An edit as JSON values, with the sentence that it says."""
     return edit.to_dict() | {"text": edit.text}
@@ -246,10 +291,11 @@ OPERATIONS = (
     Operation("POST", "/edits/{id}/verify", Role.EDIT, verified, asked.Verifying),
     Operation("GET", "/proposals", Role.READ, waiting, asked.Nothing),
     Operation("POST", "/proposals", Role.PROPOSE, proposed, asked.Proposing),
+    Operation("POST", "/proposals/foresee", Role.EDIT, foreseen, asked.Rejecting),
     Operation("POST", "/proposals/accept", Role.EDIT, accepted, asked.Accepting),
     Operation("POST", "/proposals/reject", Role.EDIT, rejected, asked.Rejecting),
     Operation("GET", "/history", Role.READ, history, asked.Past),
-    Operation("POST", "/undo", Role.EDIT, undone, asked.Reasoned),
+    Operation("POST", "/undo", Role.EDIT, undone, asked.Undoing),
     Operation("POST", "/revert", Role.ADMIN, reverted, asked.Reverting),
     Operation("POST", "/explain", Role.READ, explained, asked.Explaining),
     Operation("GET", "/fires", Role.READ, fired, asked.Nothing),

@@ -1,40 +1,37 @@
 // @ts-check
-// The page of the edits. Whatever comes from the memory or from a model is put in as text (`textContent`), never as markup.
+// The page of the edits: what it asks the server, and what each form and button does. `shown.js` says how things look.
 
-/** @typedef {{id: string, kind: string, text: string, author?: string, source?: string, reason?: string, created_at: string}} Edit */
-/** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
-/** @typedef {{query: string, revision: number, verdicts: Verdict[]}} Lookup */
-/** @typedef {{question: string, answer: string, by: string, edit: ?string, probability: ?number}} Hop */
-/** @typedef {{form: string, messages: {role: string, content: any}[], options: object}} Sent */
-/** @typedef {{kind: string, prompt: string, expected: string[], before: string, after: string, passed: boolean}} Check */
-/** @typedef {{id: string, text: string, count: number}} Fired */
-/** @typedef {{event: string, edit: string}} Event */
-/** @typedef {{revision: number, change: string, at: string, author: ?string, reason: ?string, target: ?number, events: Event[]}} Change */
+import { bearing, changed, checks, counted, fine, looked, make, receipt, said, shown } from "./shown.js";
+
+/** @typedef {import("./shown.js").Edit} Edit */
+/** @typedef {import("./shown.js").Receipt} Receipt */
 
 const ROLES = ["metrics", "read", "propose", "edit", "admin"];
 const KINDS = ["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"];
 const PAGE = 50;
-const GAINED = ["added", "restored", "accepted"];
+const MOST = 1000; // of one answer
+const NEAR = 0.3; // similarity from which a search lists an edit
+const AWAY = "The server cannot be reached; what you typed is kept.";
+
+/** Errors that the page has words of its own for, by their type. @type {Record<string, string>} */
+const WORDS = {
+  authentication_error: "This key is not known.",
+  UnknownEdit: "That edit is not there any more: somebody changed or decided it meanwhile. The page was loaded again.",
+  RevisionMoved: "Somebody made another change meanwhile, so nothing was undone. The page was loaded again: look at the history, and undo once more if you mean that change.",
+};
+const STALE = ["UnknownEdit", "RevisionMoved"];
 
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
+const may = (/** @type {string} */ role) => ROLES.indexOf(document.body.dataset.role ?? "") >= ROLES.indexOf(role);
 
-/**
- * An element with text and children.
- * @param {string} tag
- * @param {{class?: string, text?: string, [name: string]: any}} [how]
- * @param {...Node} children
- */
-function make(tag, { class: name = "", text = "", ...rest } = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), rest);
-  made.className = name;
-  made.textContent = text;
-  made.append(...children);
-  return made;
+class Failed extends Error {
+  /** @param {string} message @param {string} type */
+  constructor(message, type) {
+    super(message);
+    this.type = type;
+  }
 }
-
-/** @param {string} iso */
-const when = (iso) => new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /**
  * What the server answers.
@@ -48,185 +45,220 @@ async function ask(method, path, given = {}) {
   /** @type {Record<string, string>} */
   const headers = { authorization: `Bearer ${sessionStorage.getItem("key") ?? ""}` };
   if (body) headers["content-type"] = "application/json";
-  const answer = await fetch(`/memedit${path}${query}`, { method, headers, body });
-  const value = await answer.json();
-  if (!answer.ok) throw new Error([value.error?.message ?? answer.statusText, value.error?.do].filter(Boolean).join(" → "));
-  return value;
+  const answer = await fetch(`/memedit${path}${query}`, { method, headers, body }).catch(() => {
+    throw new Failed(AWAY, "away");
+  });
+  if ($("said").textContent === AWAY) $("said").hidden = true;
+  const value = await answer.json().catch(() => {
+    throw new Failed(`The server answered ${answer.status} ${answer.statusText}, and nothing that can be read.`, "");
+  });
+  if (answer.ok) return value;
+  const { type = "", message = answer.statusText, do: next } = value.error ?? {};
+  throw new Failed(WORDS[type] ?? [message, next].filter(Boolean).join(" → "), type);
+}
+
+/** Say what went wrong, and show what there is now. @param {unknown} error */
+async function failed(error) {
+  const type = error instanceof Failed ? error.type : "";
+  if (type === "authentication_error") leave();
+  if (STALE.includes(type)) await open().catch(() => {}); // what went wrong first is what is said
+  $("said").textContent = error instanceof Error ? error.message : String(error);
+  $("said").hidden = false;
 }
 
 /**
- * Do something, and say what went wrong; what started it is off meanwhile, but keeps the focus.
+ * Do something, and say what went wrong; what started it is off meanwhile, but keeps the focus. Where its card is gone,
+ * the next one gets it.
  * @param {() => Promise<void>} work @param {HTMLButtonElement} [by]
  */
 async function doing(work, by) {
   if (by?.ariaBusy === "true") return;
   $("said").hidden = true;
+  const list = by?.closest(".cards");
+  const place = list ? [...list.children].findIndex((one) => one.contains(by ?? null)) : 0;
   if (by) by.ariaBusy = "true";
   try {
     await work();
   } catch (error) {
-    $("said").textContent = error instanceof Error ? error.message : String(error);
-    $("said").hidden = false;
+    await failed(error);
   } finally {
     if (by) by.ariaBusy = "false";
-    if (by && !by.isConnected) $("undo").focus(); // its edit is gone
+    const next = list?.children[Math.min(place, list.children.length - 1)];
+    if (by && !by.isConnected) (next instanceof HTMLElement ? next : $("undo")).focus();
   }
+}
+
+/** Say what was done, until the next is. @param {string} text @param {...Node} more */
+function tell(text, ...more) {
+  const close = make("button", { text: "Close", type: "button" });
+  close.addEventListener("click", () => {
+    $("done").replaceChildren();
+    $("inside").focus();
+  });
+  $("done").replaceChildren(make("p", { text }), ...more, close);
+}
+
+/** Whether somebody is sure. @param {string} question @param {string} yes @param {...Node} about @returns {Promise<boolean>} */
+function sure(question, yes, ...about) {
+  const box = $("sure");
+  $("sure-title").textContent = question;
+  $("sure-about").replaceChildren(...about);
+  $("sure-yes").textContent = yes;
+  box.returnValue = "";
+  box.showModal();
+  return new Promise((done) => box.addEventListener("close", () => done(box.returnValue === "yes"), { once: true }));
 }
 
 async function open() {
   const me = await ask("GET", "/me");
   $("who").textContent = `${me.name} · namespace ${me.namespace} · ${me.role} · revision ${me.revision}`;
-  for (const part of document.querySelectorAll("[data-role]")) {
-    /** @type {HTMLElement} */ (part).hidden = ROLES.indexOf(me.role) < ROLES.indexOf(part.getAttribute("data-role") ?? "");
+  document.body.dataset.role = me.role;
+  for (const part of document.querySelectorAll("[data-role]:not(body)")) {
+    /** @type {HTMLElement} */ (part).hidden = !may(part.getAttribute("data-role") ?? "");
   }
-  document.body.dataset.can = ROLES.indexOf(me.role) >= ROLES.indexOf("edit") ? "edit" : "read";
-  $("inside").hidden = $("leave").hidden = false;
+  $("send").textContent = may("edit") ? "Add" : "Propose";
+  $("inside").hidden = $("leave").hidden = $("parts").hidden = false;
   $("sign").hidden = true;
-  await Promise.all([list(0), waiting(), past(), fired()]);
+  await show();
 }
 
-/** @param {number} offset */
-async function list(offset) {
-  const search = $("query").value.trim();
-  const tag = search ? "" : $("tag").value.trim();
-  const found = await ask("GET", "/edits", { search, tag, kind: $("kind").value, limit: PAGE, offset });
+/** Everything as it is now, and as many edits and changes as are shown already. */
+async function show() {
+  const known = (/** @type {string} */ id) => Math.min(MOST, Math.max(PAGE, $(id).children.length));
+  await Promise.all([list(0, known("edits")), waiting(), past(known("history")), fired()]);
+}
+
+function leave() {
+  sessionStorage.removeItem("key");
+  $("inside").hidden = $("leave").hidden = $("parts").hidden = true;
+  $("sign").hidden = false;
+  $("who").textContent = "";
+  $("key").focus();
+}
+
+/** @param {number} offset @param {number} limit */
+async function list(offset, limit = PAGE) {
+  const [search, tag, kind] = ["query", "tag", "kind"].map((id) => $(id).value.trim());
+  const found = await ask("GET", "/edits", { search, tag: search ? "" : tag, kind, limit, offset });
+  const near = found.edits.filter((/** @type {Edit} */ one) => !search || one.exact || (one.similarity ?? 0) >= NEAR);
   if (!offset) $("edits").replaceChildren();
-  $("edits").append(...found.edits.map(card));
-  const shown = $("edits").children.length;
-  $("count").textContent = search ? `the ${shown} nearest` : `${shown} of ${found.found}`;
-  $("more").hidden = Boolean(search) || shown >= found.found;
+  $("edits").append(...near.map(card));
+  const count = $("edits").children.length;
+  const far = found.found - count;
+  const whole = near.length < found.edits.length || !far; // nothing is left that may be near
+  $("more").hidden = whole;
+  if (search) {
+    const rest = far ? `; ${far} more ${whole ? "lie farther away and are not shown" : "are in force"}` : "";
+    $("count").textContent = `${count || "nothing"} found for “${search}”${rest}${tag ? "; a search heeds no tag" : ""}`;
+  } else if (!found.found) {
+    $("count").textContent = tag || kind ? "No edit in force has this kind and tag." : "No edits are in force yet.";
+  } else {
+    $("count").textContent = `${count} of ${found.found}`;
+  }
 }
 
-/** An edit, and a row of buttons to act on it. @param {Edit} edit */
-function bare(edit) {
-  const told = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.author, edit.source, edit.reason];
-  const made = make("p", { class: "fine", text: told.filter(Boolean).join(" · ") });
-  const row = make("div", { class: "row" });
-  const item = make("li", {}, make("p", { class: "text", text: edit.text }), made, row);
-  /** @param {string} text @param {() => Promise<void>} work */
-  const button = (text, work) => {
-    const one = /** @type {HTMLButtonElement} */ (make("button", { text, type: "button", ariaLabel: `${text}: ${edit.text}` }));
-    one.addEventListener("click", () => doing(work, one));
-    row.append(one);
-  };
-  return { item, button };
+/** A button that acts on an edit. @param {string} text @param {Edit} edit @param {() => Promise<void>} work */
+function button(text, edit, work) {
+  const one = /** @type {HTMLButtonElement} */ (make("button", { text, type: "button", ariaLabel: `${text}: ${edit.text.slice(0, 100)}` }));
+  one.addEventListener("click", () => doing(work, one));
+  return one;
+}
+
+/** @param {Edit} edit */
+function card(edit) {
+  const { item, row } = shown(edit);
+  const path = `/edits/${encodeURIComponent(edit.id)}`;
+  row.append(button("Details", edit, async () => {
+    const old = item.querySelector("pre");
+    if (old) return old.remove();
+    item.append(make("pre", { text: JSON.stringify(await ask("GET", path), null, 2), tabIndex: 0 }));
+  }));
+  if (!may("edit")) return item;
+  row.append(button("Verify", edit, async () => {
+    item.querySelector(".checks")?.remove();
+    const proved = await ask("POST", `${path}/verify`, { model: $("model").value });
+    item.append(checks(edit, proved.checks));
+  }), button("Retract", edit, async () => {
+    await ask("DELETE", path);
+    await open();
+    tell("Retracted; “Undo last change” brings it back:", said(edit.text, "text quoted"));
+  }));
+  return item;
 }
 
 /** What waits for approval. */
 async function waiting() {
   /** @type {{edits: Edit[]}} */
   const { edits } = await ask("GET", "/proposals");
-  $("review").hidden = !edits.length;
-  $("waiting").textContent = `${edits.length} proposed, which change no answer until they are accepted`;
-  $("proposals").replaceChildren(...edits.map((edit) => {
-    const { item, button } = bare(edit);
-    if (document.body.dataset.can === "edit") {
-      button("Accept", () => decide("accept", [edit.id]));
-      button("Reject", () => decide("reject", [edit.id]));
+  $("review").hidden = $("to-review").hidden = !edits.length;
+  const seen = edits.length > PAGE ? `; what they would replace is shown of the first ${PAGE}` : "";
+  $("waiting").textContent = `${edits.length} proposed: no answer changes until they are accepted${seen}`;
+  const items = edits.map((edit) => {
+    const { item, row } = shown(edit);
+    if (may("edit")) {
+      row.append(button("Accept", edit, () => decide("accept", [edit.id])), button("Reject", edit, () => decide("reject", [edit.id])));
     }
-    item.dataset.id = edit.id;
     return item;
-  }));
+  });
+  $("proposals").replaceChildren(...items);
+  if (!edits.length || !may("edit")) return;
+  foresee(items.slice(0, PAGE)).catch((error) => { // it may take a while, and nothing waits for it
+    if (error.type !== "UnknownEdit") return failed(error); // else somebody decided meanwhile
+  });
+}
+
+/** Show what accepting would do to other edits. @param {HTMLElement[]} items */
+async function foresee(items) {
+  const { receipts, texts } = await ask("POST", "/proposals/foresee", { ids: items.map((one) => one.dataset.id) });
+  receipts.forEach((/** @type {Receipt} */ one, /** @type {number} */ place) => {
+    const known = one.status === "known" ? [fine("It says what is in force already.")] : [];
+    items[place].querySelector(".row")?.before(...known, ...bearing(one, texts, false));
+  });
 }
 
 /** @param {"accept" | "reject"} how @param {string[]} ids */
 async function decide(how, ids) {
-  await ask("POST", `/proposals/${how}`, { ids });
+  const texts = ids.map((id) => $("proposals").querySelector(`[data-id="${CSS.escape(id)}"] .text`)?.cloneNode(true));
+  const done = await ask("POST", `/proposals/${how}`, { ids });
   await open();
-}
-
-/** @param {Edit} edit */
-function card(edit) {
-  const { item, button } = bare(edit);
-  button("Details", async () => {
-    const old = item.querySelector("pre");
-    if (old) return old.remove();
-    item.append(make("pre", { text: JSON.stringify(await ask("GET", `/edits/${encodeURIComponent(edit.id)}`), null, 2) }));
-  });
-  if (document.body.dataset.can === "edit") {
-    button("Verify", async () => {
-      const proved = await ask("POST", `/edits/${encodeURIComponent(edit.id)}/verify`, { model: $("model").value });
-      item.querySelector(".checks")?.remove();
-      item.append(checks(proved.checks));
-    });
-    button("Retract", async () => {
-      await ask("DELETE", `/edits/${encodeURIComponent(edit.id)}`);
-      await open();
-    });
-  }
-  return item;
-}
-
-/** What the model said with and without an edit. @param {Check[]} all */
-function checks(all) {
-  const rows = all.map(({ kind, prompt, before, after, passed }) => make(
-    "tr", {}, make("td", { class: passed ? "passed" : "gone", text: `${passed ? "✓ passed" : "✗ failed"}, ${kind}` }),
-    ...[prompt, before, after].map((text) => make("td", { text })),
-  ));
-  const names = ["Check", "Asked", "Without edits", "With edits"].map((text) => make("th", { text, scope: "col" }));
-  return make("table", { class: "checks" }, make("tr", {}, ...names), ...rows);
+  if (how === "accept") tell("Accepted:", ...done.receipts.map((/** @type {Receipt} */ one) => receipt(one, done.texts)));
+  else tell("Rejected; “Undo last change” lets it wait again:", ...texts);
 }
 
 async function fired() {
   const { calls, edits } = await ask("GET", "/fires");
-  const most = edits[0]?.count ?? 1;
-  $("calls").textContent = `${calls} calls of this server since it began${edits.length ? "" : ", none with an edit applied"}`;
-  $("fires").replaceChildren(...edits.map((/** @type {Fired} */ { text, count }) => make(
-    "li", {}, make("p", { class: "text", text }),
-    make("progress", { max: most, value: count, ariaLabel: `applied ${count} times` }),
-    make("p", { class: "fine", text: `applied ${count} ${count === 1 ? "time" : "times"}` }),
-  )));
+  const since = calls ? `${calls} ${calls === 1 ? "call" : "calls"} of this server since it began` : "No calls since this server began";
+  $("calls").textContent = `${since}${calls && !edits.length ? ", none with an edit applied" : ""}`;
+  $("fires").replaceChildren(...edits.map((/** @type {any} */ edit) => counted(edit, edits[0].count)));
 }
 
-async function past() {
-  const { changes, texts } = await ask("GET", "/history", { limit: PAGE });
-  $("history").replaceChildren(...changes.map((/** @type {Change} */ one) => {
-    const of = one.target === null ? "" : ` of ${one.target}`;
-    const said = [`${one.revision} ${one.change}${of}`, when(one.at), one.author, one.reason].filter(Boolean).join(" · ");
-    return make("li", {}, make("p", { class: "fine", text: said }), ...one.events.map((event) => {
-      const gained = GAINED.includes(event.event);
-      const mark = event.event === "proposed" ? "?" : gained ? "+" : "−";
-      const text = `${mark} ${texts[event.edit] ?? event.edit}`;
-      return make("p", { class: `text ${gained ? "passed" : "gone"}`, text });
-    }));
-  }));
+/** @param {number} limit */
+async function past(limit) {
+  const { changes, texts } = await ask("GET", "/history", { limit });
+  $("history").replaceChildren(...changes.map((/** @type {any} */ one) => make("li", {}, ...changed(one, texts))));
+  $("past").textContent = changes.length ? "" : "Nothing was changed yet.";
+  $("earlier").hidden = changes.length < limit || limit >= MOST;
 }
 
-/** @param {{lookups: Lookup[], hops: Hop[], notes: string[]}} trace @param {?Sent} sent */
-function look({ lookups, hops, notes }, sent) {
-  const told = lookups.flatMap(({ query, revision, verdicts }) => [
-    make("p", { class: "fine", text: `“${query}” at revision ${revision}, candidates: ${verdicts.length}` }),
-    ...verdicts.slice(0, 10).map(verdict),
-  ]);
-  const way = hops.map(({ question, answer, by, probability }) => {
-    const how = [`by ${by}`, probability === null ? "" : probability.toFixed(2)].filter(Boolean).join(", ");
-    return make("li", { class: "text", text: `${question} — ${answer} (${how})` });
+let turn = 0;
+
+/** Ask by the playground; what an earlier question gave is taken away. @param {string} path @param {Record<string, any>} [more] */
+async function play(path, more) {
+  const mine = ++turn;
+  const input = $("message").value;
+  $("answers").hidden = true;
+  $("looked").replaceChildren();
+  $("question").replaceChildren(said(input, "text", "asking … "));
+  const found = await ask("POST", path, { input, ...more }).catch((error) => {
+    if (mine === turn) $("question").replaceChildren();
+    throw error;
   });
-  $("looked").replaceChildren(
-    make("h3", { text: "Looked up" }), ...told, ...notes.map((text) => make("p", { class: "fine", text })),
-    ...(way.length ? [make("h3", { text: "Hops" }), make("ol", {}, ...way)] : []),
-    make("h3", { text: "Request" }),
-    ...(sent ? asSent(sent) : [make("p", { class: "fine", text: "The model is not asked." })]),
-  );
-}
-
-/** The request as it is sent: each message as it reads, and the options. @param {Sent} sent */
-function asSent({ messages, options }) {
-  const shown = (/** @type {any} */ value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
-  return [...messages.map(({ role, content, ...rest }) => [role, content ?? rest]), ["options", options]].flatMap(
-    ([name, value]) => [make("p", { class: "fine", text: name }), make("pre", { text: shown(value), tabIndex: 0 })],
-  );
-}
-
-/** @param {Verdict} verdict */
-function verdict({ text, probability, passed, reasons }) {
-  return make(
-    "div", { class: passed ? "verdict passed-one" : "verdict" },
-    make("div", { class: passed ? "passed" : "odds", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),
-    make("p", { class: "text", text }),
-    make("meter", { min: 0, max: 1, value: probability, ariaLabel: "probability" }),
-    make("p", { class: "fine", text: reasons.join("; ") }),
-  );
+  if (mine !== turn) return;
+  $("question").replaceChildren(said(input, "text", "asked: "));
+  $("base").replaceChildren(said(found.base ?? ""));
+  $("edited").replaceChildren(said(found.edited ?? ""));
+  $("answers").hidden = found.base === undefined;
+  $("looked").replaceChildren(...looked(found.trace ?? found, found.request));
 }
 
 /** @param {string} id @param {string} event @param {() => Promise<void>} work */
@@ -247,44 +279,57 @@ on("leave", "click", async () => {
   sessionStorage.removeItem("key");
   location.reload();
 });
-on("search", "submit", () => list(0));
+on("search", "submit", async () => {
+  $("edits").replaceChildren();
+  await show();
+});
 on("kind", "change", () => list(0));
 on("tag", "change", () => list(0));
 on("more", "click", () => list($("edits").children.length));
+on("earlier", "click", () => past(Math.min(MOST, $("history").children.length + PAGE)));
 on("add", "submit", async () => {
-  await ask("POST", "/edits", { edit: $("statement").value, reason: $("reason").value });
+  const [text, reason] = [$("statement").value, $("reason").value];
+  const adds = may("edit");
+  const done = adds ? await ask("POST", "/edits", { edit: text, reason }) : await ask("POST", "/proposals", { edits: [text], reason });
   $("statement").value = $("reason").value = "";
   await open();
+  if (adds) return tell(done.status === "known" ? "Already known:" : "Added:", receipt(done, done.texts));
+  const known = done.receipts[0].status === "known";
+  tell(known ? "It says what is in force already:" : "Proposed; it waits until somebody accepts it:", said(text, "text quoted"));
 });
 on("undo", "click", async () => {
-  await ask("POST", "/undo");
+  const { undo, texts } = await ask("GET", "/history", { limit: 1 });
+  if (!undo) return tell("There is nothing to undo.");
+  if (!(await sure("Take back this change?", "Take back", ...changed(undo, texts)))) return;
+  await ask("POST", "/undo", { revision: undo.revision });
   await open();
+  tell("Taken back:", ...changed(undo, texts));
 });
 for (const how of /** @type {const} */ (["accept", "reject"])) {
   on(`${how}-all`, "click", async () => {
-    const shown = [...$("proposals").children].map((one) => one.dataset.id); // no more than was seen
-    await decide(how, shown);
+    const seen = [...$("proposals").children]; // no more than was seen
+    const name = `${how === "accept" ? "Accept" : "Reject"} all ${seen.length}`;
+    if (!(await sure(`${name}?`, name, ...seen.map((one) => one.querySelector(".text").cloneNode(true))))) return;
+    await decide(how, seen.map((one) => one.dataset.id));
   });
 }
-on("play", "submit", async () => {
-  const found = await ask("POST", "/compare", { input: $("message").value, model: $("model").value });
-  $("base").textContent = found.base;
-  $("edited").textContent = found.edited;
-  $("answers").hidden = false;
-  look(found.trace, found.request);
-});
+on("play", "submit", () => play("/compare", { model: $("model").value }));
 on("explain", "click", async () => {
-  if (!$("play").reportValidity()) return;
-  $("answers").hidden = true;
-  const found = await ask("POST", "/explain", { input: $("message").value });
-  look(found, found.request);
+  if ($("play").reportValidity()) await play("/explain");
 });
+for (const answer of ["yes", "no"]) $(`sure-${answer}`).addEventListener("click", () => $("sure").close(answer));
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
-  if (event.key !== "/" || typing || $("inside").hidden) return;
+  if (event.key !== "/" || typing || $("inside").hidden || $("sure").open) return;
   event.preventDefault();
   $("query").focus();
 });
+for (const [text, ...buttons] of [["statement", "send"], ["message", "compare", "explain"]]) {
+  $(text).addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $(buttons.find((id) => !$(id).hidden)).click();
+  });
+}
 
 for (const kind of KINDS) $("kind").append(make("option", { value: kind, text: kind }));
+$("sign").hidden = false; // from here on this page sends it, and not the browser
 if (sessionStorage.getItem("key")) doing(open);
