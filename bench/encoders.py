@@ -3,7 +3,7 @@
     MEMEDIT_DATA=… python bench/encoders.py finder FOLDER       --base FOLDER, or shipped, to go on from
     MEMEDIT_DATA=… python bench/encoders.py judge FOLDER        --minutes for longer than the recipe says; --processes 2
         for two that train together; --also FILE --older 0.3 for new groups above all
-    python bench/encoders.py mean FOLDER --of FOLDER FOLDER     of the weights of two judges or more
+    python bench/encoders.py mean FOLDER --of shipped FOLDER --by 35 65     of the weights of two judges or more
     python bench/encoders.py export FOLDER memedit/data/encoders
 
 `bench/fits.py thresholds` then chooses the judge's thresholds. Learned from are the part `train` of
@@ -36,9 +36,10 @@ from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, w
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
-from memedit.gate.learning.encoding import save
+from memedit.gate.learning.encoding import SHIPPED, encoder, save
 from memedit.gate.learning.messages import Group, read_groups
 from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
+from memedit.gate.roles import LABELS
 from memedit.index.mentions import LONGEST_NAME
 from memedit.memory.statements import CONTRADICTS, OTHER, SAME
 from memedit.text import same_key, words
@@ -66,7 +67,8 @@ def main() -> None:
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
     parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that is learned from")
     parser.add_argument("--processes", type=int, default=1, help="that train the judge together")
-    parser.add_argument("--of", nargs="+", type=Path, default=[], help="folders whose judges' mean is taken")
+    parser.add_argument("--of", nargs="+", default=[], help="folders, or `shipped`, whose judges' mean is taken")
+    parser.add_argument("--by", nargs="+", type=float, default=[], help="for how much each of these counts")
     parser.add_argument("--seed", type=int, default=0, help="of the judge's draws and their order")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -74,7 +76,7 @@ def main() -> None:
     if asked.what == "export":
         return export(asked.folder, asked.into)
     if asked.what == "mean":
-        return mean([one / "judge" for one in asked.of], asked.folder / "judge")
+        return mean(asked.of, asked.by, asked.folder / "judge")
     if asked.what == "judge":
         if asked.processes == 1:
             return train_judge(asked)
@@ -116,12 +118,17 @@ def train_judge(asked: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def mean(of: Sequence[Path], into: Path) -> None:
-    """Write the mean of models that grew from one (model soups, Wortsman et al. 2022, arXiv:2203.05482)."""
-    models = [AutoModelForSequenceClassification.from_pretrained(str(folder)) for folder in of]
+def mean(of: Sequence[str], by: Sequence[float], into: Path) -> None:
+    """Write the mean of judges that grew from one (model soups, Wortsman et al. 2022, arXiv:2203.05482)."""
+    read = [one if one == SHIPPED else Path(one) / "judge" for one in of]
+    models = [encoder(one, AutoModelForSequenceClassification, num_labels=len(LABELS))[0] for one in read]
+    shares = torch.tensor(by or [1.0] * len(of)) / sum(by or [1.0] * len(of))
     states = [model.state_dict() for model in models]
-    models[0].load_state_dict({name: torch.stack([one[name] for one in states]).mean(0) for name in states[0]})
-    save(models[0], AutoTokenizer.from_pretrained(str(of[0])), into)
+    for name, own in states[0].items():
+        if not all(torch.equal(own, one[name]) for one in states):  # the word embeddings stay as they are, bit by bit
+            states[0][name] = torch.tensordot(shares, torch.stack([one[name] for one in states]), 1)
+    models[0].load_state_dict(states[0])
+    save(models[0], AutoTokenizer.from_pretrained(str(bundled_folder())), into)
 
 
 def export(folder: Path, into: Path) -> None:
