@@ -14,38 +14,47 @@ import pytest
 from memedit.memory import EditMemory
 from memedit.testing import HashEmbedder
 
+BENCH = Path(__file__).parent.parent / "bench"
+
 
 @pytest.fixture(scope="module")
-def bench() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).parent.parent / "bench" / "care.py"))
+def care() -> dict[str, Any]:
+    return runpy.run_path(str(BENCH / "care.py"))
 
 
-def test_whoever_is_killed_has_lost_nothing_that_was_acknowledged(bench: dict[str, Any], tmp_path: Path) -> None:
+@pytest.fixture
+def kills(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(BENCH)
+    return runpy.run_path(str(BENCH / "kills.py"))
+
+
+def test_whoever_is_killed_has_lost_nothing_that_was_acknowledged(kills: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    bench["kills"](12, tmp_path)
-    trials = [json.loads(line) for line in (tmp_path / "kills.jsonl").read_text().splitlines()]
+    kept = tmp_path / "kills.jsonl"
+    kills["kills"](12, kept)
+    trials = [json.loads(line) for line in kept.read_text().splitlines()]
     assert {one["writer"] for one in trials} == {"add", "import", "rebuild", "purge", "backup", "bake"}
     assert all(one["acknowledged"] for one in trials)
     assert [one["wrong"] for one in trials] == [[]] * 12
-    bench["kills"](12, tmp_path)  # what was done is not done again
-    assert len((tmp_path / "kills.jsonl").read_text().splitlines()) == 12
+    kills["kills"](12, kept)  # what was done is not done again
+    assert len(kept.read_text().splitlines()) == 12
 
 
-def test_what_is_wrong_after_a_kill_is_seen(bench: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_wrong_after_a_kill_is_seen(kills: dict[str, Any], tmp_path: Path) -> None:
     with EditMemory(tmp_path, embedder=HashEmbedder(64)) as memory:
         kept = memory.add("The word is geheim1x1x.").id
-    found = bench["wrong"](tmp_path, [kept, "nobody"], ["geheim1x1x"])
+    found = kills["wrong"](tmp_path, [kept, "nobody"], ["geheim1x1x"])
     assert "lost nobody" in found
     assert any("holds what was purged" in one for one in found)
 
 
 def test_figures_of_sizes_are_kept_and_their_growth_is_told(
-    bench: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    care: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for edits in (10, 100):
         row = {"edits": edits, "open, s": edits / 10, "look-up, ms": 2.0}
         (tmp_path / f"grow-{edits}.json").write_text(json.dumps(row))
-    bench["show"](tmp_path)
+    care["show"](tmp_path)
     assert "| **exponent** | +1.00 | +0.00 |" in capsys.readouterr().out
 
 

@@ -128,7 +128,7 @@ def test_a_hop_that_is_nobody_s_message_is_decided_by_the_evidence():
 def test_far_candidates_are_not_read(llm):
     far = [v for v in hits(llm, "Write a haiku about autumn.").verdicts if v.evidence.judged is None]
     assert far
-    assert all(v.reasons[0].startswith("not read") and not v.passed for v in far)
+    assert all(v.reasons[0].startswith("too far from what is said to be read") and not v.passed for v in far)
     read = [v for v in hits(llm, "What time does the gym open?").verdicts if v.evidence.judged is not None]
     assert 0 < len(read) <= READ
 
