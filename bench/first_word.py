@@ -61,15 +61,19 @@ def main() -> None:
     asked = parser.parse_args()
     checkouts = [HERE, *([asked.against] if asked.against else [])]
     with tempfile.TemporaryDirectory() as place:
-        for one in EDITS:
-            add = [sys.executable, "-m", "memedit", "add", one, "--memory", place]
-            subprocess.run(add, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(checkouts[-1])})
+        memories = {checkout: Path(place, str(at)) for at, checkout in enumerate(checkouts)}  # each of its own schema
+        for checkout, memory in memories.items():
+            memory.mkdir()
+            for one in EDITS:
+                add = [sys.executable, "-m", "memedit", "add", one, "--memory", str(memory)]
+                made_by = {**os.environ, "PYTHONPATH": str(checkout)}
+                subprocess.run(add, check=True, capture_output=True, cwd=memory, env=made_by)  # `-m` looks there first
         names = [name for name in RUNS if asked.only in name]
         spent: dict[tuple[str, Path], list[tuple[float, float]]] = {}
         for turn in range(asked.times + 1):  # the first fills the caches of the disk
             for name in names:
                 for checkout in checkouts:
-                    found = first_word(RUNS[name], checkout, Path(place))
+                    found = first_word(RUNS[name], checkout, memories[checkout])
                     spent.setdefault((name, checkout), []).extend([found] if turn else [])
     print(f"| until the first character | {' | '.join(f'{one.name}: s, of processor' for one in checkouts)} |")
     print(f"|---|{'---|' * len(checkouts)}")
