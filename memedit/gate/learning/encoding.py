@@ -86,9 +86,14 @@ def bfloat16_pays() -> bool:
     return taken[1] < taken[0]
 
 
+def together() -> bool:
+    """Whether this process trains together with others."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def save(model: Any, tokenizer: Any, folder: str | Path) -> None:
     """Write both into a folder; of processes that train together, one does."""
-    if distributed.is_initialized() and distributed.get_rank():
+    if together() and distributed.get_rank():
         return
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
@@ -158,7 +163,7 @@ class Learning:
     @property
     def done(self) -> float:
         """How much of the time is over, in [0, 1]; of processes that train together, when they last met."""
-        if distributed.is_initialized():
+        if together():
             return self._agreed
         return min((time.monotonic() - self._began) / 60 / self.minutes, 1.0)
 
@@ -176,7 +181,7 @@ class Learning:
         if self.steps % 100 == 0:
             self.report(f"step {self.steps}, loss {loss.item():.3f}, {self.done:.0%} of the time")
         self.steps += 1
-        if distributed.is_initialized() and self.steps % MEET == 0:
+        if together() and self.steps % MEET == 0:
             self._meet()
 
     def _meet(self) -> None:

@@ -88,10 +88,9 @@ def train(
     recipe = recipe or Recipe()
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    groups = [replace(group, messages=_some(group.messages, recipe.older, rng)) for group in groups]
-    near, last = (list(_near(some, finder)) for some in (groups, fresh))
-    replaced = [*_replaced(groups, near), *_replaced(fresh, last)]
-    always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *replaced)]
+    groups = [*(replace(one, messages=_some(one.messages, recipe.older, rng)) for one in groups), *fresh]
+    near = list(_near(groups, finder))
+    always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
     always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     dropped = {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": 0.0}
@@ -100,7 +99,7 @@ def train(
     )
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
-        drawn = [*always, *(pair for one in (*near, *last) for pair in _typed(_drawn(*one, rng), recipe.slips, rng))]
+        drawn = [*always, *(pair for one in near for pair in _typed(_drawn(*one, rng), recipe.slips, rng))]
         drawn += [pairs[at] for at in rng.permutation(len(pairs))[: int(recipe.further * len(pairs))]]
         report(f"{len(drawn)} pairs")
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
