@@ -668,6 +668,25 @@ def test_a_subject_with_many_versions_stays_fast(tmp_path):
     assert [edit.object for edit in memory.edits()] == ["late 9"]
 
 
+def test_ctrl_c_in_the_middle_of_a_call_costs_a_memory_in_memory_nothing():
+    from sqlalchemy import event
+
+    def interrupt(*_):
+        event.remove(engine, "after_cursor_execute", interrupt)
+        raise KeyboardInterrupt
+
+    with EditMemory(embedder=HashEmbedder(32)) as memory:
+        kept = memory.add("The gym opens at 6 am.").edit
+        engine = memory._ledger.storage.engine
+        event.listen(engine, "after_cursor_execute", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            memory.add("The bakery opens at 7 am.")
+        assert memory.edits() == [kept]
+        memory.add("The bakery opens at 7 am.")
+        assert len(memory.edits()) == 2
+        assert memory.check() == []
+
+
 # ---- against a model ----------------------------------------------------------------------------------------------
 
 

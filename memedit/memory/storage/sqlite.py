@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, StaticPool, create_engine, event
 
 from memedit.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerReadOnly, StorageFull
 from memedit.memory.storage import port
@@ -96,6 +96,7 @@ class SQLite(Storage):
             engine = create_engine(
                 "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
             )
+            event.listen(engine, "handle_error", _keep)
         else:
             _make_folder(self.folder)
             _check_not_gone(self.folder)
@@ -149,6 +150,11 @@ class SQLite(Storage):
                 f"Another process held the ledger {where} for more than {port.BUSY_SECONDS:.0f} s.", do="try again"
             )
         return LedgerError(f"The ledger {where} failed: {cause}.", do="run `memedit doctor`")
+
+
+def _keep(failed: ExceptionContext) -> None:
+    """Where a call is interrupted (Ctrl-C, a time limit), SQLAlchemy closes its connection: here, all there is."""
+    failed.is_disconnect = False
 
 
 def _set_up(connection: Any, record: Any) -> None:
