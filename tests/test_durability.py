@@ -377,6 +377,14 @@ def test_rows_that_cannot_be_read(tmp_path, change):
         memory.history()
 
 
+def test_a_schema_that_no_version_can_have_is_damage(tmp_path):
+    with sqlite3.connect(filled(tmp_path, 5)) as connection:
+        connection.execute("INSERT INTO migrations VALUES (4643415327781554834, 'm_flipped')")
+    connection.close()
+    with pytest.raises(LedgerCorrupt, match="repair"):
+        opened(tmp_path)
+
+
 def test_a_newer_schema_is_left_alone(tmp_path):
     file = filled(tmp_path, 5)
     with sqlite3.connect(file) as connection:

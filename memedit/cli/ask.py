@@ -211,6 +211,9 @@ def _show_verification(verification: Verification) -> None:
         for check in verification.checks
     ]
     table(["", "kind", "prompt", "before", "after"], rows, wrap=["prompt", "before", "after"])
+    for check in verification.checks:
+        if not check.passed and check.expected:
+            say(("  expected: ", "dim"), " or ".join(check.expected), ("  of: ", "dim"), check.prompt)
     say()
     for step in verification.steps:
         say(("✓ ", "green") if step.passed else ("✗ ", "red"), (step.by, "bold"), f"  {step.why}")

@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from memedit.errors import LedgerTooNew
+from memedit.errors import LedgerCorrupt, LedgerTooNew
 
 metadata = MetaData()
 
@@ -132,6 +132,7 @@ def m003_checksums(connection: Connection) -> None:
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (m001_first_tables, m002_identity, m003_checksums)
+MOST = 10_000  # more than there will ever be
 
 
 def migrate(connection: Connection) -> None:
@@ -139,10 +140,16 @@ def migrate(connection: Connection) -> None:
 
     Raises:
         LedgerTooNew: It has taken steps this version does not know.
+        LedgerCorrupt: So many that no version can have them.
     """
     done = 0
     if inspect(connection).has_table(applied.name):
         done = connection.scalar(select(func.max(applied.c.number))) or 0
+    if done > MOST:
+        raise LedgerCorrupt(
+            f"The ledger is damaged: it says that it has schema {done}.",
+            do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
+        )
     if done > len(STEPS):
         raise LedgerTooNew(
             f"The ledger has schema {done}; this memedit knows up to {len(STEPS)}.",
