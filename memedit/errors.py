@@ -70,6 +70,11 @@ class LedgerMissing(LedgerError):
 class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged, or is no ledger."""
 
+    MEND = (
+        "`memedit doctor --deep` shows more, `memedit repair` saves what is whole; "
+        "or move the folder away, and restore a backup into a new one"
+    )
+
 
 class LedgerTooNew(LedgerError):
     """The ledger was written by a newer memedit."""

@@ -148,7 +148,7 @@ def migrate(connection: Connection) -> None:
     if done > MOST:
         raise LedgerCorrupt(
             f"The ledger is damaged: it says that it has schema {done}.",
-            do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
+            do=LedgerCorrupt.MEND,
         )
     if done > len(STEPS):
         raise LedgerTooNew(

@@ -77,7 +77,10 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
                 _save(source, target, made, most=max(file.stat().st_size // LEAST, 10_000))
             engine.dispose()
         if made.lost and not (made.saved["edits"] or made.saved["change_sets"]):
-            raise LedgerCorrupt(f"No edit and no change can be read of {file}.", do="restore a backup")
+            raise LedgerCorrupt(
+                f"No edit and no change can be read of {file}.",
+                do="move the folder away, and restore a backup into a new one",
+            )
         if not dry_run:
             for ending in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):

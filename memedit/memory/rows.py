@@ -142,7 +142,7 @@ def corrupt(what: str) -> LedgerCorrupt:
     """The error for what cannot be as it stands in the ledger."""
     return LedgerCorrupt(
         f"The ledger is damaged: {what}.",
-        do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
+        do=LedgerCorrupt.MEND,
     )
 
 

@@ -143,7 +143,7 @@ class SQLite(Storage):
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or is_illegible:
             return LedgerCorrupt(
                 f"The ledger {where} is damaged: {cause}.",
-                do="`memedit doctor --deep` shows more, `memedit repair` saves what is whole; or restore a backup",
+                do=LedgerCorrupt.MEND,
             )
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return LedgerBusy(
