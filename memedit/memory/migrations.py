@@ -146,10 +146,7 @@ def migrate(connection: Connection) -> None:
     if inspect(connection).has_table(applied.name):
         done = connection.scalar(select(func.max(applied.c.number))) or 0
     if done > MOST:
-        raise LedgerCorrupt(
-            f"The ledger is damaged: it says that it has schema {done}.",
-            do=LedgerCorrupt.MEND,
-        )
+        raise LedgerCorrupt(f"The ledger is damaged: it says that it has schema {done}.", do=LedgerCorrupt.MEND)
     if done > len(STEPS):
         raise LedgerTooNew(
             f"The ledger has schema {done}; this memedit knows up to {len(STEPS)}.",

@@ -140,10 +140,7 @@ def read_vector(key: str, stored: bytes) -> NDArray[np.float32]:
 
 def corrupt(what: str) -> LedgerCorrupt:
     """The error for what cannot be as it stands in the ledger."""
-    return LedgerCorrupt(
-        f"The ledger is damaged: {what}.",
-        do=LedgerCorrupt.MEND,
-    )
+    return LedgerCorrupt(f"The ledger is damaged: {what}.", do=LedgerCorrupt.MEND)
 
 
 def is_gone(edit_id: str) -> LedgerCorrupt:
