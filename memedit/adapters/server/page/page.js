@@ -136,10 +136,14 @@ function leave() {
   $("key").focus();
 }
 
-/** @param {number} offset @param {number} limit */
+let listing = 0;
+
+/** What was asked for last is what is shown. @param {number} offset @param {number} limit */
 async function list(offset, limit = PAGE) {
+  const mine = ++listing;
   const [search, tag, kind] = ["query", "tag", "kind"].map((id) => $(id).value.trim());
   const found = await ask("GET", "/edits", { search, tag: search ? "" : tag, kind, limit, offset });
+  if (mine !== listing) return;
   const near = found.edits.filter((/** @type {Edit} */ one) => !search || one.exact || (one.similarity ?? 0) >= NEAR);
   if (!offset) $("edits").replaceChildren();
   $("edits").append(...near.map(card));
@@ -279,9 +283,9 @@ on("leave", "click", async () => {
   sessionStorage.removeItem("key");
   location.reload();
 });
-on("search", "submit", async () => {
-  $("edits").replaceChildren();
-  await show();
+$("search").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+  event.preventDefault();
+  doing(() => list(0)); // also while the one before is under way
 });
 on("kind", "change", () => list(0));
 on("tag", "change", () => list(0));
