@@ -80,6 +80,8 @@ def main() -> None:
     if asked.what == "judge":
         if asked.processes == 1:
             return train_judge(asked)
+        asked.folder.mkdir(parents=True, exist_ok=True)
+        (asked.folder / "met").unlink(missing_ok=True)  # of a run that was stopped: nobody would ever be met there
         return torch.multiprocessing.spawn(train_together, (asked,), nprocs=asked.processes)
     groups = read_groups([shipped("train"), *asked.also])
     return train_finder(groups, asked.folder, Path(os.environ["MEMEDIT_DATA"]), asked.base, asked.minutes)

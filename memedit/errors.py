@@ -71,8 +71,8 @@ class LedgerCorrupt(LedgerError):
     """The ledger's file is damaged, or is no ledger."""
 
     MEND = (
-        "`memedit doctor --deep` shows more, `memedit repair` saves what is whole; "
-        "or move the folder away, and restore a backup into a new one"
+        "restore a backup with `memedit restore FILE`; or `memedit repair` saves what is whole, and "
+        "`memedit doctor --deep` shows more"
     )
 
 

@@ -218,3 +218,30 @@ def test_the_commands(run, tmp_path):
     run("restore", "nothing", "--memory", "newer", code=2)
     assert not (tmp_path / "newer").exists()
     assert "ledger.sqlite" in holding(tmp_path / "new", SECRET)
+
+
+@pytest.mark.parametrize("harm", ["no database", "a page", "gone"])
+def test_a_backup_takes_the_place_of_a_damaged_ledger(run, tmp_path, harm):
+    run("add", "firm 1 is 1")
+    run("backup", "a.backup")
+    run("add", "firm C is C")
+    ledger = tmp_path / ".memedit" / "ledger.sqlite"
+    data = ledger.read_bytes()
+    if harm == "gone":
+        ledger.unlink()
+        (ledger.parent / "index").mkdir(exist_ok=True)
+    else:
+        ledger.write_bytes(data[: 4096 * 2] + b"\xff" * (len(data) - 8192) if harm == "a page" else b"x" * 5000)
+        harmed = ledger.read_bytes()
+        assert "a.backup is whole" in run("restore", "a.backup", input="n\n").output
+        assert ledger.read_bytes() == harmed
+    assert value(run("restore", "a.backup", "--yes", "--json"))["done"]
+    told = run("list").stdout
+    assert "firm 1 is 1" in told
+    assert "firm C" not in told
+    aside = ledger.with_name("ledger.sqlite.damaged")
+    assert aside.exists() == (harm != "gone")
+    assert "nothing is broken" in run("doctor", "--deep").stdout
+    if aside.exists():
+        ledger.write_bytes(b"x" * 5000)
+        assert "move it away" in run("restore", "a.backup", "--yes", code=2).stderr

@@ -121,6 +121,12 @@ def test_a_folder_whose_ledger_is_gone_is_no_new_memory(tmp_path, beside, is_the
     assert beside in {file.name for file in tmp_path.iterdir()}
 
 
+def test_a_ledger_of_no_bytes_is_none(run, tmp_path):
+    (tmp_path / LEDGER).touch()
+    assert "There is no memory in" in run("list", "--memory", str(tmp_path), code=4).output
+    assert "made a new memory" in run("add", "Pell is far.", "--memory", str(tmp_path)).output
+
+
 @pytest.mark.parametrize(
     "args",
     [

@@ -36,12 +36,14 @@ from sqlalchemy import (
     select,
 )
 
-from memedit.errors import FileRejected, LedgerCorrupt, LedgerError
+from memedit.errors import FileRejected, LedgerCorrupt, LedgerError, LedgerReadOnly
 from memedit.memory.ledger import Ledger
 from memedit.memory.ledger_reading import Reader
 from memedit.memory.migrations import applied, identity, migrate, namespaces
 from memedit.memory.purging import BAKED
+from memedit.memory.repairing import check_aside, set_aside
 from memedit.memory.storage.copying import CHUNK, HELD, copy_rows
+from memedit.memory.storage.sqlite import LEDGER_FILE, SQLite
 from memedit.memory.whole import faults_of_rows
 from memedit.text import storable
 
@@ -138,6 +140,33 @@ def restore(ledger: Ledger, folder: Path | None, file: Path, *, overwrite: bool,
         if folder is not None:
             _put_baked(source, folder / BAKED)
     return made
+
+
+def restore_over_damage(folder: Path, file: Path) -> tuple[Backup, Path | None]:
+    """Put what a backup holds in the place of a ledger that is damaged, or gone, which `restore` cannot open.
+
+    The damaged one stays beside it. No process may have the memory open.
+
+    Returns: The backup, and how the damaged ledger is called now; None where it was gone.
+
+    Raises:
+        FileRejected: The file is no backup, or not whole; nothing is changed.
+        LedgerError: An earlier damaged one still lies beside it, or the folder cannot be written.
+    """
+    check_aside(folder)
+    try:
+        with TemporaryDirectory(prefix=".restore-", dir=folder) as held:
+            draft = Path(held)
+            with closing(Ledger(SQLite(draft))) as ledger:
+                made = restore(ledger, draft, file, overwrite=False, dry_run=False)
+            kept = set_aside(folder)
+            (draft / LEDGER_FILE).replace(folder / LEDGER_FILE)
+            shutil.rmtree(folder / BAKED, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                (draft / BAKED).replace(folder / BAKED)
+    except OSError as error:
+        raise LedgerReadOnly(f"{folder} cannot be written: {error.strerror}.", do="make it writable") from error
+    return made, kept if kept.exists() else None
 
 
 def _check(reader: Reader) -> None:

@@ -61,11 +61,11 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
         LedgerCorrupt: No edit and no change can be read; the file is left as it is.
         LedgerError: There is no ledger, or an earlier damaged one still lies beside it, or no file can be written.
     """
-    file, kept, draft = folder / LEDGER_FILE, folder / DAMAGED, folder / f"{LEDGER_FILE}.draft"
+    file, draft = folder / LEDGER_FILE, folder / f"{LEDGER_FILE}.draft"
     if not file.exists():
         raise LedgerMissing(f"There is no ledger in {folder}.", do="see --memory; or restore a backup")
-    if kept.exists() and not dry_run:
-        raise LedgerError(f"{kept} is there from an earlier repair.", do="move it away first")
+    if not dry_run:
+        check_aside(folder)
     _draft(file, draft)
     made = Repair()
     engine = create_engine(f"sqlite:///{draft}", hide_parameters=True)
@@ -79,18 +79,30 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
         if made.lost and not (made.saved["edits"] or made.saved["change_sets"]):
             raise LedgerCorrupt(
                 f"No edit and no change can be read of {file}.",
-                do="move the folder away, and restore a backup into a new one",
+                do="restore a backup with `memedit restore FILE`",
             )
         if not dry_run:
-            for ending in ("", "-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    file.with_name(file.name + ending).replace(kept.with_name(kept.name + ending))
+            made.kept = set_aside(folder)
             draft.replace(file)
-            made.kept = kept
     finally:
         engine.dispose()
         draft.unlink(missing_ok=True)
     return made
+
+
+def check_aside(folder: Path) -> None:
+    """Raise `LedgerError` where a damaged ledger cannot be set aside, since another one lies there."""
+    if (folder / DAMAGED).exists():
+        raise LedgerError(f"{folder / DAMAGED} is there from an earlier repair.", do="move it away first")
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a damaged ledger, with what lies beside it; gives how it is called then."""
+    file, kept = folder / LEDGER_FILE, folder / DAMAGED
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            file.with_name(file.name + ending).replace(kept.with_name(kept.name + ending))
+    return kept
 
 
 def _draft(file: Path, draft: Path) -> None:

@@ -43,7 +43,7 @@ class SQLite(Storage):
     def exists(self) -> bool:
         if self.folder is not None and self.folder.is_file():
             raise _no_folder(self.folder)
-        return self.folder is not None and (self.folder / LEDGER_FILE).exists()
+        return self.folder is not None and _is_there(self.folder / LEDGER_FILE)
 
     def close(self) -> None:
         with self._write_turn:
@@ -182,7 +182,7 @@ def _make_folder(path: Path) -> None:
 def _check_not_gone(folder: Path) -> None:
     """Raise `LedgerCorrupt` where only the ledger is missing of a memory: it is not silently a new one."""
     ledger = folder / LEDGER_FILE
-    if ledger.exists() and ledger.stat().st_size:
+    if _is_there(ledger):
         return
     beside = [name for name in ("index", "index.turn", "baked", f"{LEDGER_FILE}.damaged") if (folder / name).exists()]
     log = folder / f"{LEDGER_FILE}-wal"
@@ -190,8 +190,13 @@ def _check_not_gone(folder: Path) -> None:
     if beside:
         raise LedgerCorrupt(
             f"The ledger {ledger} is gone; of the memory there are {', '.join(beside)}.",
-            do="put the ledger back; or move the folder away, and `memedit restore` a backup into a new one",
+            do="put the ledger back, or restore a backup with `memedit restore FILE`",
         )
+
+
+def _is_there(ledger: Path) -> bool:
+    """Whether it holds anything: a file of no bytes is what is left where making a memory was cut short."""
+    return ledger.exists() and ledger.stat().st_size > 0
 
 
 def _no_folder(path: Path) -> LedgerError:
