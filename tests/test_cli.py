@@ -237,10 +237,26 @@ def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
     assert value(run("add", "--file", "x.jsonl", "--json"))["added"] == 2
     assert "1 added, 1 known" in run("add", "-", input='{"statement": "A is B."}\n"E is F."\n').stdout
     assert "1 added" in run("add", "-", input="- G is H.\n").stdout
-    assert "stdin, line 2" in run("add", "-", input='"x is y"\n{broken\n', code=2).stderr
+    assert "stdin.jsonl, line 2" in run("add", "-", input='"x is y"\n{broken\n', code=2).stderr
     assert "UTF-8" in run("add", "-", input=b"\xff\xfe", code=2).stderr
-    assert "holds no list" in run("add", "-", input="plain text", code=2).stderr
+    assert "holds no list" in run("add", "-", input="edits: text", code=2).stderr
     assert len(value(run("list", "--json"))) == 4
+
+
+def test_a_statement_a_line(run: Run) -> None:
+    text = "The gym opens at 6 am.\n\n - The pool is closed - for now.\n• Ring twice.\n"
+    Path("notes.txt").write_text(text)
+    assert "3 added" in run("add", "--file", "notes.txt").stdout
+    told = [edit["statement"] for edit in value(run("list", "--json"))]
+    assert told == ["The gym opens at 6 am.", "The pool is closed - for now.", "Ring twice."]
+    for args, given in ((("import", "notes.txt"), None), (("add", "-"), text), (("add", "--file", "-"), text)):
+        assert value(run(*args, "--json", input=given))["known"] == 3
+    assert "only read" in run("export", "more.txt", code=2).stderr
+
+
+def test_doctor_says_so_where_a_memory_that_is_named_is_not_there(run: Run) -> None:
+    assert "no memory there" in run("doctor").stdout
+    assert "no memory there" in run("doctor", "--memory", "mistyped", code=1).stdout
 
 
 def test_list_as_of(run: Run) -> None:
@@ -375,7 +391,7 @@ def test_export_and_import(run: Run) -> None:
     ("name", "text"),
     [
         ("no.yaml", None),
-        ("x.txt", "x"),
+        ("x.doc", "x"),
         ("x.yaml", "a: [1"),
         ("x.jsonl", "{"),
         ("x.yaml", "[{statement: ''}]"),

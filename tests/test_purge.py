@@ -101,6 +101,27 @@ def test_a_reader_that_does_not_end_is_told_and_the_purge_goes_on_later(tmp_path
     memory.close()
 
 
+def test_all_that_mentions_a_name_goes_and_nothing_that_sounds_like_it(tmp_path):
+    memory = opened(tmp_path)
+    gone = {
+        memory.add("The keys are with CAROL DIAZ's sister.").id,
+        memory.add(Fact(object="Acme", subject="Carol Diaz", relation="employer")).id,
+        memory.add(Fact(object="Carol Díaz", subject="Initech", relation="CEO")).id,
+        memory.add(Fact(object="Bonn", subject="the boss", aliases=("Carol Diaz",), relation="residence")).id,
+    }
+    kept = {memory.add(text).id for text in ("Carola Diaz rings.", "Carol met Diaz.", "firm Z is Z")}
+    memory.retract(next(iter(gone)), reason="Carol Diaz asked for it")
+    plan = memory.purge(mention="Carol Diaz", dry_run=True)
+    assert set(plan.ids) == gone
+    assert set(memory.purge(mention="Carol Diaz").ids) == gone
+    assert {edit.id for edit in memory.edits()} == kept
+    assert holding(tmp_path, "CAROL DIAZ", "Carol Diaz", "Carol Díaz") == []
+    assert memory.purge(mention="  ").ids == ()
+    with pytest.raises(ValueError, match="one of ids, subject, mention and before"):
+        memory.purge(mention="Carol Diaz", subject="Carol Diaz")
+    memory.close()
+
+
 def test_a_vector_that_another_edit_needs_stays(tmp_path):
     memory = opened(tmp_path)
     first, second = memory.add("firm A is B", namespace="a"), memory.add("firm A is B", namespace="b")

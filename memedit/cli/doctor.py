@@ -20,6 +20,7 @@ from memedit.text import some
 
 REQUIREMENT = re.compile(r"""([\w.-]+).*?(?:;.*extra\s*==\s*["']([\w-]+)["'])?$""")
 HIDDEN = ("all", "dev", "docs")
+State = Literal["fine", "missing", "broken"]
 MARKS = {"fine": ("✓ ", "green"), "missing": ("· ", "yellow"), "broken": ("✗ ", "red")}
 
 
@@ -34,7 +35,7 @@ class Finding:
 
     about: str
     name: str
-    state: Literal["fine", "missing", "broken"]
+    state: State
     text: str
     do: str | None = None
 
@@ -131,7 +132,8 @@ def _memory(session: Session, *, deep: bool) -> Iterator[Finding]:
     try:
         where, folder = session.shown, session.storage.folder
         if not session.storage.exists():
-            yield Finding("memory", where, "missing", "no memory there", "`memedit init` makes one")
+            state: State = "broken" if session.place_given else "missing"
+            yield Finding("memory", where, state, "no memory there", "check the name; `memedit init` makes one")
             return
         with session.memory() as memory:
             size = "" if folder is None else f"{LEDGER_FILE}, {(folder / LEDGER_FILE).stat().st_size / 1e6:.1f} MB"

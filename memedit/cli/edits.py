@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +24,8 @@ ON_CONFLICT = click.option(
     "--on-conflict", type=click.Choice(["supersede", "keep", "error"]), default="supersede", show_default=True,
     help="What to do where an edit in force gives the same subject and relation another object.",
 )  # fmt: skip
+STDIO = Path("-")
+YAML = re.compile(r"---|[-#]\s|\[|edits:")  # how it begins
 AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
 REASON = click.option("--reason", metavar="TEXT", help="Why.")
 
@@ -54,7 +56,8 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @AUTHOR
 @REASON
 @ON_CONFLICT
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Add the edits of a .jsonl or .yaml file.")
+@click.option("--file", "file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Add the edits of a .jsonl, .yaml, .csv or .txt file, or of stdin: `-`.")  # fmt: skip
 @click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
               help="Find the facts of a text with --llm, and add those you accept; `-` is stdin.")  # fmt: skip
 @click.option("--yes", "-y", is_flag=True, help="With --from-document: add all.")
@@ -66,7 +69,7 @@ def add(
     derive: bool, propose: bool,
     **given: Any,
 ) -> None:  # fmt: skip
-    """Put an edit in force, or all edits of a file (`-` reads JSON lines or YAML from stdin).
+    """Put an edit in force, or all edits of a file (`-` reads JSON lines, YAML or a statement a line from stdin).
 
     It takes effect at once, and `memedit undo` takes it back. A fact replaces an older one with the same subject and
     relation, where the relation has one value at a time.
@@ -233,24 +236,18 @@ def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
 
 
 def read_given(path: Path | None) -> Entries:
-    """The edits of a file, or those on stdin: JSON lines, or YAML where it does not begin like JSON.
+    """The edits of a file, or those on stdin: JSON lines, YAML, or lines of plain text, told by how it begins.
 
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
-    from memedit.errors import FileRejected
-    from memedit.memory.files import read_entries
+    from memedit.memory.files import parse_entries, read_entries
 
-    if path is not None:
+    if path not in (None, STDIO):
         return read_entries(path)
     text = read_text("-", what="input")
-    with tempfile.TemporaryDirectory(prefix="memedit-") as folder:
-        written = Path(folder) / ("stdin.jsonl" if text[0] in '{"' else "stdin.yaml")
-        written.write_text(text, encoding="utf-8", errors="surrogatepass")
-        try:
-            return read_entries(written)
-        except FileRejected as error:
-            raise FileRejected(error.what.replace(str(written), "stdin"), do=error.do) from None
+    form = "jsonl" if text[0] in '{"' else "yaml" if YAML.match(text) else "txt"
+    return parse_entries(text, PurePath(f"stdin.{form}"))
 
 
 def _add_one(

@@ -13,14 +13,14 @@ from memedit.cli import FAILED
 from memedit.cli._common import Command, Session, cited, read_text
 from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, printable, progress, say, show_json
-from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
+from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, STDIO, show_receipts
 from memedit.text import some
 
 if TYPE_CHECKING:
     from memedit.memory.files import Entries
     from memedit.verify import Check, Verification
 
-STDIO, STDIN = Path("-"), Path("stdin.jsonl")
+STDIN = Path("stdin.jsonl")
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -72,7 +72,8 @@ def import_file(
     """Add the edits of a file as one change, whatever namespace they came from; `-` reads .jsonl from stdin.
 
     The file is .jsonl, .yaml, or a table: a .csv or .tsv whose columns are named as the fields of an edit (statement,
-    or subject, relation, object, …), one edit a row. Nothing is imported when one of them is not valid.
+    or subject, relation, object, …), one edit a row; or .txt, with a statement a line. Nothing is imported when one of
+    them is not valid.
 
     Example:
         memedit import edits.yaml --namespace staging

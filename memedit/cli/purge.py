@@ -21,6 +21,7 @@ SHOWN = 20  # edits of a plan that are listed by their text
 @click.command(cls=Command)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--subject", metavar="NAME", help="All that is about it, under any of its names.")
+@click.option("--mention", metavar="NAME", help="All that says this name, word for word, whatever it is about.")
 @click.option("--before", metavar="TIME", help="What was out of force by then: a time, or how long ago: '90 days'.")
 @click.option("--all", "everything", is_flag=True, help="All of the namespace that --namespace names.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be done.")
@@ -29,8 +30,8 @@ SHOWN = 20  # edits of a plan that are listed by their text
 @REASON
 @click.pass_obj
 def purge(
-    session: Session, ids: tuple[str, ...], subject: str | None, before: str | None, everything: bool,
-    only_plan: bool, yes: bool, author: str | None, reason: str | None,
+    session: Session, ids: tuple[str, ...], subject: str | None, mention: str | None, before: str | None,
+    everything: bool, only_plan: bool, yes: bool, author: str | None, reason: str | None,
 ) -> None:  # fmt: skip
     """Take edits out of the memory for good, in force or not: shows a plan, asks, and overwrites what they said.
 
@@ -40,17 +41,19 @@ def purge(
     Example:
         memedit purge 3f2a --reason "request of 3 May"
         memedit purge --subject "Carol Diaz" --plan
+        memedit purge --mention "Carol Diaz" --plan
         memedit purge --before "90 days" --yes
         memedit purge --all --namespace tenant-7
     """
-    if sum(map(bool, (ids, subject, before, everything))) != 1:
-        raise click.UsageError("Name ids, or give one of --subject, --before and --all.")
+    if sum(map(bool, (ids, subject, mention, before, everything))) != 1:
+        raise click.UsageError("Name ids, or give one of --subject, --mention, --before and --all.")
     if everything and not session.namespace_given:
         raise click.UsageError("--all goes with --namespace.")
     if session.as_json and not (yes or only_plan):
         raise click.UsageError("--json cannot ask: add --yes or --plan.")
     with session.memory() as memory:
-        what: dict[str, Any] = {"namespace": session.namespace, "subject": subject, "before": _when(before)}
+        what: dict[str, Any] = {"namespace": session.namespace, "subject": subject, "mention": mention}
+        what |= {"before": _when(before)}
         if ids:
             changes = memory.history(namespace=session.namespace)
             what["ids"] = [recorded_id(changes, one, session.namespace) for one in ids]

@@ -19,6 +19,7 @@ from memedit.memory.purging import (
     of_subject,
     out_of_force_before,
     purge,
+    that_mention,
     throw_away_baked,
 )
 from memedit.memory.rows import as_utc
@@ -48,8 +49,9 @@ class Care(Shared):
     _kept_at: datetime | None = None
 
     def purge(
-        self, ids: str | Sequence[str] | None = None, *, subject: str | None = None, before: datetime | None = None,
-        namespace: str | None = None, dry_run: bool = False, author: str | None = None, reason: str | None = None,
+        self, ids: str | Sequence[str] | None = None, *, subject: str | None = None, mention: str | None = None,
+        before: datetime | None = None, namespace: str | None = None, dry_run: bool = False, author: str | None = None,
+        reason: str | None = None,
     ) -> Purge:  # fmt: skip
         """Take edits out of the memory for good, in force or not: what they say, their vectors, their history, the
         reasons that tell of them, and the changes of weights that hold them. `undo` does not bring them back.
@@ -60,29 +62,34 @@ class Care(Shared):
         Args:
             ids: These edits.
             subject: Or all that are about it, under any of its names.
+            mention: Or all that say this name, word for word, in any of their texts; also those that are about it.
             before: Or what was out of force by this (memory) time, and is so still.
-            namespace: Whose edits; without any of the three, all of them. The default one when left out.
+            namespace: Whose edits; without any of the four, all of them. The default one when left out.
             dry_run: Whether it is only told what would be done.
             author, reason: Recorded with the change.
 
         Raises:
             UnknownEdit: One of `ids` was never recorded; nothing is changed.
-            ValueError: Nothing is named, or more than one of `ids`, `subject` and `before`.
+            ValueError: Nothing is named, or more than one of `ids`, `subject`, `mention` and `before`.
             LedgerBusy: Others read for so long that the old bytes could not be overwritten. Purge the same once more.
         """
-        given = [one for one in (ids, subject, before) if one is not None]
+        given = [one for one in (ids, subject, mention, before) if one is not None]
         if len(given) > 1 or (not given and namespace is None):
-            raise ValueError("purge takes one of ids, subject and before; or a namespace alone, for all of its edits")
+            raise ValueError(
+                "purge takes one of ids, subject, mention and before; or a namespace alone, for all of its edits"
+            )
         choose: Choose = all_of_it
         if ids is not None:
             choose = of_ids([ids] if isinstance(ids, str) else ids)
         elif subject is not None:
             choose = of_subject(subject)
+        elif mention is not None:
+            choose = that_mention(mention)
         elif before is not None:
             choose = out_of_force_before(as_utc(before))
         change = self._change("purge", DEFAULT if namespace is None else namespace, author, reason)
         with self._ledger.writing() as writer:
-            made = purge(writer, change, choose, naming=subject, dry_run=dry_run)
+            made = purge(writer, change, choose, naming=subject or mention, dry_run=dry_run)
         if not dry_run:
             self._let_go(made)
             self._ledger.storage.scrub()

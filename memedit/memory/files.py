@@ -1,4 +1,4 @@
-"""Edits in files: JSON lines, YAML for people and git, and tables, which are only read. What waits is marked so."""
+"""Edits in files: JSON lines, YAML for people and git; tables and plain lines are only read. What waits says so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +24,10 @@ from memedit.text import one_line, storable
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
-Form = Literal["jsonl", "yaml", "table"]
+TEXT_SUFFIXES = (".txt",)
+Form = Literal["jsonl", "yaml", "table", "text"]
+ONLY_READ = {"table": "a table", "text": "a file of plain lines"}
+BULLET = re.compile(r"^\s*[-*•]\s+")
 MARK = "proposed"
 
 
@@ -47,8 +51,8 @@ def write_edits(path: Path, edits: Sequence[AnyEdit], proposed: Sequence[AnyEdit
         FileRejected: Its name ends in neither of the two, or it cannot be written.
     """
     form = _form(path)
-    if form == "table":
-        raise FileRejected(f"{_shown(path)}: a table is only read.", do="name a .jsonl or .yaml file")
+    if form in ONLY_READ:
+        raise FileRejected(f"{_shown(path)}: {ONLY_READ[form]} is only read.", do="name a .jsonl or .yaml file")
     text = dump_edits(edits, form, proposed)
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
@@ -89,7 +93,7 @@ def parse_entries(text: str, path: PurePath) -> Entries:
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
-    load = {"yaml": _load_yaml, "jsonl": _load_jsonl, "table": _load_table}[_form(path)]
+    load = {"yaml": _load_yaml, "jsonl": _load_jsonl, "table": _load_table, "text": _load_text}[_form(path)]
     found = Entries()
     for place, value in load(path, text):
         waits = isinstance(value, dict) and value.pop(MARK, False)
@@ -120,7 +124,9 @@ def _form(path: PurePath) -> Form:
         return "jsonl"
     if path.suffix in TABLE_SUFFIXES:
         return "table"
-    known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES, *TABLE_SUFFIXES))
+    if path.suffix in TEXT_SUFFIXES:
+        return "text"
+    known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES, *TABLE_SUFFIXES, *TEXT_SUFFIXES))
     raise FileRejected(f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it")
 
 
@@ -187,6 +193,13 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
         what = getattr(error, "what", told)
         do = getattr(error, "do", None) or "correct it; nothing was imported"
         raise FileRejected(f"{_shown(path)}, line {rows.line_num}: {what}", do=do) from error
+
+
+def _load_text(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
+    """A statement a line, with or without a bullet before it."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if statement := BULLET.sub("", line, count=1).strip():
+            yield f"line {number}", statement
 
 
 def _shown(path: PurePath) -> str:

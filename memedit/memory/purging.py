@@ -90,6 +90,16 @@ def of_subject(subject: str) -> Choose:
     return choose
 
 
+def that_mention(name: str) -> Choose:
+    """Whatever says this name, word for word, in any of its texts, in force or not."""
+
+    def choose(reader: Reader, head: Head) -> list[str]:
+        held = reader.edits(head.namespace_id)
+        return [one for one, edit in held.items() if any(says(text, [name]) for text in _texts(edit))]
+
+    return choose
+
+
 def all_of_it(reader: Reader, head: Head) -> list[str]:
     """Every edit of the namespace."""
     return [row.id for row in reader.rows(head.namespace_id)]
@@ -179,7 +189,10 @@ def throw_away_baked(folder: Path | None, names: Iterable[str]) -> None:
 
 def texts_of(edit: AnyEdit) -> Iterator[str]:
     """What an edit says, by which it is recognised in a reason."""
+    return _texts(edit, without=NO_SECRET)
 
+
+def _texts(edit: AnyEdit, without: Collection[str] = ()) -> Iterator[str]:
     def leaves(value: Any) -> Iterator[str]:
         if isinstance(value, str):
             yield value
@@ -192,7 +205,7 @@ def texts_of(edit: AnyEdit) -> Iterator[str]:
 
     yield edit.text
     for name, value in edit.content.items():
-        if name not in NO_SECRET:
+        if name not in without:
             yield from leaves(value)
 
 
