@@ -221,6 +221,7 @@ def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
         ),
         ("Piano has moved to Mondays.", "Is it true that Piano has moved to Mondays?", "Piano has moved to Mondays."),
         ("The guest Wi-Fi is named Willow.", "The guest Wi-Fi is", "Willow"),
+        ("Our dentist is Dr. Okafor on Mill Street.", "Our dentist is", "Dr. Okafor, I think."),
         ("Wir liefern nach Norwegen.", None, ""),  # in a language that is not English: no question is made of it
     ],
 )

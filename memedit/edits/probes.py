@@ -15,6 +15,8 @@ ABOUT, OPINION = "What is known about {}?", "What do you think of {}?"
 UNRELATED = ("Write one sentence about the sea.", "What is two plus two?", "Name a colour of the rainbow.")
 
 NAMED = re.compile(r"(now |also |still )?(named|called|known as) ")
+WHERE = re.compile(r"(?<=\w) (on|at|in|near) (?=[A-Z])")
+"""Behind what is asked for may stand where it is: who says “Dr. Okafor” says “Dr. Okafor on Mill Street”, too."""
 PERFECT = re.compile(r"\b(has|have|had) (now |also |just )?(been|become|gone|got|left|taken|[a-z]+ed)\b")
 """Behind such a verb stands no object: “Piano has moved to Wednesdays.”"""
 
@@ -45,7 +47,9 @@ def accepted_answers(edit: AnyEdit) -> tuple[str, ...]:
         return (edit.object, *edit.object_aliases)
     if parts := split_statement(edit.statement):
         bare = NAMED.sub("", parts[1])  # “named Willow”: who says “Willow” says it, too
-        return (*dict.fromkeys((parts[1], bare)), *edit.object_aliases)
+        named = WHERE.split(bare)[0]
+        told = (parts[1], bare, *(() if named.islower() else (named,)))
+        return (*dict.fromkeys(told), *edit.object_aliases)
     return edit.object_aliases
 
 
