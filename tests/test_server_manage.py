@@ -37,6 +37,7 @@ FILES = (
     ("page.css", "text/css"),
     ("page.js", "text/javascript"),
     ("shown.js", "text/javascript"),
+    ("forms.js", "text/javascript"),
 )
 PAGE = Path(memedit.adapters.server.__file__).parent / "page"
 
@@ -306,7 +307,7 @@ async def test_the_page_is_served_and_fetches_nothing_else(client: httpx2.AsyncC
 
 
 def test_the_page_puts_text_in_as_text() -> None:
-    script = "".join((PAGE / name).read_text() for name in ("page.js", "shown.js"))
+    script = "".join((PAGE / name).read_text() for name in ("page.js", "shown.js", "forms.js"))
     assert "textContent" in script
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", script)
     html = (PAGE / "index.html").read_text()

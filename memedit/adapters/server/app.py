@@ -26,7 +26,7 @@ from memedit.adapters.server.metrics import Metered
 from memedit.memory import EditMemory
 
 PAGE = Path(__file__).parent / "page"
-FILES = {name: name for name in ("page.css", "page.js", "shown.js")} | {"": "index.html"}
+FILES = {name: name for name in ("page.css", "page.js", "shown.js", "forms.js")} | {"": "index.html"}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 SAFE = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

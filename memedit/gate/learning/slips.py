@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-LONG = re.compile(r"[^\W\d_]{5,}")  # shorter words become other words too easily
+LONG = re.compile(r"[^\W\d_]{4,}")  # shorter words become other words too easily
 
 
 def slipped(text: str, rng: np.random.Generator) -> str:

@@ -1,13 +1,14 @@
 // @ts-check
-// The page of the edits: what it asks the server, and what each form and button does. `shown.js` says how things look.
+// The page of the edits: what it asks the server, and what each form and button does. `shown.js` says how things look,
+// `forms.js` what is asked of each kind of edit.
 
+import { FORMS, KINDS, fieldsOf, inWords, written } from "./forms.js";
 import { bearing, changed, checks, counted, fine, looked, make, receipt, said, shown } from "./shown.js";
 
 /** @typedef {import("./shown.js").Edit} Edit */
 /** @typedef {import("./shown.js").Receipt} Receipt */
 
 const ROLES = ["metrics", "read", "propose", "edit", "admin"];
-const KINDS = ["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"];
 const PAGE = 50;
 const MOST = 1000; // of one answer
 const NEAR = 0.3; // similarity from which a search lists an edit
@@ -285,21 +286,30 @@ on("leave", "click", async () => {
 });
 $("search").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  doing(() => list(0)); // also while the one before is under way
+  $("edits").replaceChildren();
+  doing(show); // also while the one before is under way
 });
 on("kind", "change", () => list(0));
 on("tag", "change", () => list(0));
 on("more", "click", () => list($("edits").children.length));
 on("earlier", "click", () => past(Math.min(MOST, $("history").children.length + PAGE)));
 on("add", "submit", async () => {
-  const [text, reason] = [$("statement").value, $("reason").value];
+  const reason = $("reason").value;
+  const fields = $("fields").querySelectorAll("input");
+  const edit = written($("as").value, $("statement").value, fields, $("tags").value);
   const adds = may("edit");
-  const done = adds ? await ask("POST", "/edits", { edit: text, reason }) : await ask("POST", "/proposals", { edits: [text], reason });
-  $("statement").value = $("reason").value = "";
+  const done = adds ? await ask("POST", "/edits", { edit, reason }) : await ask("POST", "/proposals", { edits: [edit], reason });
+  for (const one of [$("statement"), $("tags"), $("reason"), ...fields]) one.value = "";
   await open();
   if (adds) return tell(done.status === "known" ? "Already known:" : "Added:", receipt(done, done.texts));
   const known = done.receipts[0].status === "known";
-  tell(known ? "It says what is in force already:" : "Proposed; it waits until somebody accepts it:", said(text, "text quoted"));
+  tell(known ? "It says what is in force already:" : "Proposed; it waits until somebody accepts it:", said(inWords(edit), "text quoted"));
+});
+$("as").addEventListener("change", () => {
+  const kind = $("as").value;
+  $("stated").hidden = $("statement").disabled = Boolean(kind);
+  $("fields").hidden = !kind;
+  $("fields").replaceChildren(...fieldsOf(kind));
 });
 on("undo", "click", async () => {
   const { undo, texts } = await ask("GET", "/history", { limit: 1 });
@@ -334,6 +344,7 @@ for (const [text, ...buttons] of [["statement", "send"], ["message", "compare", 
   });
 }
 
-for (const kind of KINDS) $("kind").append(make("option", { value: kind, text: kind }));
+for (const kind of Object.keys(KINDS)) $("kind").append(make("option", { value: kind, text: kind }));
+for (const kind of FORMS) $("as").append(make("option", { value: kind, text: kind }));
 $("sign").hidden = false; // from here on this page sends it, and not the browser
 if (sessionStorage.getItem("key")) doing(open);

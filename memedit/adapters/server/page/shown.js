@@ -2,7 +2,7 @@
 // How things look on the page: edits, receipts, changes, checks and look-ups as elements. Whatever comes from the memory
 // or from a model is put in as text (`textContent`), never as markup.
 
-/** @typedef {{id: string, kind: string, text: string, topic?: string, author?: string, source?: string, reason?: string, created_at: string, exact?: boolean, similarity?: ?number}} Edit */
+/** @typedef {{id: string, kind: string, text: string, topic?: string, tags?: string[], author?: string, source?: string, reason?: string, created_at: string, exact?: boolean, similarity?: ?number}} Edit */
 /** @typedef {{status: string, revision: number, edit: Edit, superseded: string[], possible_conflicts: string[]}} Receipt */
 /** @typedef {Record<string, string>} Texts */
 /** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
@@ -57,7 +57,7 @@ export function said(text, name = "text", before = "") {
 
 /** What is known of an edit, and a row for buttons. @param {Edit} edit */
 export function shown(edit) {
-  const told = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.author, edit.source, edit.reason];
+  const told = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.tags?.join(", "), edit.author, edit.source, edit.reason];
   const row = make("div", { class: "row" });
   const item = make("li", { tabIndex: -1 }, said(edit.text), fine(told.filter(Boolean).join(" · ")), row);
   item.dataset.id = edit.id;

@@ -1,0 +1,42 @@
+// @ts-check
+// The form of a new edit: the fields of each kind, and the edit that they say.
+
+import { make } from "./shown.js";
+
+/** Name in the edit, what it is called, and whether the kind cannot do without. @typedef {[string, string, boolean]} Field */
+
+/** @type {Record<string, Field[]>} */
+export const KINDS = {
+  fact: [["subject", "Subject", true], ["relation", "Relation", true], ["object", "Object", true]],
+  feedback: [["situation", "When I ask this", true], ["clarification", "I mean this", true]],
+  patch: [["condition", "If this holds of the text", true], ["consequence", "then this", true]],
+  demonstration: [],
+  description: [["subject", "Who or what", true], ["description", "It is this", true]],
+  behaviour: [["topic", "Where this is spoken of (or in every answer)", false], ["conduct", "it is done so", true]],
+  erasure: [["object", "Never say", true], ["subject", "About", false], ["relation", "It is their", false], ["reply", "Answer instead", false]],
+};
+
+/** Kinds that a form is for. */
+export const FORMS = Object.keys(KINDS).filter((kind) => KINDS[kind].length);
+
+/** The fields of a kind, empty. @param {string} kind */
+export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required]) => {
+  const field = make("input", { name, required, autocomplete: "off", dir: "auto" });
+  return make("label", { text: `${text} ` }, field);
+});
+
+/**
+ * What a form says: a statement, or an edit with its fields.
+ * @param {string} kind @param {string} statement @param {Iterable<HTMLInputElement>} fields @param {string} tags
+ * @returns {string | Record<string, any>}
+ */
+export function written(kind, statement, fields, tags) {
+  const labels = tags.split(",").map((tag) => tag.trim()).filter(Boolean);
+  if (!kind && !labels.length) return statement; // the memory tells its kind
+  const said = kind ? [...fields].map(({ name, value }) => [name, value.trim()]) : [["statement", statement]];
+  const given = Object.fromEntries(said.filter(([, value]) => value));
+  return { kind: kind || "fact", ...given, ...(labels.length ? { tags: labels } : {}) };
+}
+
+/** What was written, to be shown again. @param {string | Record<string, any>} edit */
+export const inWords = (edit) => (typeof edit === "string" ? edit : Object.values(edit).flat().join(" · "));
