@@ -62,7 +62,7 @@ class Request:
     Args:
         messages: The conversation, oldest first.
         options: What the caller passed besides (temperature, tools, stop, …).
-        form: `text` when the caller gave one plain string; `messages` otherwise. `raw` is a text that is to be
+        form: `text` when the caller gave one plain string, and what takes no messages gets one; else `messages`. `raw` is a text that is to be
             continued as it is, without a chat template.
         source: The caller's own input while the request is untouched; None once a method changed it.
         own: Names of the options that memedit set itself, and can do without where a server refuses them.
@@ -77,9 +77,7 @@ class Request:
     @property
     def text(self) -> str:
         """A plain request's text, or the conversation as a transcript."""
-        if self.form != "messages":
-            return self.messages[0].text
-        if len(self.messages) == 1 and self.messages[0].role == "user":
+        if len(self.messages) == 1 and (self.form != "messages" or self.messages[0].role == "user"):
             return self.messages[0].text
         return "\n".join(f"{message.role.capitalize()}: {message.text}" for message in self.messages)
 
@@ -120,10 +118,7 @@ class Request:
 
     def with_messages(self, messages: Sequence[Message]) -> Request:
         """The same request with other messages."""
-        form: Literal["text", "messages"] = (
-            "text" if len(messages) == 1 and messages[0].role == "user" and self.form == "text" else "messages"
-        )
-        return Request(tuple(messages), self.options, form, own=self.own)
+        return Request(tuple(messages), self.options, "text" if self.form == "text" else "messages", own=self.own)
 
 
 @dataclass(frozen=True, slots=True)

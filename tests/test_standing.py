@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memedit import Behaviour, EditableLLM, EditMemory, Erasure, Fact
+from memedit.llms import as_llm
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 
 GERMAN = Behaviour(conduct="Always answer in German.")
@@ -61,6 +62,38 @@ def test_they_are_verified_by_any_question_and_change_no_other_verdict() -> None
     german, ceo = llm.verify(GERMAN.id), llm.verify(CEO.id)
     assert german.counts() == {"in scope": (3, 3), "out of scope": (0, 0)}
     assert ceo.counts()["out of scope"][0] == ceo.counts()["out of scope"][1] > 0
+
+
+@pytest.mark.parametrize("asked", ["hi", [{"role": "user", "content": "hi"}]])
+def test_a_small_model_gets_them_in_few_words_and_apart_from_what_is_asked(asked: Any) -> None:
+    small = FakeLLM()
+    small.kind = "instruct"
+    editable(GERMAN, SHORT, llm=small).invoke(asked)
+    system, user = small.requests[-1].messages
+    wish = "The user wants of every answer: Always answer in German. Keep it short."
+    assert (system.role, system.content) == ("system", f"You are a helpful AI assistant. {wish}")
+    assert user.content == "hi"
+    own = [{"role": "system", "content": "You are Ada."}, {"role": "user", "content": "hi"}]
+    editable(GERMAN, SHORT, llm=small).invoke(own)
+    assert small.requests[-1].messages[0].content == f"You are Ada.\n\n{wish}"
+
+
+@pytest.mark.model
+def test_a_small_model_goes_on_answering(smollm: Any) -> None:
+    made = EditableLLM(smollm, EditMemory(embedder=HashEmbedder()), gate=NamedGate())
+    for conduct in ("Never use emojis with me.", "Keep answers under 20 words."):
+        made.edit(Behaviour(conduct=conduct))
+        assert "Paris" in made.invoke("What is the capital of France?", max_tokens=16).text
+
+
+def test_a_function_of_one_text_gets_one() -> None:
+    asked: list[Any] = []
+    llm = as_llm(lambda text: asked.append(text) or "fine")
+    llm.kind = "instruct"
+    made = EditableLLM(llm, EditMemory(embedder=HashEmbedder()), gate=NamedGate())
+    made.edit(SHORT)
+    made.invoke("hi")
+    assert asked[-1].endswith("The user wants of every answer: Keep it short.\nUser: hi")
 
 
 def test_instructions_are_data() -> None:

@@ -10,8 +10,7 @@ from memedit.edits import Behaviour
 from memedit.gate.port import Hits
 from memedit.llms import Kind
 from memedit.methods.base import Final, Ready, Run, Steps, Task, method
-from memedit.methods.blocks import STANDING, composed
-from memedit.methods.frames import with_notes
+from memedit.methods.blocks import composed, under
 from memedit.methods.in_context import in_context
 from memedit.secrecy import tells
 from memedit.text import some
@@ -48,6 +47,6 @@ def governed(end: Final | Ready, hits: Hits, kind: Kind) -> Final | Ready:
     standing = [one for one in hits.standing if not any(tells(one, erasure) for erasure in hits.erasures)]
     if not standing or isinstance(end, Ready) or end.request.form == "raw":
         return end
-    request = with_notes(end.request, STANDING.block(standing), kind=kind)
+    request = under(end.request, standing, kind=kind)
     note = f"under {some(len(standing), 'standing instruction')}"
     return replace(end, request=request, citations=(*end.citations, *standing), notes=(*end.notes, note))

@@ -14,7 +14,7 @@ from memedit.edits import AnyEdit, Behaviour, Description, Erasure, Feedback, Pa
 from memedit.llms import Kind
 from memedit.messages import Request
 from memedit.methods import clarifying
-from memedit.methods.frames import CLOSE, NOTES, OPEN, with_notes
+from memedit.methods.frames import CLOSE, NOTES, OPEN, in_system, with_notes
 from memedit.text import as_data
 
 
@@ -79,6 +79,19 @@ STANDING = Wording(
     lambda edit: as_data(edit.text),
 )
 """How instructions that govern every answer are shown."""
+ASSISTANT, WISH = "You are a helpful AI assistant.", "The user wants of every answer:"
+
+
+def under(request: Request, standing: Sequence[Behaviour], *, kind: Kind) -> Request:
+    """The request under instructions that govern every answer.
+
+    A small instruction-tuned model speaks of whatever stands beside a question: it gets them in few words and in its
+    system message, where it goes on answering as before.
+    """
+    if kind != "instruct":
+        return with_notes(request, STANDING.block(standing), kind=kind)
+    wish = " ".join([WISH, *(as_data(edit.text) for edit in standing)])
+    return in_system(request, wish, otherwise=ASSISTANT)
 
 
 def composed(request: Request, edits: Sequence[AnyEdit], *, kind: Kind, state: bool = False) -> Request:

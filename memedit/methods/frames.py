@@ -128,12 +128,21 @@ def with_notes(request: Request, notes: str, *, kind: Kind) -> Request:
         return request.with_messages([*request.messages[:-1], asked])
     if request.form == "text":
         return request.with_messages([Message("user", f"{notes}\n\n{request.messages[0].text}")])
+    return in_system(request, notes)
+
+
+def in_system(request: Request, notes: str, *, otherwise: str = "") -> Request:
+    """The request with notes at the end of its system message.
+
+    otherwise: What stands in front of them where there is none: a model's own, which then falls away.
+    """
     first = request.messages[0]
     if first.role in ("system", "developer") and first.content is not None:
         said, part = first.content, {"type": "text", "text": notes}
         merged = replace(first, content=f"{said}\n\n{notes}" if isinstance(said, str) else [*said, part], source=None)
         return request.with_messages([merged, *request.messages[1:]])
-    return request.with_messages([Message("system", notes), *request.messages])
+    said = f"{otherwise} {notes}" if otherwise else notes
+    return request.with_messages([Message("system", said), *request.messages])
 
 
 def _told_apart(notes: str, request: Request) -> str:
