@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("into", type=Path, nargs="?")
     parser.add_argument("--base", help="folder of a model to go on from, or `shipped`")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--rate", type=float, help="of learning, of the judge; a wider encoder wants a lower one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
     parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that is learned from")
@@ -111,7 +112,8 @@ def train_judge(asked: argparse.Namespace) -> None:
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
     recipe = judge.Recipe(seed=asked.seed, older=asked.older)
-    recipe = recipe if asked.minutes is None else replace(recipe, minutes=asked.minutes)
+    given = {"minutes": asked.minutes, "rate": asked.rate}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     found_by = asked.folder / "finder"
     judge.train(
         groups, asked.folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,

@@ -62,8 +62,8 @@ class Request:
     Args:
         messages: The conversation, oldest first.
         options: What the caller passed besides (temperature, tools, stop, …).
-        form: `text` when the caller gave one plain string, and what takes no messages gets one; else `messages`. `raw` is a text that is to be
-            continued as it is, without a chat template.
+        form: `text` when the caller gave one plain string: then a function of one text gets one, too; else `messages`.
+            `raw` is a text that is to be continued as it is, without a chat template.
         source: The caller's own input while the request is untouched; None once a method changed it.
         own: Names of the options that memedit set itself, and can do without where a server refuses them.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ class Alike(Gate):
         return found
 
 
+class Named(Alike):
+    """Lets through whatever names its subject."""
+
+    def decide(self, recalled: Recalled) -> list[Verdict]:
+        return [
+            replace(one, passed=one.edit.names[0] in recalled.query, probability=1.0)
+            for one in super().decide(recalled)
+        ]
+
+
 def memory(*facts: Any) -> EditMemory:
     made = EditMemory(embedder=HashEmbedder(), finder=None, languages=None, judge=None)
     for fact in facts:
@@ -62,6 +73,14 @@ def test_what_replaces_a_value_does_so_and_is_named_and_all_else_stays() -> None
     assert [one.edits for one in done.changed] == [("ceo",), ("seat",)]
     assert "".join(one.before for one in done.sentences) == TEXT
     assert all(one.text == one.before for one in done.sentences if not one.edits)
+
+
+def test_behind_a_question_a_pronoun_is_of_what_that_asks() -> None:
+    text = "The CEO of Tallis Robotics is Bob Smith. Who is the CEO of {}? It is Bob Smith. It is so."
+    other = text.format("Vantor")
+    assert update(other, memory(CEO), gate=Named()).text == other.replace("Bob Smith.", "Carol Diaz.", 1)
+    own = text.format("Tallis Robotics")
+    assert update(own, memory(CEO), gate=Named()).text == own.replace("Bob Smith", "Carol Diaz")
 
 
 def test_the_gate_decides() -> None:

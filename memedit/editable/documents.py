@@ -84,12 +84,14 @@ def propose(text: str, llm: LLM, *, source: str | None = None) -> Proposal:
 def standing_alone(said: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What the text is about, and each sentence, a pronoun at its beginning replaced by that.
 
-    A text is about the last name that a sentence began with.
+    A text is about the last name that a sentence began with; behind a question the pronoun is of what that asks.
     """
-    subject = ""
-    for sentence in said:
-        pronoun = STANDS_FOR.match(sentence)
-        if pronoun and subject:
+    subject = asked = ""
+    for said_so in said:
+        sentence, pronoun = said_so, STANDS_FOR.match(said_so)
+        if pronoun and asked:
+            sentence = f"{asked} {sentence}"
+        elif pronoun and subject:
             named = subject if pronoun[1] else f"{subject}'s"
             sentence = named + sentence[pronoun.end() :]
         elif (
@@ -98,6 +100,7 @@ def standing_alone(said: Sequence[str]) -> Iterator[tuple[str, str]]:
             and " of " not in names[0]
         ):
             subject = names[0]
+        asked = said_so if said_so.endswith("?") else ""
         yield subject, sentence
 
 
