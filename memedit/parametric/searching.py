@@ -141,7 +141,7 @@ class _Task:
                 stays = ~over
                 by_row = stays.repeat_interleave(self._per)
                 rows, wanted, before = rows.only(by_row), wanted[by_row], before[stays]
-                active[active.clone()] = stays
+                active = active.masked_scatter(active, stays)  # anew: the pass back still needs the old one
             adam.zero_grad()
             loss[~over].sum().backward()  # type: ignore[no-untyped-call]
             fixed = [one.detach().clone() for one in deltas]
