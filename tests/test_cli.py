@@ -244,7 +244,7 @@ def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
 
 
 def test_a_statement_a_line(run: Run) -> None:
-    text = "The gym opens at 6 am.\n\n - The pool is closed - for now.\n• Ring twice.\n"
+    text = "# Of us\n1. The gym opens at 6 am.\n\n---\n - [ ] The pool is closed - for now.\n• Ring twice.\n"
     Path("notes.txt").write_text(text)
     assert "3 added" in run("add", "--file", "notes.txt").stdout
     told = [edit["statement"] for edit in value(run("list", "--json"))]

@@ -551,7 +551,7 @@ BAD_FILES = {
     "k.yaml": ("[" * 1_500, "is not YAML"),
     "l.jsonl": ("[" * 100_000, "is not JSON"),
     "m.jsonl": ('{"statement": "\\ud800"}', "may not stand there"),
-    "n.txt": ("A is B", "is told by its ending"),
+    "n.doc": ("A is B", "is told by its ending"),
     "o.jsonl": ('{"id": "x", "statement": "A is B"}\n{"id": "x", "statement": "A is C"}', "already names another"),
 }
 

@@ -25,7 +25,8 @@ ON_CONFLICT = click.option(
     help="What to do where an edit in force gives the same subject and relation another object.",
 )  # fmt: skip
 STDIO = Path("-")
-YAML = re.compile(r"---|[-#]\s|\[|edits:")  # how it begins
+SHOWN = 10  # edits that are listed one by one
+YAML = re.compile(r"(?:#.*\n|\s*\n)*(?:---|-\s|\[|edits:)")  # how it begins
 AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
 REASON = click.option("--reason", metavar="TEXT", help="Why.")
 
@@ -213,8 +214,8 @@ def retract(session: Session, ids: Sequence[str], author: str | None, reason: st
     say((f"revision {change.revision}; `memedit undo` brings back what was retracted", "dim"))
 
 
-def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
-    """What adding many edits did, in numbers."""
+def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Receipt]) -> None:
+    """What adding many edits did: in numbers, and which edits were replaced."""
     kinds = ("added", "known", *(["proposed"] if any(one.status == "proposed" for one in receipts) else []))
     count = {status: sum(receipt.status == status for receipt in receipts) for status in kinds}
     replaced = sum(len(receipt.superseded) for receipt in receipts)
@@ -228,11 +229,17 @@ def show_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
         return
     waits = f", {count['proposed']} proposed (see `memedit review`)" if "proposed" in count else ""
     say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced{waits}")
-    for receipt in doubtful[:10]:
+    gone = [(receipt.edit, one) for receipt in receipts for one in receipt.superseded]
+    texts = memory.recorded([one for _, one in gone[:SHOWN]], namespace=session.namespace)
+    for edit, one in gone[:SHOWN]:
+        say(("− ", "red"), cited(texts[one]), (f"  replaced by {short(edit.id)}", "dim"))
+    if len(gone) > SHOWN:
+        say((f"  and {len(gone) - SHOWN} more were replaced; --json lists them", "dim"))
+    for receipt in doubtful[:SHOWN]:
         others = ", ".join(short(edit_id) for edit_id in receipt.possible_conflicts)
         say(("! ", "yellow"), f"{cited(receipt.edit)}", (f"  may contradict {others}", "dim"))
-    if len(doubtful) > 10:
-        say((f"  and {len(doubtful) - 10} more that may contradict others; --json lists them", "dim"))
+    if len(doubtful) > SHOWN:
+        say((f"  and {len(doubtful) - SHOWN} more that may contradict others; --json lists them", "dim"))
 
 
 def read_given(path: Path | None) -> Entries:
@@ -293,8 +300,8 @@ def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: boo
 
 
 def _add_many(session: Session, given: Entries, how: dict[str, Any]) -> None:
-    waiting = given.proposed + (given.edits if how.pop("propose", False) else [])
-    edits = [] if waiting[len(given.proposed) :] else given.edits
+    waiting = given.proposed + (given.stated if how.pop("propose", False) else [])
+    edits = [] if waiting[len(given.proposed) :] else given.stated
     with session.memory(create=True) as memory:
         if edits or waiting:
             with busy("loading the embedder…"):
@@ -302,7 +309,7 @@ def _add_many(session: Session, given: Entries, how: dict[str, Any]) -> None:
         receipts = list(progress(memory.add_many(edits, **how), total=len(edits), message="adding"))
         if waiting:
             receipts += memory.propose(waiting, **{name: one for name, one in how.items() if name != "on_conflict"})
-    show_receipts(session, receipts)
+        show_receipts(session, memory, receipts)
 
 
 def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:

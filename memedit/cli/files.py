@@ -86,19 +86,19 @@ def import_file(
     if only_plan:
         _show_import(session, found, on_conflict)
         return
-    with session.memory(create=True) as memory, busy("importing…"):
-        how: dict[str, Any] = {"namespace": session.namespace, "on_conflict": on_conflict, "author": author}
-        if file == STDIO:
-            own, waiting = (
-                [edit.with_(namespace=session.namespace) for edit in edits] for edits in (found.edits, found.proposed)
-            )
-            why = reason or "import of stdin"
-            receipts = memory.apply(own, reason=why, **how) if own else []
-            if waiting:
-                receipts += memory.propose(waiting, namespace=session.namespace, author=author, reason=why)
-        else:
-            receipts = memory.import_(file, reason=reason, **how)
-    show_receipts(session, receipts)
+    how: dict[str, Any] = {"namespace": session.namespace, "on_conflict": on_conflict, "author": author}
+    with session.memory(create=True) as memory:
+        with busy("importing…"):
+            if file == STDIO:
+                own = found.within(session.namespace)
+                waiting = [edit.with_(namespace=session.namespace) for edit in found.proposed]
+                why = reason or "import of stdin"
+                receipts = memory.apply(own, reason=why, **how) if own else []
+                if waiting:
+                    receipts += memory.propose(waiting, namespace=session.namespace, author=author, reason=why)
+            else:
+                receipts = memory.import_(file, reason=reason, **how)
+        show_receipts(session, memory, receipts)
 
 
 def _show_import(session: Session, found: Entries, on_conflict: Any) -> None:

@@ -85,7 +85,7 @@ def _accept(session: Session, memory: EditMemory, chosen: Sequence[AnyEdit], how
     if not session.as_json:
         for edit in chosen:
             say(("+ ", "green"), cited(edit))
-    show_receipts(session, receipts)
+    show_receipts(session, memory, receipts)
 
 
 def _found(waiting: Sequence[AnyEdit], ids: Sequence[str], namespace: str) -> list[AnyEdit]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,21 @@ def are_parallel(later: str, earlier: str) -> bool:
     one, other = WORDS.findall(later), WORDS.findall(earlier)
     matched = SequenceMatcher(None, [word.casefold() for word in one], [word.casefold() for word in other], False)
     spans = [(one[a:b], other[c:d]) for tag, a, b, c, d in matched.get_opcodes() if tag == "replace"]
+    if len(one) == len(other) and (placed := _by_place(one, other)):
+        spans = placed  # “Table 6 seats 8.” after “Table 4 seats 6.”: what is said of one is the name of the other
     telling = [pair for pair in spans if all(any(map(TELLS.search, side)) for side in pair)]
     if len(telling) > 1 or (len(spans) > 1 and matched.ratio() >= WORDED_ALIKE):
         return True
     return any(all(any(map(CODE.fullmatch, side)) for side in pair) for pair in spans)
+
+
+def _by_place(one: Sequence[str], other: Sequence[str]) -> list[tuple[list[str], list[str]]]:
+    """Where two statements of as many words differ, word by word; none where they have fewer than two in common."""
+    same = [a.casefold() == b.casefold() for a, b in zip(one, other, strict=True)]
+    if sum(same) < 2:
+        return []
+    runs = [list(places) for alike, places in groupby(range(len(same)), key=same.__getitem__) if not alike]
+    return [([one[at] for at in run], [other[at] for at in run]) for run in runs]
 
 
 def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> Near:

@@ -45,9 +45,8 @@ class Exchanges(Proposals, Reads):
         check_on_conflict(on_conflict)
         found = read_entries(Path(path))
         change = self._change("import", namespace, author, reason or storable(f"import of {Path(path).name}"))
-        own, waiting = (
-            [edit.with_(namespace=change.namespace) for edit in edits] for edits in (found.edits, found.proposed)
-        )
+        own = found.within(change.namespace)
+        waiting = [edit.with_(namespace=change.namespace) for edit in found.proposed]
         try:
             adding = self._adding(change, on_conflict)
             receipts = list(adding.run(settled(own, change.namespace, {}), max(len(own), 1)))

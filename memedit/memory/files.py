@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from memedit.edits import AnyEdit, as_edit
+from memedit.edits import AnyEdit, EditLike, as_edit
 from memedit.edits.table import column, fields_of
 from memedit.errors import EditRejected, FileRejected
 from memedit.text import one_line, storable
@@ -27,7 +27,8 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 TEXT_SUFFIXES = (".txt",)
 Form = Literal["jsonl", "yaml", "table", "text"]
 ONLY_READ = {"table": "a table", "text": "a file of plain lines"}
-BULLET = re.compile(r"^\s*[-*•]\s+")
+BULLET = re.compile(r"^\s*(?:(?:[-*•>]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+HEADING = re.compile(r"\s*(?:#{1,6}\s.*|[-=*_]{3,}\s*)$")
 MARK = "proposed"
 
 
@@ -36,12 +37,21 @@ class Entries:
     """What a file holds.
 
     Args:
-        edits: Its edits, in order.
+        stated: Its edits, in order; a plain statement stays one, since the memory tells of what kind it is.
         proposed: Those that wait for approval (`proposed: true`), in order.
     """
 
-    edits: list[AnyEdit] = field(default_factory=list)
+    stated: list[EditLike] = field(default_factory=list)
     proposed: list[AnyEdit] = field(default_factory=list)
+
+    @property
+    def edits(self) -> list[AnyEdit]:
+        """Its edits, a plain statement as a Fact."""
+        return [as_edit(one) for one in self.stated]
+
+    def within(self, namespace: str) -> list[EditLike]:
+        """`stated`, whatever namespace they came from."""
+        return [one if isinstance(one, str) else as_edit(one).with_(namespace=namespace) for one in self.stated]
 
 
 def write_edits(path: Path, edits: Sequence[AnyEdit], proposed: Sequence[AnyEdit] = ()) -> None:
@@ -100,10 +110,14 @@ def parse_entries(text: str, path: PurePath) -> Entries:
         try:
             if not isinstance(waits, bool):
                 raise EditRejected(f"`{MARK}` is true or left out, not {waits!a:.40}.")
-            (found.proposed if waits else found.edits).append(as_edit(value))
+            edit = as_edit(value)
         except EditRejected as error:
             what = f"{_shown(path)}, {place}: {error.what}"
             raise FileRejected(what, do="correct it; nothing was imported") from error
+        if waits:
+            found.proposed.append(edit)
+        else:
+            found.stated.append(value if isinstance(value, str) else edit)
     return found
 
 
@@ -196,9 +210,9 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _load_text(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
-    """A statement a line, with or without a bullet before it."""
+    """A statement a line, without what makes it a list: bullets, numbers, headings, rules."""
     for number, line in enumerate(text.split("\n"), start=1):
-        if statement := BULLET.sub("", line, count=1).strip():
+        if not HEADING.match(line) and (statement := BULLET.sub("", line, count=1).strip()):
             yield f"line {number}", statement
 
 

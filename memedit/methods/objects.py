@@ -19,6 +19,11 @@ AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
 )
 QUESTION_MARKS = ("?", "？", "؟")
+UNMARKED = re.compile(
+    r"(?i)^\W*(?:who|whom|whose|what|what['’]s|which|when|where|why|how|is|are|was|were|am|do|does|did|can|could|will|would"
+    r"|should|has|have|had)\b[^?？؟]*(?<! is)(?<! are)(?<! was)(?<! were)(?<! of)(?<! by)(?<! the)$"
+)
+"""What asks without a mark: it begins as a question does, and does not stop where a cloze would."""
 MORE = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|how come|how (?:do|does|did|can|to)"
     r"|explain|describe|write|compare|summari[sz]e|translate|list|discuss|argue|if|suppose|imagine)\b"
@@ -52,8 +57,7 @@ def object_answer(request: Request, hits: Hits) -> str | None:
     query = hits.query.strip().casefold()
     if MORE.search(query):
         return None
-    is_question = query.endswith("?")
-    asks = AFTER_A_THING.search(query) is not None if is_question else is_cloze(request)
+    asks = AFTER_A_THING.search(query) is not None if query.endswith("?") or is_question(request) else is_cloze(request)
     sure = edit.object is not None or (NAME_OR_FIGURE.match(edit.answer) and not SEVERAL.search(edit.statement))
     return edit.answer if asks and sure else None
 
@@ -68,8 +72,8 @@ def statement_answer(request: Request, hits: Hits) -> str | None:
     if not isinstance(edit, Fact) or not is_plain(request) or len(edit.text) > SENTENCE:
         return None
     asked = request.turns[-1][1].strip()
-    asks = asked.rstrip("\"'”)» ").endswith(QUESTION_MARKS) or (asked[:1].islower() and len(words(asked)) <= FEW)
-    if to_be_made(request) or not asks:
+    in_haste = asked[:1].islower() and len(words(asked)) <= FEW
+    if to_be_made(request) or not (is_question(request) or in_haste):
         return None
     return f"You noted: “{edit.text}”" if OWN & set(words(edit.text)) else edit.text
 
@@ -79,10 +83,17 @@ def to_be_made(request: Request) -> bool:
     return TO_BE_MADE.search(request.turns[-1][1].casefold()) is not None
 
 
-def is_cloze(request: Request) -> bool:
-    """Whether its last text is to be continued: it begins as a sentence does, and does not end as one."""
+def is_question(request: Request) -> bool:
+    """Whether its last text asks, with a question mark or by how it begins."""
     asked = request.turns[-1][1].strip()
-    return asked[-1:] not in ".!:;…?？؟" and not asked[:1].islower()
+    marked = asked.rstrip("\"'”)» ").endswith(QUESTION_MARKS)
+    return marked or (UNMARKED.match(asked) is not None and len(words(asked)) <= FEW)
+
+
+def is_cloze(request: Request) -> bool:
+    """Whether its last text is to be continued: it begins as a sentence does, and does not end as one, nor asks."""
+    asked = request.turns[-1][1].strip()
+    return asked[-1:] not in ".!:;…?？؟" and not asked[:1].islower() and not is_question(request)
 
 
 def is_plain(request: Request) -> bool:

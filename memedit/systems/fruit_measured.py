@@ -65,7 +65,7 @@ def check(ground: Ground, most: int = 60, free: int = 6) -> Finding:
     kept = [
         sentence.text == sentence.before
         for done, one in zip(found, wanted, strict=True) for sentence in done.sentences
-        if sentence.before.strip() != f"{one.fact.cloze} {one.fact.previous_object}."
+        if sentence.before.strip() in one.target
     ]  # fmt: skip
     cited = all(one.fact.id in done.changed[0].edits for done, one in zip(found, wanted, strict=True) if done.changed)
     ours = _mean([done.text for done in found], wanted)

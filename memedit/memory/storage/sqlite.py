@@ -43,7 +43,7 @@ class SQLite(Storage):
     def exists(self) -> bool:
         if self.folder is not None and self.folder.is_file():
             raise _no_folder(self.folder)
-        return self.folder is not None and _is_there(self.folder / LEDGER_FILE)
+        return self.folder is not None and (_is_there(self.folder / LEDGER_FILE) or bool(_left(self.folder)))
 
     def close(self) -> None:
         with self._write_turn:
@@ -182,16 +182,18 @@ def _make_folder(path: Path) -> None:
 def _check_not_gone(folder: Path) -> None:
     """Raise `LedgerCorrupt` where only the ledger is missing of a memory: it is not silently a new one."""
     ledger = folder / LEDGER_FILE
-    if _is_there(ledger):
-        return
-    beside = [name for name in ("index", "index.turn", "baked", f"{LEDGER_FILE}.damaged") if (folder / name).exists()]
-    log = folder / f"{LEDGER_FILE}-wal"
-    beside += [log.name] if not ledger.exists() and log.exists() and log.stat().st_size else []
-    if beside:
+    if not _is_there(ledger) and (beside := _left(folder)):
         raise LedgerCorrupt(
             f"The ledger {ledger} is gone; of the memory there are {', '.join(beside)}.",
             do="put the ledger back, or restore a backup with `memedit restore FILE`",
         )
+
+
+def _left(folder: Path) -> list[str]:
+    """What is there of a memory beside its ledger."""
+    beside = [name for name in ("index", "index.turn", "baked", f"{LEDGER_FILE}.damaged") if (folder / name).exists()]
+    ledger, log = folder / LEDGER_FILE, folder / f"{LEDGER_FILE}-wal"
+    return beside + ([log.name] if not ledger.exists() and log.exists() and log.stat().st_size else [])
 
 
 def _is_there(ledger: Path) -> bool:

@@ -109,7 +109,7 @@ def _drawn(embedding: Any, samples: int, tokens: int, noise: float, seed: int) -
     """Noise for the subject's embeddings, (samples, tokens, width)."""
     weight = embedding.weight
     drawn = torch.randn(samples, tokens, weight.shape[1], generator=torch.Generator().manual_seed(seed))
-    return drawn.to(weight.dtype) * (noise * float(weight.float().std()))
+    return drawn.to(weight.dtype) * (noise * float(weight.detach().float().std()))
 
 
 def subject_begin(tokenizer: Any, rewrite: Rewrite) -> int:
