@@ -25,6 +25,7 @@ AT_ONCE, PATIENCE = 500, 50  # rows that are read together / of these, how many 
 Row = dict[str, Any]
 Key = tuple[Any, Any]
 """A namespace's id, with an edit's, or with a revision."""
+EDITS_LOST = ("edit `", "rows of `edits`")  # how it begins what is said of them
 LEAST = 20  # bytes of a row in the file, so that a place that is damaged does not name billions of rows
 
 
@@ -58,7 +59,7 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
     new file may be read by whom the damaged one may.
 
     Raises:
-        LedgerCorrupt: No edit and no change can be read; the file is left as it is.
+        LedgerCorrupt: No edit can be read; the file is left as it is.
         LedgerError: There is no ledger, or an earlier damaged one still lies beside it, or no file can be written.
     """
     file, draft = folder / LEDGER_FILE, folder / f"{LEDGER_FILE}.draft"
@@ -76,9 +77,10 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
                 migrate(target)
                 _save(source, target, made, most=max(file.stat().st_size // LEAST, 10_000))
             engine.dispose()
-        if made.lost and not (made.saved["edits"] or made.saved["change_sets"]):
+        nothing_left = made.lost and not (made.saved["edits"] or made.saved["change_sets"])
+        if nothing_left or (not made.saved["edits"] and any(one.startswith(EDITS_LOST) for one in made.lost)):
             raise LedgerCorrupt(
-                f"No edit and no change can be read of {file}.",
+                f"No edit can be read of {file}.",
                 do="restore a backup with `memedit restore FILE`",
             )
         if not dry_run:
