@@ -254,6 +254,14 @@ def test_a_statement_a_line(run: Run) -> None:
     assert "only read" in run("export", "more.txt", code=2).stderr
 
 
+def test_many_say_what_they_replaced(run: Run) -> None:
+    add(run, "--subject", "Acme", "--relation", "CEO", "--object", "Ann Lee")
+    Path("x.jsonl").write_text('{"subject": "Acme", "relation": "CEO", "object": "Bob Ray"}\n')
+    told = run("import", "x.jsonl").stdout
+    assert "1 replaced" in told
+    assert "Ann Lee" in told
+
+
 def test_doctor_says_so_where_a_memory_that_is_named_is_not_there(run: Run) -> None:
     assert "no memory there" in run("doctor").stdout
     assert "no memory there" in run("doctor", "--memory", "mistyped", code=1).stdout

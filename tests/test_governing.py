@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,18 @@ def test_a_text_that_governs_every_answer_becomes_a_standing_instruction() -> No
         assert {one.text for one in memory.of_kind("behaviour", nameless=True)} == set(GOVERNING)
         memory.undo()
         assert not memory.edits()
+
+
+@pytest.mark.parametrize("form", ["txt", "yaml", "jsonl"])
+def test_in_a_file_too(tmp_path: Path, form: str) -> None:
+    line = {"txt": "{}", "yaml": "- {}", "jsonl": '"{}"'}[form]
+    texts = (GOVERNING[0], "Refunds take 5 days.")
+    (tmp_path / f"notes.{form}").write_text("".join(f"{line.format(text)}\n" for text in texts), encoding="utf-8")
+    with EditMemory() as memory:
+        receipts = memory.import_(tmp_path / f"notes.{form}", namespace="a")
+        assert [(receipt.edit.kind, receipt.edit.text) for receipt in receipts] == [
+            ("behaviour", texts[0]), ("fact", texts[1]),
+        ]  # fmt: skip
 
 
 def test_what_says_of_what_kind_it_is_is_that() -> None:
