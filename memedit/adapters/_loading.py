@@ -61,7 +61,7 @@ def load_files(folder: str, options: Mapping[str, Any], files: Mapping[str, str]
         raise MissingExtra("local", package=error.name or "transformers") from error
     except (ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        what = f"No model could be loaded from {folder}: {first}"
+        what = f"No model could be loaded from {'/'.join([folder, *files.values()])}: {first}"
         if isinstance(error, ImportError):
             raise UnsupportedModel(what, do="install the package it names") from error
         raise UnsupportedModel(
