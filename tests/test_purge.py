@@ -367,6 +367,9 @@ def test_the_command_shows_a_plan_asks_and_purges(run, tmp_path):
     assert (made["ids"], made["done"]) == ([], False)
     assert len(value(run("purge", "--all", "--namespace", "default", "--plan", "--json"))["ids"]) == 1
     assert "purge" in run("history").stdout
+    assert "nothing brings back" in run("undo", code=2).output
+    assert len(value(run("list", "--json"))) == 1
+    assert "took back revision 2" in run("undo", "--yes").stdout
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,21 @@ SHOWN = 8  # edits of one change that are listed by their text
 
 
 @click.command(cls=Command)
+@click.option("--yes", "-y", is_flag=True, help="Also behind a purge, which stays: the change before it is taken back.")
 @AUTHOR
 @REASON
 @click.pass_obj
-def undo(session: Session, author: str | None, reason: str | None) -> None:
+def undo(session: Session, yes: bool, author: str | None, reason: str | None) -> None:
     """Take back the last change of the namespace; once more, the one before it.
 
     Example:
         memedit undo
     """
     with session.memory() as memory:
+        if not yes and [change.kind for change in memory.history(namespace=session.namespace)[-1:]] == ["purge"]:
+            raise click.UsageError(
+                "The last change is a purge, which nothing brings back; --yes takes back the change before it."
+            )
         change = memory.undo(namespace=session.namespace, author=author, reason=reason)
         _show_change(session, memory, change, f"took back revision {change.target}")
 
