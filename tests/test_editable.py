@@ -219,6 +219,7 @@ def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
             "Is it true that the canteen serves soup on Tuesdays?",
             "Yes, it does.",
         ),
+        ("The van is in Bo's garage.", "Is it true that the van is in Bo's garage?", "Yes."),
         ("Piano has moved to Mondays.", "Is it true that Piano has moved to Mondays?", "Piano has moved to Mondays."),
         ("The guest Wi-Fi is named Willow.", "The guest Wi-Fi is", "Willow"),
         ("Our dentist is Dr. Okafor on Mill Street.", "Our dentist is", "Dr. Okafor, I think."),

@@ -65,6 +65,13 @@ def cloze_of(edit: Fact) -> tuple[str | None, str | None]:
     return parts[0], template
 
 
+def _says_no_one_thing(statement: str) -> bool:
+    """Whether behind the verb stands nothing that continues a cloze: “… is in the garage until Thursday”."""
+    parts = split_statement(statement)
+    phrase = parts[1].split() if parts else []
+    return PERFECT.search(statement) is not None or (len(phrase) > 2 and phrase[0].islower())
+
+
 def _asked_back(statement: str) -> tuple[Probe, ...]:
     """Whether a statement holds, asked in its own words, where no part of it is what a question would ask for."""
     if language_of(statement, default="") != "en" or not is_one_sentence(statement):
@@ -77,7 +84,7 @@ def _asked_back(statement: str) -> tuple[Probe, ...]:
 def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:
     """Texts in scope of an edit, and one with a slot for what it is about."""
     match edit:
-        case Fact() if not edit.prompt and not edit.object and PERFECT.search(edit.statement):
+        case Fact() if not edit.prompt and not edit.object and _says_no_one_thing(edit.statement):
             return [edit.question] if edit.question else [], None
         case Fact():
             cloze, template = cloze_of(edit)
