@@ -128,8 +128,11 @@ class Session:
     def editable(self, memory: EditMemory, asking: Asking | None = None, *, llm: LLM | None = None) -> EditableLLM:
         """The model with the memory in front of it; embedder and model are loaded now, if it was not."""
         from memedit.editable import EditableLLM
+        from memedit.methods.base import find_method
 
-        llm, how = llm or self.llm(), asking or Asking()
+        how = asking or Asking()
+        find_method(how.method)  # a mistyped one is said before the model is loaded
+        llm = llm or self.llm()
         self.load_embedder(memory)
         return EditableLLM(
             llm, memory, namespace=self.namespace, gate=how.gate, method=how.method, fallback=how.fallback
