@@ -159,7 +159,8 @@ def _load_jsonl(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise FileRejected(
-                    f"{_shown(path)}, line {number} is not JSON: {error}.", do="one JSON object a line"
+                    f"{_shown(path)}, line {number} is not JSON: {error}.",
+                    do="one JSON object a line; plain lines are read from a .txt file, or by `memedit add -`",
                 ) from error
 
 
