@@ -82,10 +82,14 @@ class Collection(Index):
         if k < 1:
             return [], [], []
         with _typed():
-            k = min(k, self._collection.count())
-            if not k:
+            held = self._collection.count()
+            while held:
+                found = self._collection.query(query_embeddings=[vector], n_results=min(k, held), include=include)
+                before, held = held, self._collection.count() if held < k else held
+                if held <= before:  # else others wrote meanwhile, and the farthest was cut off
+                    break
+            else:
                 return [], [], []
-            found = self._collection.query(query_embeddings=[vector], n_results=k, include=include)
         ids, distances, vectors = found["ids"][0], found["distances"], found["embeddings"]
         if not ids or distances is None:
             raise IndexUnusable("Chroma holds vectors, and finds none.", do=REINDEX)
