@@ -126,7 +126,7 @@ def with_notes(request: Request, notes: str, *, kind: Kind) -> Request:
     if PLACES[kind] == "behind" and open_ended:
         asked = replace(last, content=f"{last.content}\n\n{notes}", source=None)
         return request.with_messages([*request.messages[:-1], asked])
-    if request.form == "text":
+    if request.form == "text" and len(request.messages) == 1:
         return request.with_messages([Message("user", f"{notes}\n\n{request.messages[0].text}")])
     return in_system(request, notes)
 
