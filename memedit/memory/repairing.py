@@ -25,7 +25,6 @@ AT_ONCE, PATIENCE = 500, 50  # rows that are read together / of these, how many 
 Row = dict[str, Any]
 Key = tuple[Any, Any]
 """A namespace's id, with an edit's, or with a revision."""
-EDITS_LOST = ("edit `", "rows of `edits`")  # how it begins what is said of them
 LEAST = 20  # bytes of a row in the file, so that a place that is damaged does not name billions of rows
 
 
@@ -77,12 +76,8 @@ def repair(folder: Path, *, dry_run: bool = False) -> Repair:
                 migrate(target)
                 _save(source, target, made, most=max(file.stat().st_size // LEAST, 10_000))
             engine.dispose()
-        nothing_left = made.lost and not (made.saved["edits"] or made.saved["change_sets"])
-        if nothing_left or (not made.saved["edits"] and any(one.startswith(EDITS_LOST) for one in made.lost)):
-            raise LedgerCorrupt(
-                f"No edit can be read of {file}.",
-                do="restore a backup with `memedit restore FILE`",
-            )
+        if made.lost and not made.saved["edits"]:
+            raise LedgerCorrupt(f"No edit can be read of {file}.", do="restore a backup with `memedit restore FILE`")
         if not dry_run:
             made.kept = set_aside(folder)
             draft.replace(file)
