@@ -165,6 +165,12 @@ class Adding:
         return judged(found, {one: edit.text for one, edit in known.items()}, self._encoders.judge)
 
 
+def made_by(change: Change, source: str | None, tags: Sequence[str]) -> dict[str, Any]:
+    """What edits are given that leave it out: who made them, from where, why, and their labels."""
+    made = {"author": change.author, "source": source, "reason": change.reason, "tags": tags or None}
+    return {name: value for name, value in made.items() if value is not None}
+
+
 def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[Given]:
     """Valid edits of this namespace, made as they are asked for."""
     for place, given in enumerate(edits, start=1):

@@ -13,7 +13,7 @@ from typing import Any
 from memedit.edits import AnyEdit, EditLike
 from memedit.errors import EditRejected
 from memedit.memory import changing
-from memedit.memory.adding import settled
+from memedit.memory.adding import made_by, settled
 from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT
 from memedit.memory.checks import checked_namespace, not_waiting
@@ -91,6 +91,7 @@ class Proposals(Writes):
         author: str | None = None,
         source: str | None = None,
         reason: str | None = None,
+        tags: Sequence[str] = (),
     ) -> list[Receipt]:
         """Record edits that wait for approval, as one change set. Until they are accepted they change no answer.
 
@@ -100,16 +101,16 @@ class Proposals(Writes):
         Args:
             edits: One, or several: edits or plain texts.
             author, source, reason: Set on each edit where it leaves them out, and recorded with the change.
+            tags: Labels of each that leaves them out.
 
         Raises:
             EditRejected: One of them is not valid, or 1,000 wait already; nothing is recorded.
         """
         given: Sequence[Any] = edits if isinstance(edits, list | tuple) else [edits]
         change = self._change("propose", namespace, author, reason)
-        made = {"author": change.author, "source": source, "reason": change.reason}
-        defaults = {name: value for name, value in made.items() if value is not None}
+        made = made_by(change, source, tags)
         adding = self._adding(change, "keep", book=Proposing)
-        return list(adding.run(settled(given, change.namespace, defaults), max(len(given), 1)))
+        return list(adding.run(settled(given, change.namespace, made), max(len(given), 1)))
 
     def proposed(self, *, namespace: str = DEFAULT) -> list[AnyEdit]:
         """The edits that wait for approval, oldest first."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from memedit.edits import EditLike
 from memedit.memory import changing
-from memedit.memory.adding import Adding, settled
+from memedit.memory.adding import Adding, made_by, settled
 from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT, Care
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
@@ -32,6 +32,7 @@ class Writes(Care):
         author: str | None = None,
         source: str | None = None,
         reason: str | None = None,
+        tags: Sequence[str] = (),
     ) -> Receipt:
         """Put an edit in force.
 
@@ -46,13 +47,14 @@ class Writes(Care):
             edit: An edit, or a plain text.
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
+            tags: Its labels, where it leaves them out.
 
         Raises:
             EditRejected: It is not a valid edit, or its id names another edit.
             EditConflict: It contradicts edits in force, and `on_conflict` is `error`.
         """
         many = self.add_many(
-            [edit], namespace=namespace, on_conflict=on_conflict, author=author, source=source, reason=reason
+            [edit], namespace=namespace, on_conflict=on_conflict, author=author, source=source, reason=reason, tags=tags
         )
         return next(iter(many))
 
@@ -65,6 +67,7 @@ class Writes(Care):
         author: str | None = None,
         source: str | None = None,
         reason: str | None = None,
+        tags: Sequence[str] = (),
         chunk: int = CHUNK,
     ) -> Iterator[Receipt]:
         """Put edits in force, in chunks, yielding receipts as it goes: iterate over it, or nothing happens.
@@ -85,9 +88,8 @@ class Writes(Care):
         if chunk < 1:
             raise ValueError(f"chunk is at least 1, not {chunk}")
         change = self._change("add", namespace, author, reason)
-        made = {"author": change.author, "source": source, "reason": change.reason}
-        defaults = {name: value for name, value in made.items() if value is not None}
-        return self._adding(change, on_conflict).run(settled(edits, change.namespace, defaults), chunk)
+        made = made_by(change, source, tags)
+        return self._adding(change, on_conflict).run(settled(edits, change.namespace, made), chunk)
 
     def apply(
         self, edits: Sequence[EditLike], *, retract: Sequence[str] = (), namespace: str = DEFAULT,

@@ -13,6 +13,7 @@ from memedit.memory.conflicts import OnConflict
 MOST = 1_000  # edits of one answer
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Said = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+Tags = Annotated[list[Said], Field(max_length=100)]
 Kind = Literal["fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure"]
 
 
@@ -77,6 +78,7 @@ class Adding(Reasoned):
     """An edit to be put in force."""
 
     edit: str | dict[str, Any] = Field(description="A statement, or an edit with its `kind` and fields.")
+    tags: Tags = Field(default=[], description="Its labels, where it names none.")
     on_conflict: OnConflict = "supersede"
 
 
@@ -86,6 +88,7 @@ class Proposing(Reasoned):
     edits: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=100)] = Field(
         description="Statements, or edits with their `kind` and fields."
     )
+    tags: Tags = Field(default=[], description="Labels of each that names none.")
     source: Said | None = Field(None, description="Where they are from, such as a document.")
 
 

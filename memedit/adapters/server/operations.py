@@ -119,7 +119,7 @@ def listed(caller: Caller, given: asked.Listing) -> Any:
 def added(caller: Caller, given: asked.Adding) -> Any:
     """Put an edit in force. Its author is the key's name."""
     edit = given.edit if isinstance(given.edit, str) else {**given.edit, "author": caller.key.name}
-    receipt = caller.memory.add(edit, on_conflict=given.on_conflict, **caller.who(given.reason))
+    receipt = caller.memory.add(edit, on_conflict=given.on_conflict, tags=given.tags, **caller.who(given.reason))
     return _told(receipt) | {"texts": _others(caller, [receipt])}
 
 
@@ -147,7 +147,7 @@ def waiting(caller: Caller, given: asked.Nothing) -> Any:
 def proposed(caller: Caller, given: asked.Proposing) -> Any:
     """Propose edits, which change no answer until they are accepted. Their author is the key's name."""
     edits = [edit if isinstance(edit, str) else {**edit, "author": caller.key.name} for edit in given.edits]
-    made = caller.memory.propose(edits, source=given.source, **caller.who(given.reason))
+    made = caller.memory.propose(edits, source=given.source, tags=given.tags, **caller.who(given.reason))
     if caller.key.role >= Role.EDIT:
         return {"receipts": [_told(one) for one in made], "texts": _others(caller, made)}
     # What is in force under another author is not told to who may not read all of it.

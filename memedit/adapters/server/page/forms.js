@@ -26,17 +26,18 @@ export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required
 });
 
 /**
- * What a form says: a statement, or an edit with its fields.
- * @param {string} kind @param {string} statement @param {Iterable<HTMLInputElement>} fields @param {string} tags
- * @returns {string | Record<string, any>}
+ * What a form says: a statement, whose kind the memory tells, or an edit with its fields.
+ * @param {string} kind @param {string} statement @param {Iterable<HTMLInputElement>} fields
+ * @returns {string | Record<string, string>}
  */
-export function written(kind, statement, fields, tags) {
-  const labels = tags.split(",").map((tag) => tag.trim()).filter(Boolean);
-  if (!kind && !labels.length) return statement; // the memory tells its kind
-  const said = kind ? [...fields].map(({ name, value }) => [name, value.trim()]) : [["statement", statement]];
-  const given = Object.fromEntries(said.filter(([, value]) => value));
-  return { kind: kind || "fact", ...given, ...(labels.length ? { tags: labels } : {}) };
+export function written(kind, statement, fields) {
+  if (!kind) return statement;
+  const said = [...fields].map(({ name, value }) => [name, value.trim()]).filter(([, value]) => value);
+  return { kind, ...Object.fromEntries(said) };
 }
 
-/** What was written, to be shown again. @param {string | Record<string, any>} edit */
-export const inWords = (edit) => (typeof edit === "string" ? edit : Object.values(edit).flat().join(" · "));
+/** Labels, as they are typed into one field. @param {string} text */
+export const labels = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
+
+/** What was written, to be shown again. @param {string | Record<string, string>} edit */
+export const inWords = (edit) => (typeof edit === "string" ? edit : Object.values(edit).join(" · "));

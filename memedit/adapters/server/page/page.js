@@ -2,7 +2,7 @@
 // The page of the edits: what it asks the server, and what each form and button does. `shown.js` says how things look,
 // `forms.js` what is asked of each kind of edit.
 
-import { FORMS, KINDS, fieldsOf, inWords, written } from "./forms.js";
+import { FORMS, KINDS, fieldsOf, inWords, labels, written } from "./forms.js";
 import { bearing, changed, checks, counted, fine, looked, make, receipt, said, shown } from "./shown.js";
 
 /** @typedef {import("./shown.js").Edit} Edit */
@@ -296,9 +296,9 @@ on("earlier", "click", () => past(Math.min(MOST, $("history").children.length + 
 on("add", "submit", async () => {
   const reason = $("reason").value;
   const fields = $("fields").querySelectorAll("input");
-  const edit = written($("as").value, $("statement").value, fields, $("tags").value);
-  const adds = may("edit");
-  const done = adds ? await ask("POST", "/edits", { edit, reason }) : await ask("POST", "/proposals", { edits: [edit], reason });
+  const edit = written($("as").value, $("statement").value, fields);
+  const [adds, tags] = [may("edit"), labels($("tags").value)];
+  const done = adds ? await ask("POST", "/edits", { edit, tags, reason }) : await ask("POST", "/proposals", { edits: [edit], tags, reason });
   for (const one of [$("statement"), $("tags"), $("reason"), ...fields]) one.value = "";
   await open();
   if (adds) return tell(done.status === "known" ? "Already known:" : "Added:", receipt(done, done.texts));
