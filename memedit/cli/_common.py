@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memedit.cli._options import Asking, Renamed
+from memedit.cli._options import DEFAULT_LLM, Asking, common_options
 from memedit.cli._print import busy, say, short
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from memedit.memory.storage import Storage
 
 BUNDLED = "SmolLM2-135M-Instruct"
-DEFAULT_LLM = "bundled"
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -168,7 +167,7 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         own = {name for param in self.params for name in param.opts}
-        shared = [option for option in _common_options() if own.isdisjoint(option.opts)]
+        shared = [option for option in common_options() if own.isdisjoint(option.opts)]
         self.params += shared
         self._shared = [option.name for option in shared if option.name]
         # Behind a line with nothing but a backspace, click leaves the lines of a paragraph as they are.
@@ -204,31 +203,6 @@ class Command(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
-
-
-def _common_options() -> list[click.Option]:
-    def option(*names: str, **how: Any) -> click.Option:
-        return click.Option(names, **how)
-
-    return [
-        option("--memory", envvar="MEMEDIT_MEMORY", default=".memedit", metavar="PLACE", show_default=True,
-               help="Where the memory lies: a folder, or postgresql://USER@HOST/DATABASE. [env MEMEDIT_MEMORY]"),
-        option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
-               help="Whose edits. [env MEMEDIT_NAMESPACE]"),
-        Renamed(["--llm"], formerly="--model", envvar=["MEMEDIT_LLM", "MEMEDIT_MODEL"], default=DEFAULT_LLM,
-               metavar="SPEC", show_default=True,
-               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL; options of its loader behind it: "
-                    "'hf:FOLDER?device=cuda&dtype=bfloat16'. [env MEMEDIT_LLM]"),
-        option("--base-url", metavar="URL", help="The server of an openai: model."),
-        option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
-               help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "
-                    "[env MEMEDIT_EMBEDDER]"),
-        option("--index", envvar="MEMEDIT_INDEX", default="auto", metavar="NAME", show_default=True,
-               help="exact, two-pass or chroma; or a store of large namespaces: pgvector (of the database that the "
-                    "memory lies in), pgvector:ADDRESS, chroma:URL, qdrant:URL. [env MEMEDIT_INDEX]"),
-        option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
-        option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
-    ]  # fmt: skip
 
 
 def quiet_libraries() -> None:

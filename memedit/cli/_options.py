@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from memedit.editable.fallback import Fallback
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+DEFAULT_LLM = "bundled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +144,30 @@ def asking(*, max_tokens: int | None = None) -> Callable[[Function], Function]:
         return made  # type: ignore[no-any-return]
 
     return with_options
+
+
+def common_options() -> list[click.Option]:
+    """Where the memory and the model are, and how it is told: of every command."""
+
+    def option(*names: str, **how: Any) -> click.Option:
+        return click.Option(names, **how)
+
+    return [
+        option("--memory", envvar="MEMEDIT_MEMORY", default=".memedit", metavar="PLACE", show_default=True,
+               help="Where the memory lies: a folder, or postgresql://USER@HOST/DATABASE. [env MEMEDIT_MEMORY]"),
+        option("--namespace", envvar="MEMEDIT_NAMESPACE", default="default", metavar="NAME", show_default=True,
+               help="Whose edits. [env MEMEDIT_NAMESPACE]"),
+        Renamed(["--llm"], formerly="--model", envvar=["MEMEDIT_LLM", "MEMEDIT_MODEL"], default=DEFAULT_LLM,
+               metavar="SPEC", show_default=True,
+               help="bundled, hf:ID_OR_FOLDER, gguf:FILE or openai:MODEL; options of its loader behind it: "
+                    "'hf:FOLDER?device=cuda&dtype=bfloat16'. [env MEMEDIT_LLM]"),
+        option("--base-url", metavar="URL", help="The server of an openai: model."),
+        option("--embedder", envvar="MEMEDIT_EMBEDDER", metavar="SPEC",
+               help="minilm, bundled, st:ID_OR_FOLDER, openai:MODEL, or onnx:, int8:, static:bundled. "
+                    "[env MEMEDIT_EMBEDDER]"),
+        option("--index", envvar="MEMEDIT_INDEX", default="auto", metavar="NAME", show_default=True,
+               help="exact, two-pass or chroma; or a store of large namespaces: pgvector (of the database that the "
+                    "memory lies in), pgvector:ADDRESS, chroma:URL, qdrant:URL. [env MEMEDIT_INDEX]"),
+        option("--threads", type=click.IntRange(1), metavar="N", help="Threads of a local model."),
+        option("--json", "as_json", is_flag=True, help="One JSON value on stdout, also for an error."),
+    ]  # fmt: skip
