@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from test_durability import child, opened
 from memedit.edits import Description, Erasure, Fact
 from memedit.errors import LedgerBusy, NothingToUndo, UnknownEdit
 from memedit.index import IndexChoice
+from memedit.index.blank import blank_memory
 from memedit.memory import EditMemory
 from memedit.memory.events import baked
 from memedit.memory.purging import BAKED
@@ -151,6 +153,26 @@ def test_chromas_files_hold_nothing_of_it_either(tmp_path):
     assert holding(tmp_path, SECRET, vector_of(edit)) == []
     memory.close()
     other.close()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="asked of glibc")
+def test_a_library_is_handed_no_memory_with_what_was_freed():
+    libc, size = ctypes.CDLL(None), 26_800
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+    def handed_out():
+        block = libc.malloc(size)
+        held = ctypes.string_at(block, size)
+        ctypes.memset(block, ord("S"), size)
+        libc.free(block)
+        return held
+
+    assert any(b"SSSS" in handed_out() for _ in range(50))
+    with blank_memory():
+        with blank_memory():
+            pass
+        assert not any(b"SSSS" in handed_out() for _ in range(50))
+    assert any(b"SSSS" in handed_out() for _ in range(50))
 
 
 @pytest.mark.parametrize("name", ["chroma-server", "pgvector", "qdrant", "langchain"])

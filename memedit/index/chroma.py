@@ -18,6 +18,7 @@ import numpy as np
 
 from memedit.embedders.port import Vectors
 from memedit.errors import IndexUnreachable, IndexUnusable, MissingExtra
+from memedit.index.blank import blank_memory
 from memedit.index.folder import throw_away
 from memedit.index.port import Index, IndexStore
 
@@ -204,9 +205,10 @@ REINDEX = "run `memedit reindex`; the ledger holds everything"
 
 @contextmanager
 def _typed() -> Iterator[None]:
-    """Raise whatever Chroma raises as `IndexUnusable`."""
+    """Raise whatever Chroma raises as `IndexUnusable`; what it writes to disk unfilled is blank."""
     try:
-        yield
+        with blank_memory():
+            yield
     except IndexUnusable:
         raise
     except BaseException as error:
