@@ -376,8 +376,10 @@ def test_chat_with_piped_input(run: Run) -> None:
     done = value(run("chat", "--json", input=lines))
     assert [next(iter(one)) for one in done] == ["edit", "prompt", "explain", "undo", "help"]
     for wrong in ("/nonsense", "/edit", "/explain"):
-        run("chat", input=f"{wrong}\n", code=2)
-    assert value(run("chat", "--json", input="/nonsense\n", code=2))["error"]["type"] == "UsageError"
+        assert "It is Sydney." in run("chat", input=f"{wrong}\n{edit}\n{question}\n/undo\n", code=2).stdout
+    refused, answered = value(run("chat", "--json", input=f"/nonsense\n{question}\n", code=2))
+    assert (refused["line"], answered["prompt"]) == ("/nonsense", question)
+    assert "no command `/nonsense`" in refused["error"]
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

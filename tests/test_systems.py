@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from memedit.cli import main
 from memedit.errors import CapabilityMissing
 from memedit.systems import running
 from memedit.systems.ground import Ground
+from memedit.systems.pictures import draw
 from memedit.systems.registry import Finding, System, find_system, systems
 
 ONE = System(
@@ -110,6 +112,38 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
     assert runner.invoke(main, ["systems", "one", "--all"]).exit_code == 2
     with pytest.raises(LookupError):
         find_system("nothing")
+
+
+PAINTED = {"alphas": [0.0, 0.5, 1.0], "patched": [0.0, 0.4, 0.5], "supported": [0.9, 0.9, 0.6]}
+TAUGHT = {"before": [0.0, 0.25, 140.0], "A": [1.0, 0.375, 174.0], "-A": [0.125, 0.25, 143.0]}
+
+
+@pytest.mark.parametrize(("name", "more", "says"), [("paint", PAINTED, "patched"), ("task_arithmetic", TAUGHT, "-A")])
+def test_a_picture_is_drawn_of_the_figures(tmp_path: Path, name: str, more: dict[str, object], says: str) -> None:
+    files = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    for file in files:
+        draw(find_system(name), more, file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    told = re.sub(r"<!-- (.*?) -->", r"\1", files[0].read_text(encoding="utf-8"))
+    assert find_system(name).title in told
+    assert says in told
+
+
+def test_the_command_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check = Counted()
+    monkeypatch.setattr("memedit.systems.leace.check", lambda ground: replace(check(ground), more=PAINTED))
+    told = {"one": replace(ONE, picture=find_system("paint").picture), "two": replace(ONE, name="two")}
+    monkeypatch.setattr("memedit.systems.registry.systems", lambda: told)
+    runner = CliRunner()
+    for wrong in (["one", "--plot", "one.txt"], ["two", "--plot", "two.svg"], ["--plot", "one.svg"]):
+        assert runner.invoke(main, ["systems", *wrong]).exit_code == 2
+    assert check.calls == 0  # refused before anything is measured
+    assert runner.invoke(main, ["systems", "one", "--plot", "one.png"]).exit_code == 0
+    assert Path("one.png").read_bytes().startswith(b"\x89PNG")
+    assert runner.invoke(main, ["systems", "--all", "--page", "page.md"]).exit_code == 0
+    assert "([picture](page/one.svg))" in Path("page.md").read_text(encoding="utf-8")
+    assert [file.name for file in Path("page").iterdir()] == ["one.svg"]
 
 
 def test_the_page_of_the_docs_has_the_lines_that_are_declared() -> None:

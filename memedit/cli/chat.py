@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memedit.cli import INTERNAL, fault_of
+from memedit.cli import INTERNAL, WRONG, fault_of
 from memedit.cli._common import Command, Session, cited
 from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, say, show_json
@@ -30,7 +30,8 @@ def chat(session: Session, propose: bool, asking: Asking) -> None:
 
     Lines that begin with a slash are commands: /edit STATEMENT puts an edit in force, /undo takes the last change
     back, /explain shows why the last answer came out so (or what a prompt would look up), /quit ends, as the end of
-    the input does. A terminal is not needed.
+    the input does. A terminal is not needed: of what is piped in, a line that cannot be taken is told, the others are
+    heeded, and the exit code is 2.
 
     Example:
         memedit chat
@@ -45,19 +46,11 @@ def chat(session: Session, propose: bool, asking: Asking) -> None:
         for line in _lines(at_terminal):
             if line in ("/quit", "/exit"):
                 break
-            try:
-                talk.take(line)
-            except Exception as error:
-                fault = fault_of(error)
-                if not at_terminal or fault.code == INTERNAL:
-                    raise
-                say(("! ", "yellow"), fault.message, (f"  {fault.do or ''}", "dim"), err=True)
-            except KeyboardInterrupt:
-                if not at_terminal:
-                    raise
-                say(("stopped", "dim"))
+            talk.heed(line, at_terminal)
     if session.as_json:
         show_json(talk.done)
+    if talk.refused and not at_terminal:
+        sys.exit(WRONG)
 
 
 @dataclass
@@ -69,6 +62,7 @@ class Talk:
         propose: Whether what is edited waits for approval.
         messages: What was said, as chat messages.
         done: What happened, as JSON values.
+        refused: Whether a line could not be taken.
     """
 
     session: Session
@@ -77,6 +71,25 @@ class Talk:
     propose: bool = False
     messages: list[dict[str, str]] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
+    refused: bool = False
+
+    def heed(self, line: str, at_terminal: bool) -> None:
+        """Take one line; tell why one that is none cannot be taken, and at a terminal whatever else goes wrong."""
+        try:
+            self.take(line)
+        except click.UsageError as error:
+            self.refused = True
+            self.done.append({"line": line, "error": error.message})
+            say(("! ", "yellow"), error.message, err=True)
+        except Exception as error:
+            fault = fault_of(error)
+            if not at_terminal or fault.code == INTERNAL:
+                raise
+            say(("! ", "yellow"), fault.message, (f"  {fault.do or ''}", "dim"), err=True)
+        except KeyboardInterrupt:
+            if not at_terminal:
+                raise
+            say(("stopped", "dim"))
 
     def take(self, line: str) -> None:
         """One line of input: a command, or something said to the model."""

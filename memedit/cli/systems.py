@@ -19,9 +19,11 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
 @click.command(cls=Command, short_help="List the systems of the field, and show that each works.")
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Run every check; one whose result is kept is not run again.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="With NAME: draw its figures there.")
 @click.option(
-    "--page", type=click.Path(path_type=Path), metavar="FILE", help="Write the table of the kept results there."
-)
+    "--page", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write the table of the kept results there, and pictures into a folder of its name beside it.",
+)  # fmt: skip
 @click.option(
     "--kept", type=click.Path(path_type=Path), default=Path("systems-runs"), show_default=True, metavar="FOLDER",
     help="Where results of --all are kept.",
@@ -32,8 +34,9 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
 )  # fmt: skip
 @click.pass_obj
 def systems(
-    session: Session, name: str | None, everything: bool, page: Path | None, kept: Path, part: tuple[int, int] | None
-) -> None:
+    session: Session, name: str | None, everything: bool, plot: Path | None, page: Path | None, kept: Path,
+    part: tuple[int, int] | None,
+) -> None:  # fmt: skip
     """List what memedit has of the field's systems; with NAME, run the check that shows that one works, on --llm.
 
     With NAME the status is 1 where the figure misses what is demanded.
@@ -41,17 +44,20 @@ def systems(
     Example:
         memedit systems
         memedit systems leace
+        memedit systems paint --plot paint.svg
         memedit systems --all --page systems.md
     """
     if name is not None and (everything or page is not None):
         raise click.UsageError("Give a NAME, or --all or --page.")
+    if plot is not None and name is None:
+        raise click.UsageError("Give --plot FILE with the NAME of a system.")
     if part is not None and (not everything or part[0] > part[1]):
         raise click.UsageError("Give --part K N with --all, K being N at most.")
     ran: list[Result] = []
     if everything:
         ran = _run_all(session, kept, *(part or (1, 1)))
     elif name is not None:
-        _run(session, name)
+        _run(session, name, plot)
     elif page is None:
         _list(session)
     if page is not None:
@@ -72,12 +78,15 @@ def _list(session: Session) -> None:
     table(["name", "system", "paper", "built", "command"], rows, wrap=["system", "paper", "built", "command"])
 
 
-def _run(session: Session, name: str) -> None:
+def _run(session: Session, name: str, plot: Path | None) -> None:
     from memedit.systems.ground import Ground
+    from memedit.systems.pictures import check_file, draw
     from memedit.systems.registry import find_system
     from memedit.systems.running import run
 
     system = find_system(name)
+    if plot is not None:
+        check_file(system, plot)
     with busy(f"checking {system.title}…"):
         result = run(system, Ground(session.model))
     if session.as_json:
@@ -86,6 +95,8 @@ def _run(session: Session, name: str) -> None:
         say((system.title, "bold"), (f"  {system.paper}", "dim"))
         _show(result)
         say((f"  demanded: {system.works}", "dim"))
+    if plot is not None and result.met is not None:
+        draw(system, result.more, plot)
     if not result.met:
         raise click.exceptions.Exit(1)
 
@@ -112,12 +123,13 @@ def _run_all(session: Session, kept: Path, first: int, every: int) -> list[Resul
 def _write(session: Session, page: Path, kept: Path, ran: list[Result]) -> None:
     """The page of what is kept, and of what was run now, which is not kept where it could not be run."""
     from memedit.systems.registry import systems as known
-    from memedit.systems.running import kept_of
+    from memedit.systems.running import draw_all, kept_of
     from memedit.systems.running import page as written
 
     now = {one.name: one for one in ran}
     found = [(one, now.get(one.name) or kept_of(one, session.model, kept)) for one in known().values()]
-    page.write_text(written(found, session.model), encoding="utf-8")
+    pictures = draw_all(found, page.with_suffix(""))
+    page.write_text(written(found, session.model, pictures), encoding="utf-8")
 
 
 def _show(result: Result) -> None:

@@ -7,6 +7,7 @@ object. Edits of one language are written, and all languages are asked; so for e
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -103,4 +104,7 @@ def check(ground: Ground, method: str = "ft_m", table: str | None = None) -> Fin
         f"edited → asked, by `{method}`: {shown}; in the same language {mean:.0%}, in another "
         f"{sum(apart) / max(1, len(apart)):.0%}"
     )
-    return Finding(figure, mean >= 0.9, {f"{one} {other}": share for (one, other), share in shares.items()})
+    edited: dict[str, list[float]] = defaultdict(list)
+    for (one, _), share in shares.items():
+        edited[one].append(share)
+    return Finding(figure, mean >= 0.9, {"languages": list(edited), "edited in": dict(edited)})

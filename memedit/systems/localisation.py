@@ -95,11 +95,14 @@ def check(
 ) -> Finding:
     """R² of layers, and of layers and tracing, for each problem."""
     layers, cases = range(0, len(ground.local.anatomy), every), ground.cases[:facts]
-    effects, shown, more, worst = effects_of(ground, cases, layers), [], dict[str, Any](), 0.0
+    effects, shown, worst = effects_of(ground, cases, layers), list[str](), 0.0
+    by_layer = {"effect of tracing": effects.mean(axis=0).tolist()}
+    more: dict[str, Any] = {"layers": list(layers), "by layer": by_layer}
     for problem in problems:
         scores = scores_of(ground, cases, layers, problem=problem)
         alone, both = r_squared(scores), r_squared(scores, effects)
         shown.append(f"{problem} {alone:.3f} → {both:.3f}")
         more[problem], worst = {"layers": alone, "with tracing": both}, max(worst, both - alone)
+        by_layer[f"{problem}, as edits do"] = scores.mean(axis=0).tolist()
     figure = f"{facts} facts, {len(layers)} layers: R² of layers alone → with tracing: {', '.join(shown)}"
     return Finding(figure, worst <= 0.05, more)

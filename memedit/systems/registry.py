@@ -34,6 +34,27 @@ Check = Callable[..., Finding]
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """How a check's further figures are drawn: as curves where `along` is given, else as bars in groups.
+
+    Args:
+        says: What the figures are: the upright axis.
+        along: Of curves, the name of the figures that they run over; one that is none: over their places.
+        across: What it is called; `along` when left out.
+        parts: Of bars, the groups: of figures in a list by place, of figures by name by these.
+        within: The name among the figures whose own figures are drawn; all when left out.
+        of: Names of those that are drawn; all when left out.
+    """
+
+    says: str
+    along: str = ""
+    across: str = ""
+    parts: tuple[str, ...] = ()
+    within: str = ""
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """A system of the field, and what memedit has of it.
 
@@ -48,6 +69,7 @@ class System:
         how: What the check is called with.
         missing: What is not built, and why.
         tried: Where its figure misses what `works` demands, what was tried.
+        picture: How what its check found is drawn, where a picture says more than its figure.
     """
 
     name: str
@@ -60,6 +82,7 @@ class System:
     how: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
     tried: str = ""
+    picture: Picture | None = None
 
     @property
     def module(self) -> str:
@@ -76,7 +99,13 @@ class System:
 def systems() -> Mapping[str, System]:
     """All systems by name, in the order of the table."""
     told = tomllib.loads(resources.files("memedit.data").joinpath("systems.toml").read_text(encoding="utf-8"))
-    return {name: System(name, **one) for name, one in told.items()}
+    return {name: _declared(name, one) for name, one in told.items()}
+
+
+def _declared(name: str, told: dict[str, Any]) -> System:
+    drawn = told.pop("picture", None)
+    picture = Picture(**{**drawn, **{key: tuple(drawn.get(key, ())) for key in ("parts", "of")}}) if drawn else None
+    return System(name, **told, picture=picture)
 
 
 def find_system(name: str) -> System:

@@ -13,6 +13,7 @@ from typing import Any
 
 from memedit.errors import MemeditError
 from memedit.systems.ground import Ground
+from memedit.systems.pictures import draw
 from memedit.systems.registry import System
 
 HEAD = """# Every system of the reading list
@@ -100,13 +101,28 @@ def kept_of(system: System, model: str, kept: Path) -> Result | None:
     return result if result.key == key_of(system, model) else None
 
 
-def page(results: Sequence[tuple[System, Result | None]], model: str) -> str:
-    """The table of all systems, in Markdown; None for a check that was not run."""
+def draw_all(results: Sequence[tuple[System, Result | None]], folder: Path) -> dict[str, str]:
+    """Draw what the checks found that can be drawn, into a folder; the file of each system, beside the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for system, result in results:
+        if system.picture and result and result.met is not None:
+            draw(system, result.more, folder / f"{system.name}.svg")
+            drawn[system.name] = f"{folder.name}/{system.name}.svg"
+    return drawn
+
+
+def page(results: Sequence[tuple[System, Result | None]], model: str, pictures: Mapping[str, str] | None = None) -> str:
+    """The table of all systems, in Markdown; None for a check that was not run.
+
+    pictures: Files to link to, by the name of the system.
+    """
     rows = []
     for system, result in results:
         mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met if result else None]
         tried = f". Tried: {system.tried}" if system.tried and result and result.met is False else ""
-        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run') + tried)} |")
+        seen = f" ([picture]({pictures[system.name]}))" if pictures and system.name in pictures else ""
+        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run') + seen + tried)} |")
     votes = [result.met for _, result in results if result]
     head = HEAD.format(model=model, met=votes.count(True), of=len(results), missed=votes.count(False))
     return head + "\n".join(rows) + "\n"
