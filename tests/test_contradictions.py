@@ -9,7 +9,8 @@ from memedit import EditableLLM, EditMemory, Fact
 from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
-from memedit.memory.contradictions import are_parallel, says_one_thing
+from memedit.memory.comparing import are_parallel, corrects
+from memedit.memory.contradictions import says_one_thing
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
 
@@ -28,6 +29,16 @@ class Reader:
         assert len(pairs) == len(cosines)
         self.read += pairs
         return [self.sure if "now" in later and "work" in earlier.lower() else 0.02 for later, earlier in pairs]
+
+
+class Sure:
+    """Finds the same everywhere."""
+
+    def __init__(self, probability=0.99):
+        self.probability = probability
+
+    def contradiction(self, pairs, cosines):
+        return [self.probability for _ in pairs]
 
 
 def memory_with(judge):
@@ -211,6 +222,62 @@ def test_explaining_by_word_needs_what_reads(monkeypatch):
 def test_statements_about_two_things_are_told_apart(later, earlier, parallel):
     assert are_parallel(later, earlier) is parallel
     assert are_parallel(earlier, later) is parallel
+
+
+NEIGHBOURS = [
+    ("The shop now opens at 9.", "The shop closes at 6."),
+    ("Actually, the shop opens at 9 now.", "The shop closes at 6."),
+    ("Lunch now ends at 1:15.", "Lunch starts at 12."),
+    ("Nell can have eggs now.", "Nell can't have milk."),
+    ("You can park in the yard now.", "You can't smoke in the yard."),
+    ("The oak side table is 129 pounds now.", "The oak desk costs 320 pounds."),
+    ("Room 1 sleeps three now.", "Room 2 sleeps four."),
+    ("The left drawer is for spoons now.", "Right drawer is for knives."),
+    ("We don't take Visa any more.", "We take Mastercard."),
+    ("We no longer deliver to York.", "We deliver to Leeds."),
+    ("Ana doesn't work on Mondays any more.", "Ana works on Thursdays."),
+    ("Right oven runs cold.", "Left oven runs hot."),
+    ("Bed 5 is free now.", "Bed 3 is free."),
+    ("Door B1 is locked now.", "Door B2 is locked."),
+]
+CORRECTIONS = [
+    ("The shop now opens at 9.", "The shop opens at 8:30."),
+    ("Actually the shop opens at 9 now.", "The shop opens at 8:30."),
+    ("Nell can have eggs now.", "Nell can't have eggs."),
+    ("Nell isn't allergic to eggs after all.", "Nell is allergic to eggs."),
+    ("We don't take Visa any more.", "We take Visa."),
+    ("We take American Express now.", "We don't take American Express."),
+    ("The guest wifi password is now redpanda17.", "The guest wifi password is heron5."),
+    ("Visiting is now 2 to 5.", "Visiting is 3 to 6."),
+    ("The trip is 14 pounds now.", "The trip costs 12 pounds."),
+]
+
+
+@pytest.mark.parametrize(("later", "earlier"), NEIGHBOURS)
+def test_a_correction_leaves_what_is_worded_like_it_of_something_else(later, earlier):
+    assert are_parallel(later, earlier)
+    assert not corrects(later, earlier)
+    with EditMemory(judge=Sure()) as memory:
+        first = memory.add(earlier)
+        second = memory.add(later)
+        assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
+
+
+@pytest.mark.parametrize(("later", "earlier"), CORRECTIONS)
+def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
+    assert corrects(later, earlier)
+    with EditMemory(judge=Sure(0.0)) as memory:
+        first = memory.add(Fact(earlier))
+        assert memory.add(Fact(later)).superseded == (first.id,)
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [("Ana is now in Leeds.", "Ana is a nurse."), ("The bus leaves at 9.", "The bus leaves at 5."), (WORK, MOVED)],
+)
+def test_what_is_not_surely_a_correction_is_for_the_judge(later, earlier):
+    assert not corrects(later, earlier)
+    assert not are_parallel(later, earlier)
 
 
 class Everything(Gate):

@@ -21,9 +21,9 @@ class Doubting(Gate):
         return [Verdict(one.edit, 0.3, passed=False, doubtful=True) for one in recalled.candidates]
 
 
-def asking(doubt, answer=lambda prompt: "said", edits=(TRIP, POOL)):
+def asking(doubt, answer=lambda prompt: "said", edits=(TRIP, POOL), gate=None):
     fake = FakeLLM(answer)
-    llm = EditableLLM(fake, EditMemory(embedder=HashEmbedder()), gate=Doubting(), doubt=doubt)
+    llm = EditableLLM(fake, EditMemory(embedder=HashEmbedder()), gate=gate or Doubting(), doubt=doubt)
     llm.edit_many(edits)
     return llm, fake
 
@@ -96,14 +96,36 @@ def test_a_stream_is_shown_them_too():
 @pytest.mark.parametrize(
     ("said", "numbers"),
     [
-        ("1", [1]),
-        ("1, 3", [1, 3]),
-        ("0", [0]),
-        ("Notes 2 and 4.", [2, 4]),
-        ("none of them", []),
-        ("", []),
-        ("the 12th", []),
+        ("1", {1}),
+        ("1, 3", {1, 3}),
+        ("1,3", {1, 3}),
+        ("0", set()),
+        ("Notes 2 and 4.", {2, 4}),
+        ("Note 1 bears on it.", {1}),
+        ("I think 1.", {1}),
+        ("none of them", set()),
+        ("None", set()),
+        ("", None),
+        ("ok", None),
+        ("the 12th", None),
+        ("It opens at 9.", None),
+        ("at 2:30", None),
     ],
 )
 def test_the_numbers_of_a_short_answer(said, numbers):
-    assert numbers_in(said) == numbers
+    assert numbers_in(said, 4) == numbers
+
+
+class Unsure(Doubting):
+    """Lets everything through, not surely."""
+
+    def decide(self, recalled):
+        return [Verdict(one.edit, 0.8, passed=True, doubtful=True) for one in recalled.candidates]
+
+
+@pytest.mark.parametrize("said", ["ok", "", "Sure! Here is your answer."])
+def test_where_no_number_comes_back_the_gate_decides(said):
+    llm, _ = asking("ask", lambda prompt: said, (POOL,), gate=Unsure())
+    answer = llm.invoke(MESSAGE)
+    assert [edit.text for edit in answer.citations] == [POOL.text]
+    assert any("the gate decided" in note for note in answer.trace.notes)

@@ -39,6 +39,10 @@ ASKED = (
     "answer would be wrong or incomplete. A note about something else, however similar, does not. Answer with their "
     "numbers, separated by commas, or with 0 if there are none, and with nothing else."
 )
+NUMBER = re.compile(r"(?<![\w.:-])\d{1,2}(?![\w:]|\.\d)")
+NONE = re.compile(
+    r"\b(?:none|no|neither|nothing|keine?s?|nichts|aucune?|rien|ningun[oa]?|nada|nessun[oa]?|geen)\b", re.IGNORECASE
+)
 
 
 def default(kind: Kind) -> Doubt:
@@ -69,20 +73,27 @@ def asked_about(request: Request, hits: Hits) -> Generator[Effect, Any, tuple[Hi
     asked = Request(
         (Message("system", ASKED), Message("user", f"Message:\n{as_data(request.text)}\n\nNotes:\n{numbered}"))
     )
-    said = (yield Generate(asked)).text
-    bearing = {edits[number - 1].id for number in numbers_in(said) if 0 < number <= len(edits)}
-    asked_of = {one.id for one in edits}
+    bearing = numbers_in((yield Generate(asked)).text, len(edits))
+    if bearing is None:
+        return hits, (f"asked about {len(edits)} edits in doubt: no numbers came back, so the gate decided",)
+    asked_of = {edit.id: number in bearing for number, edit in enumerate(edits, 1)}
     verdicts = tuple(
-        replace(one, passed=one.edit.id in bearing, doubtful=False) if one.edit.id in asked_of else one
+        replace(one, passed=asked_of[one.edit.id], doubtful=False) if one.edit.id in asked_of else one
         for one in hits.verdicts
     )
-    return replace(hits, verdicts=verdicts), (f"asked about {len(edits)} edits in doubt: {len(bearing)} bear on it",)
+    said = f"asked about {len(edits)} edits in doubt: {len(bearing)} bear on it"
+    return replace(hits, verdicts=verdicts), (said,)
 
 
-def numbers_in(text: str) -> list[int]:
-    """The numbers of a short answer; none where it is no list of numbers."""
-    line = next((line for line in text.strip().splitlines() if line.strip()), "")
-    return [int(number) for number in re.findall(r"\d{1,2}", line)] if re.fullmatch(r"[\W\dandNotes]*", line) else []
+def numbers_in(text: str, most: int) -> set[int] | None:
+    """The numbers of a short answer, up to the largest there is; none of them where it says so, and None where it says
+    neither.
+    """
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    found = {int(number) for number in NUMBER.findall(line)}
+    if not found:
+        return set() if NONE.search(line) else None
+    return found - {0} if max(found) <= most else None
 
 
 def shown_too(end: Final | Ready, edits: Sequence[AnyEdit], kind: Kind) -> Final | Ready:

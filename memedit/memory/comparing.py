@@ -1,0 +1,148 @@
+"""In what two statements differ, word by word: whether they may be of two things, or surely correct one another.
+
+Reading both (`statements`) takes a change and its neighbour's like for one another: “The shop now opens at 9” sounds
+like a correction of “The shop closes at 6”, too. What the words say goes before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import groupby, zip_longest
+
+from memedit.text import FUNCTION_WORDS
+
+WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
+CHANGED = re.compile(
+    r"\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|already|instead|"
+    r"after all|sorry|correction|update)\b",
+    re.IGNORECASE,
+)
+NOT = re.compile(r"\b(?:no longer|any ?more|not|never|no)\b", re.IGNORECASE)
+SHORT_NOT = re.compile(r"\b(\w+?)(?:n['’]t|not)\b", re.IGNORECASE)
+POSITIVE = {"ca": "can", "can": "can", "wo": "will", "do": "", "does": "", "did": ""}
+"""What stands before “n't”, and what stands there without it where that is something else."""
+LEFT_OUT = frozenset({"the", "a", "an"})
+SAME = {"are": "is", "was": "is", "were": "is", "be": "is", "cost": "is", "me": "i", "my": "i", "us": "we", "our": "we"}
+"""Stems that count as one where statements are compared."""
+BETWEEN = frozenset({"to", "until", "till"})
+TELLS = re.compile(r"^[^\W\d_a-z]|\d")  # a name, or something with a figure
+CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).*")
+FIGURE = re.compile(
+    r"\d[\d.:,/]*(?:am|pm|h|st|nd|rd|th)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midnight|"
+    r"am|pm|to|until|till",
+    re.IGNORECASE,
+)
+WORDED_ALIKE = 0.5  # share of common words
+
+Span = tuple[tuple[str, ...], tuple[str, ...]]
+"""What stands in a later statement, and what at the same place in an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a statement says, to be compared: its words without articles, negation, and what tells of a change.
+
+    Args:
+        words: As they stand.
+        stems: What they are compared by, as many.
+        denies: Whether something is denied.
+        changes: Whether a word tells of a change.
+    """
+
+    words: tuple[str, ...]
+    stems: tuple[str, ...]
+    denies: bool
+    changes: bool
+
+
+def are_parallel(later: str, earlier: str) -> bool:
+    """Whether two statements may say the same of two things, such as the extensions of two people: then neither takes
+    the other's place, however like a correction it reads.
+
+    They are worded alike, and one denies what the other says of something else, or they differ at two places, or at one
+    where each names a code (`B1`, `Person17`) or a number (`Bed 5`); or, worded otherwise, they differ at two places
+    where each has a name or a figure.
+    """
+    one, other = said(later), said(earlier)
+    spans, alike = differences(one, other)
+    telling = [span for span in spans if all(any(map(TELLS.search, side)) for side in span)]
+    if len(telling) > 1:
+        return True
+    if alike >= WORDED_ALIKE:
+        otherwise = one.denies != other.denies and any(all(map(_is_content, span)) for span in spans)
+        if otherwise or len(spans) > 1:
+            return True
+    named = (
+        one.stems[:1] == other.stems[:1]
+        and any(  # “Bed 5 is free.” after “Bed 3 is free.”
+            span == (one.words[1:2], other.words[1:2]) and all(FIGURE.fullmatch(side[0]) for side in span)
+            for span in spans
+        )
+    )
+    return named or any(all(any(map(CODE.fullmatch, side)) for side in span) for span in spans)
+
+
+def corrects(later: str, earlier: str) -> bool:
+    """Whether a statement surely says otherwise what an earlier one says: it is the same but for a “not”; or it tells
+    of a change, and is the same but for a figure that is no part of a name, or for the code that something is.
+    """
+    one, other = said(later), said(earlier)
+    if one.stems == other.stems:
+        return one.denies != other.denies
+    begun = next(at for at, pair in enumerate(zip_longest(one.stems, other.stems)) if len(set(pair)) > 1)
+    if not one.changes or one.denies != other.denies or begun < 2:
+        return False
+    rest = next((at for at in range(1, 3) if one.stems[-at:] != other.stems[-at:]), 1) - 1  # such as “pounds”
+    new, old = (each.words[begun : len(each.words) - rest] for each in (one, other))
+    before = one.stems[begun - 1]
+    if before in FUNCTION_WORDS and all(map(FIGURE.fullmatch, (*new, *old))):
+        return bool(new and old)
+    return before == "is" and rest == 0 and all(len(each) == 1 and CODE.fullmatch(each[0]) for each in (new, old))
+
+
+def differences(one: Said, other: Said) -> tuple[list[Span], float]:
+    """What stands at the same place in both and is not the same, and the share of words that is."""
+    matched = SequenceMatcher(None, one.stems, other.stems, False)
+    spans = [
+        (one.words[a:b], other.words[c:d]) for tag, a, b, c, d in matched.get_opcodes() if tag == "replace"
+    ]  # fmt: skip
+    if len(one.stems) == len(other.stems) and (placed := list(_by_place(one, other))):
+        spans = placed  # “Table 6 seats 8.” after “Table 4 seats 6.”: what is said of one is the name of the other
+    return spans, matched.ratio()
+
+
+def _by_place(one: Said, other: Said) -> Iterator[Span]:
+    """Where two statements of as many words differ, word by word; nowhere where they have fewer than two in common."""
+    same = [a == b for a, b in zip(one.stems, other.stems, strict=True)]
+    for at, stem in enumerate(one.stems[1:-1], 1):  # “3 to 6” is one place
+        same[at] = same[at] and (stem not in BETWEEN or same[at - 1] or same[at + 1])
+    for alike, places in groupby(range(len(same)), key=same.__getitem__):
+        if not alike and sum(same) > 1:
+            run = list(places)
+            yield tuple(one.words[place] for place in run), tuple(other.words[place] for place in run)
+
+
+def _is_content(words: tuple[str, ...]) -> bool:
+    return any(word.casefold() not in FUNCTION_WORDS for word in words)
+
+
+@lru_cache(maxsize=4096)
+def said(text: str) -> Said:
+    """What a statement says, to be compared."""
+    positive = SHORT_NOT.sub(lambda found: POSITIVE.get(found[1].casefold(), found[1]), text)
+    affirmed = NOT.sub(" ", positive)
+    plain = CHANGED.sub(" ", affirmed)
+    words = tuple(word for word in WORDS.findall(plain) if word.casefold() not in LEFT_OUT)
+    return Said(words, tuple(map(_stem, words)), affirmed != text, plain != affirmed)
+
+
+def _stem(word: str) -> str:
+    """What a word is compared by: without its ending, so that “works” is “work”."""
+    stem = word.casefold().replace("’", "'").removesuffix("'s")
+    if len(stem) > 3 and stem.endswith("s") and not stem.endswith("ss"):
+        stem = stem[:-1]
+    return SAME.get(stem, stem)
