@@ -139,8 +139,8 @@ def test_the_newer_goes_first_and_never_the_older_alone():
         answer = llm.invoke("Where do I work?")
     assert [edit.text for edit in answer.citations] == [MOVED, WORK]
     sent = fake.requests[-1].text + str(fake.requests[-1].turns)
-    assert f"{MOVED} (noted on 2026-05-03)" in sent
-    assert f"{WORK} (noted on 2026-05-01)" in sent
+    assert f"{MOVED} (noted later, on 2026-05-03)" in sent
+    assert f"{WORK} (noted earlier, on 2026-05-01)" in sent
     assert "Bees" not in sent
 
 

@@ -20,7 +20,8 @@ GOVERNING = (
 )
 OTHERS = (
     "My name is Wren.", "We are closed in August.", "Our newsletter never uses emojis.", "Always lock the back door.",
-    "Refunds take 5 days.", "My sister speaks German.",
+    "Refunds take 5 days.", "My sister speaks German.", "I speak English and Urdu.", "We take cheques now.",
+    "I always answer the phone in German at work.",
     "ok", "42", "🎂",
 )  # fmt: skip
 

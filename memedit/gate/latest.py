@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memedit.edits import Fact
-from memedit.gate.port import Verdict
+from memedit.gate.port import Verdict, When
 from memedit.memory import Recalled
-from memedit.memory.contradictions import LIKELY, NEAR, SURE
+from memedit.memory.comparing import are_parallel, corrects
+from memedit.memory.contradictions import LIKELY, NEAR
 
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
@@ -38,12 +39,13 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Stat
     texts = [(newer.edit.text, older.edit.text) for (newer, older), _ in pairs]
     likely = judge.contradiction(texts, [cosine for _, cosine in pairs])
     by_id = {one.edit.id: one for one in found}
-    for ((newer, older), _), probability in zip(pairs, likely, strict=True):
+    for ((newer, older), _), said, probability in zip(pairs, texts, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-        if probability >= (LIKELY if newer.passed and older.passed else SURE):  # letting one through takes more
+        if corrects(*said) or (probability >= LIKELY and not are_parallel(*said)):
             most = max(newer.probability, older.probability)
-            by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, dated=True)
-            by_id[older.edit.id] = replace(older, dated=True)
+            when: When = newer.noted or "later"
+            by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, noted=when)
+            by_id[older.edit.id] = replace(older, noted="earlier")
     place = {one.edit.id: at for at, one in enumerate(found)}
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
 
@@ -65,4 +67,4 @@ def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, 
 
 
 def _newest_first(verdict: Verdict) -> tuple[float, ...]:
-    return (-verdict.edit.created_at.timestamp(),) if verdict.dated else (0.0,)
+    return (-verdict.edit.created_at.timestamp(),) if verdict.noted else (0.0,)

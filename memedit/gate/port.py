@@ -27,6 +27,9 @@ class Evidence(Protocol):
         """The measured features, by name."""
 
 
+When = Literal["earlier", "later"]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the gate says of one candidate.
@@ -38,7 +41,7 @@ class Verdict:
         evidence: What this rests on.
         role: The likelier of the two roles.
         doubtful: Whether it may bear on the message, and may not: it is not let through, or not surely.
-        dated: Whether it contradicts another candidate, so that it is shown with its date.
+        noted: Where it contradicts another candidate, whether it was noted earlier or later; it is shown with its date.
     """
 
     edit: AnyEdit
@@ -47,7 +50,7 @@ class Verdict:
     evidence: Evidence | None = None
     role: Role = "direct"
     doubtful: bool = False
-    dated: bool = False
+    noted: When | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -62,7 +65,9 @@ class Verdict:
     @property
     def line(self) -> str:
         """What the edit says, with the date on which it was noted where that matters."""
-        return f"{self.edit.text} (noted on {self.edit.created_at:%Y-%m-%d})" if self.dated else self.edit.text
+        if self.noted is None:
+            return self.edit.text
+        return f"{self.edit.text} (noted {self.noted}, on {self.edit.created_at:%Y-%m-%d})"
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -29,6 +29,14 @@ EVERY = " < every message"
 SHORTEST = 2  # words; “ok” and “42” tell nobody what to do
 LONGEST = 240  # characters; what is longer is a procedure or a story, of which none was learned from
 BOUND = 12.0  # log-odds beyond which more says no more
+OWN = re.compile(
+    r"^(?:(?:i|we)\s+(?:(?:always|never|only|usually|mostly|still|also|now)\s+)?"
+    r"(?:speak|write|answer|reply|talk|use|explain|keep|respond)\b"
+    r"|we\s+(?:(?:always|never|only|now|also)\s+)?(?!want|need|prefer|like|hate|would|are)[a-z]+\b)"
+    r"(?!.*\b(?:you|your|please|so|me)\b)",
+    re.IGNORECASE,
+)
+"""What people say of their own doing (“I speak English and Urdu”), in words that instructions have, too."""
 VECTOR, ODDS, LENGTH = 3.0, 0.2, 0.3  # what the features are brought to like size by
 CUES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -64,9 +72,13 @@ class Governing:
 
     def of(self, texts: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
         """Which of the texts govern every answer, (texts,). vectors (texts, dimension): by MiniLM."""
-        fits = np.array([len(text) <= LONGEST and len(words(text)) >= SHORTEST for text in texts])
+        fits = np.array([_may_govern(text) for text in texts])
         found: NDArray[np.bool_] = fits & (features(self.reader, texts, vectors) @ self.weights >= self.least)
         return found
+
+
+def _may_govern(text: str) -> bool:
+    return len(text) <= LONGEST and len(words(text)) >= SHORTEST and not OWN.search(text)
 
 
 def features(reader: Judge, texts: Sequence[str], vectors: Vectors) -> Vectors:

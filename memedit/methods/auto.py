@@ -7,9 +7,11 @@ is of several, into one block a kind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import Feedback
+from memedit.gate.port import Verdict
 from memedit.methods.agreement import agreed, within
 from memedit.methods.base import Final, Run, Steps, Task, method
 from memedit.methods.behave import behave
@@ -20,6 +22,17 @@ from memedit.methods.memprompt import memprompt
 from memedit.methods.multihop import led, without_mistaken
 from memedit.methods.patches import patches
 from memedit.multihop.walk import Limits
+
+
+def _facts_first(kept: Sequence[Verdict]) -> tuple[Sequence[Verdict], tuple[str, ...]]:
+    """What is shown to a model that only continues or follows: several blocks at once are too much for it, so where a
+    Fact is in scope, what goes with it in a block of its own is left out; and a note on that.
+    """
+    told = [one for one in kept if one.edit.kind in ("fact", "feedback")]
+    if len(told) == len(kept) or not any(one.edit.kind == "fact" for one in told):
+        return kept, ()
+    rest = ", ".join(one.edit.id[:8] for one in kept if one not in told)
+    return told, (f"left out beside a Fact, for a small model: {rest}",)
 
 
 @method("auto", paper="memedit", always=True)
@@ -52,6 +65,7 @@ def auto(*, max_edits: int = 5, budget: int = 512) -> Run:
             return Final(task.request, notes=led_notes)
         kept, older = agreed(task.hits.passed)
         kept, over = within(kept, budget, task.models["base"].count_tokens)
+        kept, beside = (kept, ()) if task.kind == "chat" else _facts_first(kept)
         chosen = replace(task, hits=replace(task.hits, verdicts=tuple(kept)))
         kinds = {one.edit.kind for one in kept}
         if not kinds & alone.keys():
@@ -60,7 +74,7 @@ def auto(*, max_edits: int = 5, budget: int = 512) -> Run:
             end = yield from alone[kinds.pop()].run(chosen)
         else:
             end = _together(chosen)
-        return replace(end, notes=led_notes + older + over + end.notes)
+        return replace(end, notes=led_notes + older + over + beside + end.notes)
 
     def _together(task: Task) -> Final:
         said = tuple(edit for edit in task.hits if isinstance(edit, Feedback))[:1]

@@ -90,8 +90,12 @@ def under(request: Request, standing: Sequence[Behaviour], *, kind: Kind) -> Req
     """
     if kind != "instruct":
         return with_notes(request, STANDING.block(standing), kind=kind)
-    wish = " ".join([WISH, *(as_data(edit.text) for edit in standing)])
+    wish = " ".join([WISH, *(_sentence(as_data(edit.text)) for edit in standing)])
     return in_system(request, wish, otherwise=ASSISTANT)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def composed(request: Request, edits: Sequence[AnyEdit], *, kind: Kind, state: bool = False) -> Request:

@@ -3,25 +3,34 @@
 
 import { make } from "./shown.js";
 
-/** Name in the edit, what it is called, and whether the kind cannot do without. @typedef {[string, string, boolean]} Field */
+/** Name in the edit, what it is called, whether the kind cannot do without, and an example. @typedef {[string, string, boolean, string]} Field */
 
 /** @type {Record<string, Field[]>} */
 export const KINDS = {
-  fact: [["subject", "Subject", true], ["relation", "Relation", true], ["object", "Object", true]],
-  feedback: [["situation", "When I ask this", true], ["clarification", "I mean this", true]],
-  patch: [["condition", "If this holds of the text", true], ["consequence", "then this", true]],
+  fact: [["subject", "Subject", true, "Acme"], ["relation", "Relation", true, "CEO"], ["object", "Object", true, "Carol Diaz"]],
+  feedback: [["situation", "When I ask this", true, "a date"], ["clarification", "I mean this", true, "the ISO form"]],
+  patch: [
+    ["condition", "If this holds of the text", true, "the review says the service was slow"],
+    ["consequence", "then this", true, "the label is negative"],
+  ],
   demonstration: [],
-  description: [["subject", "Who or what", true], ["description", "It is this", true]],
-  behaviour: [["topic", "Where this is spoken of (or in every answer)", false], ["conduct", "it is done so", true]],
-  erasure: [["object", "Never say", true], ["subject", "About", false], ["relation", "It is their", false], ["reply", "Answer instead", false]],
+  description: [["subject", "Who or what", true, "Niran"], ["description", "It is this", true, "a cyclone of 2021"]],
+  behaviour: [
+    ["topic", "Where this is spoken of (or in every answer)", false, "Globex"],
+    ["conduct", "it is done so", true, "be positive"],
+  ],
+  erasure: [
+    ["object", "Never say", true, "4711"], ["subject", "About", true, "Acme safe"],
+    ["relation", "It is their", false, "code"], ["reply", "Answer instead", false, "I can't share that."],
+  ],
 };
 
 /** Kinds that a form is for. */
 export const FORMS = Object.keys(KINDS).filter((kind) => KINDS[kind].length);
 
 /** The fields of a kind, empty. @param {string} kind */
-export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required]) => {
-  const field = make("input", { name, required, autocomplete: "off", dir: "auto" });
+export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required, placeholder]) => {
+  const field = make("input", { name, required, placeholder, autocomplete: "off", dir: "auto" });
   return make("label", { text: `${text} ` }, field);
 });
 

@@ -12,6 +12,7 @@ const ROLES = ["metrics", "read", "propose", "edit", "admin"];
 const PAGE = 50;
 const MOST = 1000; // of one answer
 const NEAR = 0.3; // similarity from which a search lists an edit
+const LATIN = /^[\x20-\xff]*$/;
 const AWAY = "The server cannot be reached; what you typed is kept.";
 
 /** Errors that the page has words of its own for, by their type. @type {Record<string, string>} */
@@ -43,8 +44,10 @@ async function ask(method, path, given = {}) {
   const sent = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "" && value !== null));
   const body = method === "POST" ? JSON.stringify(sent) : undefined;
   const query = method === "POST" ? "" : `?${new URLSearchParams(sent)}`;
+  const key = sessionStorage.getItem("key") ?? "";
+  if (!LATIN.test(key)) throw new Failed(WORDS.authentication_error, "authentication_error"); // no header can carry it
   /** @type {Record<string, string>} */
-  const headers = { authorization: `Bearer ${sessionStorage.getItem("key") ?? ""}` };
+  const headers = { authorization: `Bearer ${key}` };
   if (body) headers["content-type"] = "application/json";
   const answer = await fetch(`/memedit${path}${query}`, { method, headers, body }).catch(() => {
     throw new Failed(AWAY, "away");
@@ -75,6 +78,7 @@ async function failed(error) {
 async function doing(work, by) {
   if (by?.ariaBusy === "true") return;
   $("said").hidden = true;
+  $("done").replaceChildren();
   const list = by?.closest(".cards");
   const place = list ? [...list.children].findIndex((one) => one.contains(by ?? null)) : 0;
   if (by) by.ariaBusy = "true";
@@ -89,7 +93,7 @@ async function doing(work, by) {
   }
 }
 
-/** Say what was done, until the next is. @param {string} text @param {...Node} more */
+/** Say what was done, until somebody goes on: what is typed next is not to be covered. @param {string} text @param {...Node} more */
 function tell(text, ...more) {
   const close = make("button", { text: "Close", type: "button" });
   close.addEventListener("click", () => {
@@ -287,7 +291,11 @@ on("leave", "click", async () => {
 $("search").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   $("edits").replaceChildren();
+  $("count").textContent = "";
   doing(show); // also while the one before is under way
+});
+$("query").addEventListener("input", () => {
+  if (!$("query").value) doing(() => list(0));
 });
 on("kind", "change", () => list(0));
 on("tag", "change", () => list(0));
@@ -306,10 +314,14 @@ on("add", "submit", async () => {
   tell(known ? "It says what is in force already:" : "Proposed; it waits until somebody accepts it:", said(inWords(edit), "text quoted"));
 });
 $("as").addEventListener("change", () => {
-  const kind = $("as").value;
+  const [kind, typed] = [$("as").value, [...$("fields").querySelectorAll("input")]];
   $("stated").hidden = $("statement").disabled = Boolean(kind);
   $("fields").hidden = !kind;
   $("fields").replaceChildren(...fieldsOf(kind));
+  for (const { name, value } of typed) {
+    const same = $("fields").querySelector(`[name="${name}"]`);
+    if (same) same.value = value;
+  }
 });
 on("undo", "click", async () => {
   const { undo, texts } = await ask("GET", "/history", { limit: 1 });
@@ -332,7 +344,11 @@ on("explain", "click", async () => {
   if ($("play").reportValidity()) await play("/explain");
 });
 for (const answer of ["yes", "no"]) $(`sure-${answer}`).addEventListener("click", () => $("sure").close(answer));
+document.addEventListener("focusin", ({ target }) => {
+  if (target instanceof HTMLElement && target.matches("input, textarea, select")) $("done").replaceChildren();
+});
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") $("done").replaceChildren();
   const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
   if (event.key !== "/" || typing || $("inside").hidden || $("sure").open) return;
   event.preventDefault();

@@ -59,7 +59,7 @@ export function said(text, name = "text", before = "") {
 export function shown(edit) {
   const told = [edit.kind, edit.id.slice(0, 8), when(edit.created_at), edit.tags?.join(", "), edit.author, edit.source, edit.reason];
   const row = make("div", { class: "row" });
-  const item = make("li", { tabIndex: -1 }, said(edit.text), fine(told.filter(Boolean).join(" · ")), row);
+  const item = make("li", { tabIndex: -1 }, said(edit.text), said(told.filter(Boolean).join(" · "), "fine"), row);
   item.dataset.id = edit.id;
   return { item, row };
 }
@@ -87,7 +87,7 @@ export function changed(one, texts) {
   const of = one.target === null ? "" : ` of ${one.target}`;
   const told = [`${one.revision} ${one.change}${of}`, when(one.at), one.author, one.reason].filter(Boolean).join(" · ");
   const more = one.events.length - MANY;
-  return [fine(told), ...one.events.slice(0, MANY).map((event) => {
+  return [said(told, "fine"), ...one.events.slice(0, MANY).map((event) => {
     const [mark, name] = GAINED.includes(event.event) ? ["+ ", "passed"] : LOST.includes(event.event) ? ["− ", "gone"] : ["? ", ""];
     return said(texts[event.edit] ?? event.edit, `text ${name}`, mark);
   }), ...(more > 0 ? [fine(`and ${more} more`)] : [])];
@@ -96,8 +96,9 @@ export function changed(one, texts) {
 /** What the model said with and without an edit. @param {Edit} edit @param {Check[]} all */
 export function checks(edit, all) {
   const inside = all.some(({ kind }) => kind === "in scope");
-  const wanted = (/** @type {Check} */ { kind, expected }) => {
-    if (kind !== "in scope") return "the same as without edits";
+  const wanted = (/** @type {Check} */ { kind, expected, before, after, passed }) => {
+    const under = passed && before !== after ? ", but for the standing instructions" : "";
+    if (kind !== "in scope") return `the same as without edits${under}`;
     if (expected.length) return expected.join(", or ");
     return edit.kind === "erasure" ? "nothing of what is erased" : "that the edit is used";
   };
