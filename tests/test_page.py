@@ -336,6 +336,9 @@ def test_a_key_that_is_not_known_is_said_so(page: Page, wrong: list[str]) -> Non
     page.get_by_label("Key").press("Enter")
     expect(page.locator("#said")).to_have_text("This key is not known.")
     was_refused(wrong, "401")
+    page.get_by_label("Key").fill("schlüssel-ключ-0123456789")  # no header can carry it, so it is not even sent
+    page.get_by_label("Key").press("Enter")
+    expect(page.locator("#said")).to_have_text("This key is not known.")
     enter(page, "ann")
     expect(page.locator("#said")).to_be_hidden()
 
@@ -366,6 +369,20 @@ def test_what_adding_did_is_told(page: Page) -> None:
     expect(done(page)).to_contain_text("The tower of Norland is closed.")
     done(page).get_by_role("button", name="Close").click()
     expect(done(page)).to_be_empty()
+    add("The bridge of Norland is closed.")
+    expect(done(page)).to_contain_text("added in revision 6")
+    page.get_by_label("Search").focus()  # whoever goes on is not in the way of it
+    expect(done(page)).to_be_empty()
+
+
+def test_what_was_typed_stays_where_another_kind_asks_for_it_too(page: Page) -> None:
+    kind = page.get_by_label("Written as")
+    kind.select_option("fact")
+    page.get_by_label("Subject").fill("Pell")
+    kind.press("Tab")
+    expect(page.get_by_label("Subject")).to_be_focused()
+    kind.select_option("description")
+    expect(page.get_by_label("Who or what")).to_have_value("Pell")
 
 
 EACH = {

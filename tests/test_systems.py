@@ -20,7 +20,15 @@ from memedit.systems.pictures import draw
 from memedit.systems.registry import Finding, System, find_system, systems
 
 ONE = System(
-    "one", "One | the first", "A. 2023", "built", "memedit systems one", "≥ 1", "leace:check", missing="a\nlot"
+    "one",
+    "One | the first",
+    "Changes",
+    "A. 2023",
+    "built",
+    "memedit systems one",
+    "≥ 1",
+    "leace:check",
+    missing="a\nlot",
 )
 
 
@@ -78,6 +86,7 @@ def test_the_page_holds_a_line_a_system(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a lot" in line
     assert "✗ call 1" in line
     assert "0 of 1 reach it, 1 miss it" in page
+    assert "## Changes" in page
     tried = replace(ONE, tried="larger steps")
     assert running.page([(tried, running.run(tried, Ground("m")))], "m").endswith("✗ call 2. Tried: larger steps |\n")
     assert running.page([(ONE, None)], "m").endswith("| – not run |\n")
@@ -90,7 +99,7 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
     monkeypatch.setattr("memedit.systems.leace.check", good)
     monkeypatch.setattr("memedit.systems.registry.systems", lambda: {"one": ONE})
     runner = CliRunner()
-    assert "A. 2023" in runner.invoke(main, ["systems"]).stdout
+    assert "One | the first" in runner.invoke(main, ["systems"]).stdout
     assert json.loads(runner.invoke(main, ["systems", "--json"]).stdout)["items"][0]["check"] == "leace:check"
     done = runner.invoke(main, ["systems", "one", "--json"])
     assert (done.exit_code, documented("systems one", done.stdout)["met"]) == (0, True)

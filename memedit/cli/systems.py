@@ -19,7 +19,12 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
 @click.command(cls=Command, short_help="List the systems of the field, and show that each works.")
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Run every check; one whose result is kept is not run again.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="With NAME: draw its figures there.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With NAME: draw its figures there, as .svg, .png or .pdf; ten systems have a picture.",
+)
 @click.option(
     "--page", type=click.Path(path_type=Path), metavar="FILE",
     help="Write the table of the kept results there, and pictures into a folder of its name beside it.",
@@ -72,10 +77,12 @@ def _list(session: Session) -> None:
     if session.as_json:
         show_json([asdict(one) for one in known().values()])
         return
-    rows: list[list[Piece]] = [
-        [(one.name, "cyan"), one.title, one.paper, one.built, one.command] for one in known().values()
-    ]
-    table(["name", "system", "paper", "built", "command"], rows, wrap=["system", "paper", "built", "command"])
+    rows: list[list[Piece]] = [[(one.name, "cyan"), one.title, (one.group, "dim")] for one in known().values()]
+    table(["name", "system", "group"], rows, wrap=["system", "group"])
+    say(
+        ("`memedit systems NAME` runs the check of one, in minutes; --json tells all that is known of each", "dim"),
+        err=True,
+    )
 
 
 def _run(session: Session, name: str, plot: Path | None) -> None:
@@ -93,10 +100,12 @@ def _run(session: Session, name: str, plot: Path | None) -> None:
         show_json(result.to_dict())
     else:
         say((system.title, "bold"), (f"  {system.paper}", "dim"))
+        say(system.built)
         _show(result)
         say((f"  demanded: {system.works}", "dim"))
     if plot is not None and result.met is not None:
         draw(system, result.more, plot)
+        say(f"drew {plot}", err=True)
     if not result.met:
         raise click.exceptions.Exit(1)
 

@@ -61,6 +61,7 @@ class System:
     Args:
         name: As `memedit systems NAME` takes it.
         title: As the paper calls it.
+        group: Under what heading of the table it stands.
         paper: Authors, year, arXiv number.
         built: What is built.
         command: What a user runs.
@@ -74,6 +75,7 @@ class System:
 
     name: str
     title: str
+    group: str
     paper: str
     built: str
     command: str

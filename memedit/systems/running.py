@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,21 @@ from memedit.systems.registry import System
 HEAD = """# Every system of the reading list
 
 Made by `make systems`, which runs every check and writes this page; `memedit systems NAME`, with the name that stands
-behind a title, runs one and gives its figure. Figures are of the model `{model}`, on what comes with memedit, so that
-anybody can see them again in minutes; they are small, and those of whole benchmarks are in
-[BENCHMARKS.md](../BENCHMARKS.md). Benchmarks of the field are listed by `memedit eval --list`.
+behind a title, runs one and gives its figure. *To use it* says where a user finds the system, with names of files in
+the place of one's own.
+
+Figures are of the model `{model}`, on what comes with memedit, so that anybody can see them again in minutes. They show
+that a system does what it is for, not how good it is: they are of few edits, so that several systems may reach the very
+same counts. Figures of whole benchmarks are in [BENCHMARKS.md](../BENCHMARKS.md); benchmarks of the field are listed by
+`memedit eval --list`. *Neighbours* are questions beside an edit, which it must leave alone; what is *likelier* has the
+larger probability by the model; *drawn* ones are picked at random, as many, to compare with.
 
 ✓ reaches what its line demands, ✗ misses it, – was not run. {met} of {of} reach it, {missed} miss it.
+"""
+TABLE = """
+## {group}
 
-| system | paper | built | not built, and why | command | demanded | figure |
+| system | paper | built | not built, and why | to use it | demanded | figure |
 |---|---|---|---|---|---|---|
 """
 
@@ -117,15 +126,19 @@ def page(results: Sequence[tuple[System, Result | None]], model: str, pictures: 
 
     pictures: Files to link to, by the name of the system.
     """
-    rows = []
-    for system, result in results:
-        mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met if result else None]
-        tried = f". Tried: {system.tried}" if system.tried and result and result.met is False else ""
-        seen = f" ([picture]({pictures[system.name]}))" if pictures and system.name in pictures else ""
-        rows.append(f"{row(system)} {_cell(mark + (result.figure if result else 'not run') + seen + tried)} |")
     votes = [result.met for _, result in results if result]
-    head = HEAD.format(model=model, met=votes.count(True), of=len(results), missed=votes.count(False))
-    return head + "\n".join(rows) + "\n"
+    parts = [HEAD.format(model=model, met=votes.count(True), of=len(results), missed=votes.count(False))]
+    for group, of_it in groupby(results, key=lambda one: one[0].group):
+        lines = "\n".join(_line(system, result, (pictures or {}).get(system.name)) for system, result in of_it)
+        parts.append(f"{TABLE.format(group=group)}{lines}\n")
+    return "".join(parts)
+
+
+def _line(system: System, result: Result | None, picture: str | None) -> str:
+    mark = {True: "✓ ", False: "✗ ", None: "– "}[result.met if result else None]
+    tried = f". Tried: {system.tried}" if system.tried and result and result.met is False else ""
+    seen = f" ([picture]({picture}))" if picture else ""
+    return f"{row(system)} {_cell(mark + (result.figure if result else 'not run') + seen + tried)} |"
 
 
 def row(system: System) -> str:
