@@ -83,6 +83,7 @@ def test_chat_models_are_shown_what_is_in_doubt_and_small_ones_are_not():
 
     assert EditableLLM(FakeLLM()).doubt == "show"
     assert EditableLLM(Small()).doubt == "leave"
+    assert "doubt='leave'" in repr(EditableLLM(Small()))
     with pytest.raises(RequestRejected, match="doubt"):
         EditableLLM(FakeLLM(), doubt="perhaps")
 

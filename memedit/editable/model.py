@@ -90,6 +90,10 @@ class EditableLLM(Closing, Asks, Edits):
         self._opened = tuple(one for one in held if not any(one is other for other in given))
         self._closed = False
 
+    def __repr__(self) -> str:
+        told = {"namespace": self.namespace, "method": self.method.name, "gate": self.gate.name, "doubt": self.doubt}
+        return f"EditableLLM({self.llm.name!r}, {', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
     @property
     def aio(self) -> AsyncEditable:
         """The verbs that block, awaitable: `await editable.aio.edit(…)`."""

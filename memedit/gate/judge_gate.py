@@ -55,6 +55,7 @@ class Read:
         across: Cosine by the encoder of many languages, where the edit is in another than the conversation; else 0.
         evidence: What was measured of texts and vectors.
         far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
+        stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
     """
 
     weights: tuple[float, ...]
@@ -63,16 +64,19 @@ class Read:
     evidence: Evidence
     across: float = 0.0
     far: bool = False
+    stated: bool = False
 
     def reasons(self) -> tuple[str, ...]:
-        """In a person's words: how it reads, how near it lies, and whether its subject is named."""
+        """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
         found = f"number {self.place} of those found"
         if self.across:
             found += f", near to it across languages ({self.across:.2f})"
+        if self.stated:
+            return (*self.evidence.reasons(), found)
         if self.judged is None:
             return (f"too far from what is said to be read; {found}",)
         share, label = max(zip(self.judged, LABELS, strict=True))
-        return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found, self.evidence.reasons()[0])
+        return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found)
 
     def numbers(self) -> dict[str, float]:
         """By name."""
@@ -145,14 +149,13 @@ class JudgeGate(Gate):
         foreign = foreigners(recalled.whole, found)
         judged, evidence = self.read(recalled, found, foreign)
         weights = self.chosen.probabilities(judged, [_radius(one) for one in found]).tolist()
-        verdicts = [
-            self._verdict(
-                one, Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign))
-            )
-            for at, (one, weight) in enumerate(zip(found, weights, strict=True))
-        ]
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
         plain = [one.edit.id in erased or _is_plain(one.edit) for one in found]
+        read = [
+            Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign), plain[at])
+            for at, (one, weight) in enumerate(zip(found, weights, strict=True))
+        ]
+        verdicts = [self._verdict(one, said) for one, said in zip(found, read, strict=True)]
         verdicts = [
             self._as_measured(one, said) if is_plain else one
             for one, said, is_plain in zip(verdicts, evidence, plain, strict=True)
