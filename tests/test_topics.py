@@ -136,7 +136,7 @@ def test_what_else_is_asked_of_the_subject_is_not_refused() -> None:
     for asked in ("Where is the factory of Acme?", "How many people work for Acme?", "Tell me a joke about Acme."):
         other = llm.invoke(asked)
         assert other.text == "Leeds"
-        assert [edit.id for edit in other.citations] == [CEO.id]
+        assert other.citations == ()  # it was heeded, and changed nothing
     assert llm.invoke("Where is the seat of Globex?").trace.untouched
 
 

@@ -115,8 +115,8 @@ def _checked(
     untouched = isinstance(end, Final) and end.request.untouched and reply is given
     if callable(understood):
         understood = understood(reply.text)
-    if by is None:
-        cited = (*in_scope, *end.citations)
+    if by is None:  # an Erasure that changed nothing is no edit of the answer
+        cited = end.citations if reply is given or isinstance(end, Ready) else (*in_scope, *end.citations)
     else:  # nothing else is left of the answer
         cited, understood = tuple(dict.fromkeys((*in_scope, by))), None
     return Ready(
