@@ -60,8 +60,17 @@ def test_within_one_call_and_against_a_fact_with_a_relation():
     with memory_with(Reader()) as memory:
         first, second = memory.add_many([WORK, MOVED])
         assert second.superseded == (first.id,)
+    with memory_with(Reader()) as memory:
         fact = memory.add(Fact("I work at Dorn.", subject="I", relation="employer", object="Dorn"))
-        assert fact.id in memory.add("I now work at Elm.").superseded
+        assert memory.add("I now work at Elm.").superseded == (fact.id,)
+
+
+def test_where_it_reads_as_if_several_were_meant_none_goes():
+    with memory_with(Reader()) as memory:
+        first, second = memory.add(WORK), memory.add("Work begins at nine.")
+        added = memory.add(MOVED)
+        assert (added.superseded, set(added.possible_conflicts)) == ((), {first.id, second.id})
+        assert {edit.id for edit in memory.edits()} >= {first.id, second.id}
 
 
 def test_what_says_more_than_one_thing_stays_and_is_listed():
@@ -100,7 +109,8 @@ def test_another_namespace_is_never_read():
     judge = Reader()
     with memory_with(judge) as memory:
         memory.add(WORK, namespace="other")
-        assert memory.add(MOVED).superseded == ()
+        added = memory.add(MOVED)
+        assert (added.superseded, set(added.possible_conflicts)) == ((), {first.id, second.id})
         assert judge.read == []
 
 
@@ -247,7 +257,7 @@ CORRECTIONS = [
     ("Nell isn't allergic to eggs after all.", "Nell is allergic to eggs."),
     ("We don't take Visa any more.", "We take Visa."),
     ("We take American Express now.", "We don't take American Express."),
-    ("The guest wifi password is now redpanda17.", "The guest wifi password is heron5."),
+    ("The guest wifi password is now redpanda17.", "Guest Wi-Fi password is heron5."),
     ("Visiting is now 2 to 5.", "Visiting is 3 to 6."),
     ("The trip is 14 pounds now.", "The trip costs 12 pounds."),
 ]

@@ -142,7 +142,7 @@ def said(text: str) -> Said:
 
 def _stem(word: str) -> str:
     """What a word is compared by: without its ending, so that “works” is “work”."""
-    stem = word.casefold().replace("’", "'").removesuffix("'s")
+    stem = word.casefold().replace("’", "'").replace("-", "").removesuffix("'s")
     if len(stem) > 3 and stem.endswith("s") and not stem.endswith("ss"):
         stem = stem[:-1]
     return SAME.get(stem, stem)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
-from memedit.memory.contradictions import LIKELY, SURE, says_one_thing
+from memedit.memory.contradictions import CERTAIN, LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
 from memedit.text import as_html, one_line, same_key
 from memedit.text.relations import Relations
@@ -110,7 +110,8 @@ class Slots:
 def judge_statement(
     edit: AnyEdit, rivals: Mapping[str, float], stored: Mapping[str, AnyEdit], on_conflict: OnConflict
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """As `Slots.judge`, of statements whose place it may take.
+    """As `Slots.judge`, of statements whose place it may take. Where it reads as if it took that of several, which it
+    is of nobody knows: then it takes none.
 
     rivals: Ids in force, and how probably it takes their place.
     """
@@ -118,7 +119,8 @@ def judge_statement(
     sure = [one for one, likely in rivals.items() if likely >= SURE]
     if sure and on_conflict == "error":
         raise _contradiction(edit, sure)
-    gone = tuple(one for one in sure if says_one_thing(stored[one].text)) if on_conflict == "supersede" else ()
+    meant = [one for one in sure if rivals[one] >= CERTAIN] or (sure if len(sure) == 1 else [])
+    gone = tuple(one for one in meant if says_one_thing(stored[one].text)) if on_conflict == "supersede" else ()
     return gone, tuple(one for one in rivals if one not in gone)
 
 

@@ -26,6 +26,7 @@ READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
 ALIKE = 0.75  # cosine from which statements that may be of one thing are listed, whatever reading them says
 SURE = 0.85  # probability from which a statement takes another's place
+CERTAIN = 1.0  # that of a correction in the same words, which nobody has to read
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
 FURTHER = re.compile(r"[;:](?!\d)|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
@@ -53,7 +54,7 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     said: dict[str, dict[str, float]] = {}
     for (one, other), cosine, probability in zip(pairs, cosines, read, strict=True):
         if corrects(texts[one], texts[other]):
-            probability = max(probability, SURE)
+            probability = CERTAIN
         elif are_parallel(texts[one], texts[other]):
             probability = min(probability, LIKELY)
         elif cosine >= ALIKE:
