@@ -259,6 +259,8 @@ CORRECTIONS = [
     ("The guest wifi password is now redpanda17.", "Guest Wi-Fi password is heron5."),
     ("Visiting is now 2 to 5.", "Visiting is 3 to 6."),
     ("The trip is 14 pounds now.", "The trip costs 12 pounds."),
+    ("The shop opens at 9 on Sundays now.", "The shop opens at 10 on Sundays."),
+    ("No, it opens at 9.", "It opens at 10."),
 ]
 
 
@@ -282,7 +284,13 @@ def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
 
 @pytest.mark.parametrize(
     ("later", "earlier"),
-    [("Ana is now in Leeds.", "Ana is a nurse."), ("The bus leaves at 9.", "The bus leaves at 5."), (WORK, MOVED)],
+    [
+        ("Ana is now in Leeds.", "Ana is a nurse."),
+        ("The bus leaves at 9.", "The bus leaves at 5."),
+        (WORK, MOVED),
+        ("I can tie a knot.", "I can tie a tie."),
+        ("The shop now opens at 9 and closes at 6.", "The shop opens at 9 and at 2."),
+    ],
 )
 def test_what_is_not_surely_a_correction_is_for_the_judge(later, earlier):
     assert not corrects(later, earlier)

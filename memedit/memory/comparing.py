@@ -7,23 +7,23 @@ like a correction of “The shop closes at 6”, too. What the words say goes be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import groupby, zip_longest
+from itertools import groupby
 
 from memedit.text import FUNCTION_WORDS
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
-    r"\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|already|instead|"
-    r"after all|sorry|correction|update)\b",
+    r"^\W*no(?=[,:])|\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|already|"
+    r"instead|after all|sorry|correction|update)\b",
     re.IGNORECASE,
 )
 NOT = re.compile(r"\b(?:no longer|any ?more|not|never|no)\b", re.IGNORECASE)
-SHORT_NOT = re.compile(r"\b(\w+?)(?:n['’]t|not)\b", re.IGNORECASE)
-POSITIVE = {"ca": "can", "can": "can", "wo": "will", "do": "", "does": "", "did": ""}
+SHORT_NOT = re.compile(r"\b(can(?=not)|\w+(?=n['’]t))(?:not|n['’]t)\b", re.IGNORECASE)
+POSITIVE = {"ca": "can", "wo": "will", "do": "", "does": "", "did": ""}
 """What stands before “n't”, and what stands there without it where that is something else."""
 LEFT_OUT = frozenset({"the", "a", "an"})
 SAME = {"are": "is", "was": "is", "were": "is", "be": "is", "cost": "is", "me": "i", "my": "i", "us": "we", "our": "we"}
@@ -37,6 +37,7 @@ FIGURE = re.compile(
     re.IGNORECASE,
 )
 WORDED_ALIKE = 0.5  # share of common words
+UNIT = 2  # words that may follow a figure, such as “pounds each”
 
 Span = tuple[tuple[str, ...], tuple[str, ...]]
 """What stands in a later statement, and what at the same place in an earlier one."""
@@ -93,15 +94,20 @@ def corrects(later: str, earlier: str) -> bool:
     one, other = said(later), said(earlier)
     if one.stems == other.stems:
         return one.denies != other.denies
-    begun = next(at for at, pair in enumerate(zip_longest(one.stems, other.stems)) if len(set(pair)) > 1)
+    begun = _common(one.stems, other.stems)
     if not one.changes or one.denies != other.denies or begun < 2:
         return False
-    rest = next((at for at in range(1, 3) if one.stems[-at:] != other.stems[-at:]), 1) - 1  # such as “pounds”
-    new, old = (each.words[begun : len(each.words) - rest] for each in (one, other))
+    ended = min(_common(one.stems[:begun:-1], other.stems[:begun:-1]), UNIT)
+    new, old = (each.words[begun : len(each.words) - ended] for each in (one, other))
     before = one.stems[begun - 1]
     if before in FUNCTION_WORDS and all(map(FIGURE.fullmatch, (*new, *old))):
-        return bool(new and old)
-    return before == "is" and rest == 0 and all(len(each) == 1 and CODE.fullmatch(each[0]) for each in (new, old))
+        return True
+    return before == "is" and ended == 0 and all(len(each) == 1 and CODE.fullmatch(each[0]) for each in (new, old))
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words two lists begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def differences(one: Said, other: Said) -> tuple[list[Span], float]:
@@ -133,11 +139,10 @@ def _is_content(words: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=4096)
 def said(text: str) -> Said:
     """What a statement says, to be compared."""
-    positive = SHORT_NOT.sub(lambda found: POSITIVE.get(found[1].casefold(), found[1]), text)
-    affirmed = NOT.sub(" ", positive)
-    plain = CHANGED.sub(" ", affirmed)
-    words = tuple(word for word in WORDS.findall(plain) if word.casefold() not in LEFT_OUT)
-    return Said(words, tuple(map(_stem, words)), affirmed != text, plain != affirmed)
+    lasting = CHANGED.sub(" ", text)
+    positive = NOT.sub(" ", SHORT_NOT.sub(lambda found: POSITIVE.get(found[1].casefold(), found[1]), lasting))
+    words = tuple(word for word in WORDS.findall(positive) if word.casefold() not in LEFT_OUT)
+    return Said(words, tuple(map(_stem, words)), denies=positive != lasting, changes=lasting != text)
 
 
 def _stem(word: str) -> str:
