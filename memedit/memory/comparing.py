@@ -17,8 +17,8 @@ from memedit.text import FUNCTION_WORDS
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
-    r"^\W*no(?=[,:])|\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|already|"
-    r"instead|after all|sorry|correction|update)\b",
+    r"^\W*no(?=[,:])|\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|"
+    r"already|instead|after all|sorry|correction|update)\b",
     re.IGNORECASE,
 )
 NOT = re.compile(r"\b(?:no longer|any ?more|not|never|no)\b", re.IGNORECASE)
