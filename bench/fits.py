@@ -35,7 +35,7 @@ from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.thresholds import chosen, read_messages, reading
 from memedit.memory import governing, statements
-from memedit.memory.contradictions import LIKELY, SURE
+from memedit.memory.contradictions import LIKELY, SURE, weighed
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.text.language import language_of
@@ -103,7 +103,8 @@ def fit_statements(files: Sequence[Path], into: Path) -> None:
     later, earlier = (embedder.embed([Fact(pair[at]).key_text for _, pair, _ in asked]) for at in (0, 1))
     pairs = [pair for _, pair, _ in asked]
     read = shipped_judge().logits([(f"{LATER}{one}", other) for one, other in pairs])
-    rows = statements.features(pairs, (later * earlier).sum(axis=1), read)
+    cosines = (later * earlier).sum(axis=1)
+    rows = statements.features(pairs, cosines, read)
     said = np.array([role for _, _, role in asked])
     names = sorted({source for source, _, _ in asked})
     fold = np.array([names.index(source) % 5 for source, _, _ in asked])
@@ -113,6 +114,7 @@ def fit_statements(files: Sequence[Path], into: Path) -> None:
         rest = fold != part
         network = fit_members(rows[rest], said[rest], costs[rest], seed=0)
         likely[~rest] = network.probabilities(rows[~rest])[:, statements.CONTRADICTS]
+    likely = np.array([weighed(*pair, *told) for pair, *told in zip(pairs, cosines, likely, strict=True)])
     unseen = tuple(["0 test", *(f"2 {group.name}" for group in read_groups([shipped("dev")]))])
     for kind, begin in (
         ("pairs", "0 "),

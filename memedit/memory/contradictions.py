@@ -53,14 +53,17 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
     for (one, other), cosine, probability in zip(pairs, cosines, read, strict=True):
-        if corrects(texts[one], texts[other]):
-            probability = CERTAIN
-        elif are_parallel(texts[one], texts[other]):
-            probability = min(probability, LIKELY)
-        elif cosine >= ALIKE:
-            probability = max(probability, LIKELY)
-        said.setdefault(one, {})[other] = probability
+        said.setdefault(one, {})[other] = weighed(texts[one], texts[other], cosine, probability)
     return said
+
+
+def weighed(later: str, earlier: str, cosine: float, read: float) -> float:
+    """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
+    if corrects(later, earlier):
+        return CERTAIN
+    if are_parallel(later, earlier):
+        return min(read, LIKELY)
+    return max(read, LIKELY) if cosine >= ALIKE else read
 
 
 def says_one_thing(text: str) -> bool:
