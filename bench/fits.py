@@ -103,8 +103,7 @@ def fit_statements(files: Sequence[Path], into: Path) -> None:
     later, earlier = (embedder.embed([Fact(pair[at]).key_text for _, pair, _ in asked]) for at in (0, 1))
     pairs = [pair for _, pair, _ in asked]
     read = shipped_judge().logits([(f"{LATER}{one}", other) for one, other in pairs])
-    cosines = (later * earlier).sum(axis=1)
-    rows = statements.features(pairs, cosines, read)
+    rows = statements.features(pairs, (later * earlier).sum(axis=1), read)
     said = np.array([role for _, _, role in asked])
     names = sorted({source for source, _, _ in asked})
     fold = np.array([names.index(source) % 5 for source, _, _ in asked])
@@ -114,7 +113,7 @@ def fit_statements(files: Sequence[Path], into: Path) -> None:
         rest = fold != part
         network = fit_members(rows[rest], said[rest], costs[rest], seed=0)
         likely[~rest] = network.probabilities(rows[~rest])[:, statements.CONTRADICTS]
-    likely = np.array([weighed(*pair, *told) for pair, *told in zip(pairs, cosines, likely, strict=True)])
+    likely = np.array([weighed(*pair, told) for pair, told in zip(pairs, likely, strict=True)])
     unseen = tuple(["0 test", *(f"2 {group.name}" for group in read_groups([shipped("dev")]))])
     for kind, begin in (
         ("pairs", "0 "),

@@ -16,8 +16,8 @@ import numpy as np
 from memedit.edits import Fact
 from memedit.gate.port import Verdict, When
 from memedit.memory import Recalled
-from memedit.memory.comparing import are_parallel, corrects
-from memedit.memory.contradictions import LIKELY, NEAR
+from memedit.memory.comparing import are_parallel, corrects, said
+from memedit.memory.contradictions import ALIKE, LIKELY, NEAR, SURE
 
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
@@ -39,15 +39,24 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Stat
     texts = [(newer.edit.text, older.edit.text) for (newer, older), _ in pairs]
     likely = judge.contradiction(texts, [cosine for _, cosine in pairs])
     by_id = {one.edit.id: one for one in found}
-    for ((newer, older), _), said, probability in zip(pairs, texts, likely, strict=True):
+    for ((newer, older), cosine), both, read in zip(pairs, texts, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-        if corrects(*said) or (probability >= LIKELY and not are_parallel(*said)):
+        if _goes_along(*both, cosine, read):
             most = max(newer.probability, older.probability)
             when: When = newer.noted or "later"
             by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, noted=when)
             by_id[older.edit.id] = replace(older, noted="earlier")
     place = {one.edit.id: at for at, one in enumerate(found)}
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
+
+
+def _goes_along(newer: str, older: str, cosine: float, read: float) -> bool:
+    """Whether the older is not to be shown without the newer: more than where the one takes the other's place."""
+    if corrects(newer, older):
+        return True
+    if are_parallel(newer, older):
+        return read >= SURE
+    return read >= LIKELY or (cosine >= ALIKE and said(newer).changes)
 
 
 def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, float]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
-ALIKE = 0.75  # cosine from which statements that may be of one thing are listed, whatever reading them says
+ALIKE = 0.75  # cosine from which statements are much alike: where nothing reads them, they are listed
 SURE = 0.85  # probability from which a statement takes another's place
 CERTAIN = 1.0  # that of a correction in the same words, which nobody has to read
 LIKELY = 0.5  # from which it may
@@ -52,18 +52,16 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
     read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
-    for (one, other), cosine, probability in zip(pairs, cosines, read, strict=True):
-        said.setdefault(one, {})[other] = weighed(texts[one], texts[other], cosine, probability)
+    for (one, other), probability in zip(pairs, read, strict=True):
+        said.setdefault(one, {})[other] = weighed(texts[one], texts[other], probability)
     return said
 
 
-def weighed(later: str, earlier: str, cosine: float, read: float) -> float:
+def weighed(later: str, earlier: str, read: float) -> float:
     """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
     if corrects(later, earlier):
         return CERTAIN
-    if are_parallel(later, earlier):
-        return min(read, LIKELY)
-    return max(read, LIKELY) if cosine >= ALIKE else read
+    return min(read, LIKELY) if are_parallel(later, earlier) else read
 
 
 def says_one_thing(text: str) -> bool:
