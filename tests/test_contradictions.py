@@ -318,6 +318,16 @@ def test_of_two_that_pass_the_newer_goes_first_where_it_likely_takes_the_other_s
         assert hits.passed[0].edit.text == first
 
 
+def test_of_two_things_that_are_worded_alike_neither_goes_along_with_the_other():
+    opens, closes = "The shop now opens at 9.", "The shop closes at 6."
+    with EditMemory(judge=Sure()) as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=Everything())
+        for at, text in enumerate((closes, opens)):
+            llm.edit(Fact(text, created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=at)))
+        (hits,) = llm.recall("default", [Recall("When does the shop close?")])
+        assert [one.line for one in hits.passed] == [closes, opens]
+
+
 def test_like_statements_about_many_things_all_stay():
     told = [f"The locker number of employee Person{number} is {7 * number}." for number in range(40)]
     with EditMemory() as memory:

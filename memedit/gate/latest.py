@@ -16,7 +16,7 @@ import numpy as np
 from memedit.edits import Fact
 from memedit.gate.port import Verdict, When
 from memedit.memory import Recalled
-from memedit.memory.comparing import are_parallel, corrects, said
+from memedit.memory.comparing import are_parallel, corrects, said, worded_alike
 from memedit.memory.contradictions import ALIKE, LIKELY, NEAR, SURE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _goes_along(newer: str, older: str, cosine: float, read: float) -> bool:
     if corrects(newer, older):
         return True
     if are_parallel(newer, older):
-        return read >= SURE
+        return read >= SURE and not worded_alike(newer, older)
     return read >= LIKELY or (cosine >= ALIKE and said(newer).changes)
 
 

@@ -87,6 +87,11 @@ def are_parallel(later: str, earlier: str) -> bool:
     return named or any(all(any(map(CODE.fullmatch, side)) for side in span) for span in spans)
 
 
+def worded_alike(later: str, earlier: str) -> bool:
+    """Whether half of their words are the same, at the same places."""
+    return differences(said(later), said(earlier))[1] >= WORDED_ALIKE
+
+
 def corrects(later: str, earlier: str) -> bool:
     """Whether a statement surely says otherwise what an earlier one says: it is the same but for a “not”; or it tells
     of a change, and is the same but for a figure that is no part of a name, or for the code that something is.
