@@ -274,6 +274,43 @@ def test_a_correction_leaves_what_is_worded_like_it_of_something_else(later, ear
         assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
 
 
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        ("On Saturdays we're shutting at one from now on.", "We close at half past six on weekdays."),
+        ("Children are paying 5 to get in from now on.", "Adults pay 12 to get in."),
+        (
+            "In autumn we're weeding the borders every fortnight from now on.",
+            "In spring the borders get weeded weekly.",
+        ),
+        ("Just this week the meeting is in room 9.", "The meeting is in room 5."),
+        ("As of January the rent will be 950.", "The rent is 900."),
+        ("Choir has moved to Wednesday evenings, still at 7.", "Choir practice is Thursday at 7 in the vestry."),
+        ("The Berger party has been pushed back to the 21st.", "The Berger party is on 14 June at the boathouse."),
+    ],
+)
+def test_what_holds_beside_it_or_says_more_stays(later, earlier):
+    with EditMemory(judge=Sure()) as memory:
+        first = memory.add(Fact(earlier))
+        second = memory.add(Fact(later))
+        assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        ("The physio is in on Tuesdays now.", "The physio is in on Mondays."),
+        ("I've moved to York.", "I live in Leeds."),
+        ("Parents' evening has been postponed to 6 December.", "Parents' evening is on 22 November."),
+        ("From now on lunch is at one.", "Lunch is at twelve."),
+    ],
+)
+def test_what_says_otherwise_and_no_less_takes_its_place(later, earlier):
+    with EditMemory(judge=Sure()) as memory:
+        first = memory.add(Fact(earlier))
+        assert memory.add(Fact(later)).superseded == (first.id,)
+
+
 @pytest.mark.parametrize(("later", "earlier"), CORRECTIONS)
 def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
     assert corrects(later, earlier)

@@ -167,6 +167,31 @@ def test_finder_and_judge_are_trained_exported_and_read(groups, tmp_path):
         check_shared(AutoModel.from_pretrained(tmp_path / "finder"), model)
 
 
+def test_an_encoder_that_tells_no_kinds_of_texts_is_exported_too(tmp_path):
+    import torch
+    from transformers import MPNetConfig, MPNetForSequenceClassification
+
+    from memedit.encoder.export import Labelled, write_card, write_graph, write_words
+    from memedit.gate.learning.encoding import encoder
+
+    _, tokenizer = encoder()
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        num_labels=3,
+    )  # fmt: skip
+    model = MPNetForSequenceClassification(config).eval()
+    write_words(model, tokenizer, tmp_path)
+    write_graph(Labelled(model), tmp_path / "judge.onnx")
+    write_card(tmp_path)
+    pair = ("When does the gym open?", "The gym opens at 6 am.")
+    read = Encoder(tmp_path, "judge", tokens=64).run([pair])
+    given = tokenizer(*pair, return_tensors="pt")
+    with torch.no_grad():
+        whole = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).logits.numpy()
+    assert np.abs(read - whole).max() < 0.05  # int8
+
+
 def test_training_may_go_on_from_what_comes_with_memedit():
     import torch
     from transformers import AutoModelForSequenceClassification

@@ -5,6 +5,7 @@ arXiv:1712.05877), and the word embeddings that they share beside them, one scal
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import warnings
 from pathlib import Path
@@ -24,28 +25,33 @@ except ModuleNotFoundError as missing:
     raise MissingExtra("fast", package=missing.name or "onnx") from missing
 
 
-class Pooled(torch.nn.Module):
-    """From embedded words to the mean over the tokens of the last layer. Result (1, dimension)."""
+class Embedded(torch.nn.Module):
+    """From embedded words on, by any encoder that takes them; some tell no first text from a second by their kind."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        self.tells_kinds = "token_type_ids" in inspect.signature(model.forward).parameters
+
+    def read(self, words: torch.Tensor, kinds: torch.Tensor, mask: torch.Tensor) -> Any:
+        """The model's output."""
+        given = {"token_type_ids": kinds} if self.tells_kinds else {}
+        return self.model(inputs_embeds=words, attention_mask=mask, **given)
+
+
+class Pooled(Embedded):
+    """The mean over the tokens of the last layer. Result (1, dimension)."""
 
     def forward(self, words: torch.Tensor, kinds: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        last = self.model(inputs_embeds=words, token_type_ids=kinds, attention_mask=mask).last_hidden_state
-        pooled: torch.Tensor = last.mean(dim=1)  # one text a pass: no padding
+        pooled: torch.Tensor = self.read(words, kinds, mask).last_hidden_state.mean(dim=1)  # one text, no padding
         return pooled
 
 
-class Labelled(torch.nn.Module):
-    """From embedded words to the logits of the labels. Result (1, labels)."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
+class Labelled(Embedded):
+    """The logits of the labels. Result (1, labels)."""
 
     def forward(self, words: torch.Tensor, kinds: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(inputs_embeds=words, token_type_ids=kinds, attention_mask=mask).logits
+        logits: torch.Tensor = self.read(words, kinds, mask).logits
         return logits
 
 

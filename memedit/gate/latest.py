@@ -22,6 +22,7 @@ from memedit.memory.contradictions import ALIKE, LIKELY, NEAR, SURE
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
 
+BEHIND = 0.999  # of the older one's probability, for a newer one that may be of something else: it goes second
 READ = 4  # pairs of statements that are read at most for one look-up
 
 Pair = tuple[Verdict, Verdict]
@@ -42,7 +43,8 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Stat
     for ((newer, older), cosine), both, read in zip(pairs, texts, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
         if _goes_along(*both, cosine, read):
-            most = max(newer.probability, older.probability)
+            first = newer.passed or newer.doubtful or read >= SURE or corrects(*both)
+            most = max(newer.probability, older.probability) if first else older.probability * BEHIND
             when: When = newer.noted or "later"
             by_id[newer.edit.id] = replace(newer, probability=most, passed=True, doubtful=False, noted=when)
             by_id[older.edit.id] = replace(older, noted="earlier")

@@ -13,6 +13,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import groupby
 
+from memedit.memory.scoping import holds_beside
 from memedit.text import FUNCTION_WORDS
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
@@ -69,6 +70,8 @@ def are_parallel(later: str, earlier: str) -> bool:
     where each has a name or a figure.
     """
     one, other = said(later), said(earlier)
+    if holds_beside(later, earlier):
+        return True
     spans, alike = differences(one, other)
     telling = [span for span in spans if all(any(map(TELLS.search, side)) for side in span)]
     if len(telling) > 1:

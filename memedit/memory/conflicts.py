@@ -10,6 +10,7 @@ from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
 from memedit.memory.contradictions import CERTAIN, LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
+from memedit.memory.scoping import says_more
 from memedit.text import as_html, one_line, same_key
 from memedit.text.relations import Relations
 
@@ -120,8 +121,14 @@ def judge_statement(
     if sure and on_conflict == "error":
         raise _contradiction(edit, sure)
     meant = [one for one in sure if rivals[one] >= CERTAIN] or (sure if len(sure) == 1 else [])
-    gone = tuple(one for one in meant if says_one_thing(stored[one].text)) if on_conflict == "supersede" else ()
+    gone = (
+        tuple(one for one in meant if _is_replaced(stored[one].text, edit.text)) if on_conflict == "supersede" else ()
+    )
     return gone, tuple(one for one in rivals if one not in gone)
+
+
+def _is_replaced(earlier: str, later: str) -> bool:
+    return says_one_thing(earlier) and not says_more(earlier, later)
 
 
 def check_on_conflict(value: str, allowed: Iterable[str] = ("supersede", "keep", "error")) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from memedit.embedders import Vectors
 from memedit.memory.comparing import are_parallel, corrects
 from memedit.memory.rows import Row
+from memedit.memory.scoping import is_for_a_time
 from memedit.memory.view import View
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def weighed(later: str, earlier: str, read: float) -> float:
     """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
     if corrects(later, earlier):
         return CERTAIN
-    return min(read, LIKELY) if are_parallel(later, earlier) else read
+    return min(read, LIKELY) if are_parallel(later, earlier) or is_for_a_time(later) else read
 
 
 def says_one_thing(text: str) -> bool:
