@@ -1,4 +1,4 @@
-"""`gate train --kind judge`: a judge of one's own, on everyday messages and on any encoder of BERT's or MPNet's kind."""
+"""`gate train --kind judge`: a judge of one's own, on everyday messages and any encoder of BERT's or MPNet's kind."""
 
 from __future__ import annotations
 
