@@ -124,10 +124,12 @@ def test_the_command_lists_checks_and_writes_the_page(tmp_path: Path, monkeypatc
 
 
 PAINTED = {"alphas": [0.0, 0.5, 1.0], "patched": [0.0, 0.4, 0.5], "supported": [0.9, 0.9, 0.6]}
-TAUGHT = {"before": [0.0, 0.25, 140.0], "A": [1.0, 0.375, 174.0], "-A": [0.125, 0.25, 143.0]}
+TAUGHT = {name: [0.0, 0.25, 140.0] for name in ("before", "A", "B", "A+B", "-A")}
 
 
-@pytest.mark.parametrize(("name", "more", "says"), [("paint", PAINTED, "patched"), ("task_arithmetic", TAUGHT, "-A")])
+@pytest.mark.parametrize(
+    ("name", "more", "says"), [("paint", PAINTED, "neighbours"), ("task_arithmetic", TAUGHT, "− A")]
+)
 def test_a_picture_is_drawn_of_the_figures(tmp_path: Path, name: str, more: dict[str, object], says: str) -> None:
     files = [tmp_path / "one.svg", tmp_path / "two.svg"]
     for file in files:

@@ -77,8 +77,10 @@ def _list(session: Session) -> None:
     if session.as_json:
         show_json([asdict(one) for one in known().values()])
         return
-    rows: list[list[Piece]] = [[(one.name, "cyan"), one.title, (one.group, "dim")] for one in known().values()]
-    table(["name", "system", "group"], rows, wrap=["system", "group"])
+    rows: list[list[Piece]] = [
+        [(one.name, "cyan"), one.title, one.paper, (one.group, "dim")] for one in known().values()
+    ]
+    table(["name", "system", "paper", "group"], rows, wrap=["system", "paper", "group"])
     say(
         ("`memedit systems NAME` runs the check of one, in minutes; --json tells all that is known of each", "dim"),
         err=True,

@@ -82,7 +82,8 @@ def _bars(axes: Axes, told: Picture, more: Mapping[str, Any]) -> None:
 def _rows(told: Picture, more: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
     """What is drawn: names with their figures."""
     shown = more[told.within] if told.within else more
-    return [(name, _figures(value, told.parts)) for name, value in shown.items() if not told.of or name in told.of]
+    called = told.of or {name: name for name in shown if name != told.along}
+    return [(called[name], _figures(shown[name], told.parts)) for name in called]
 
 
 def _figures(value: Any, parts: Sequence[str]) -> list[float]:

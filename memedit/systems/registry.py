@@ -43,7 +43,7 @@ class Picture:
         across: What it is called; `along` when left out.
         parts: Of bars, the groups: of figures in a list by place, of figures by name by these.
         within: The name among the figures whose own figures are drawn; all when left out.
-        of: Names of those that are drawn; all when left out.
+        of: Names of those that are drawn, and what they are called; all, by their names, when left out.
     """
 
     says: str
@@ -51,7 +51,7 @@ class Picture:
     across: str = ""
     parts: tuple[str, ...] = ()
     within: str = ""
-    of: tuple[str, ...] = ()
+    of: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def systems() -> Mapping[str, System]:
 
 def _declared(name: str, told: dict[str, Any]) -> System:
     drawn = told.pop("picture", None)
-    picture = Picture(**{**drawn, **{key: tuple(drawn.get(key, ())) for key in ("parts", "of")}}) if drawn else None
+    picture = Picture(**{**drawn, "parts": tuple(drawn.get("parts", ()))}) if drawn else None
     return System(name, **told, picture=picture)
 
 
