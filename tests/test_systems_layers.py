@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import make_tiny
+from transformers import GPT2Config, GPT2Model
 
+from memedit.errors import UnsupportedModel
 from memedit.parametric.hooks import recording
 from memedit.parametric.reading import right_padded
 from memedit.parametric.rewrites import Rewrite
-from memedit.systems import backpack, plug_lm, remedi
+from memedit.systems import backpack, backpack_published, plug_lm, remedi
 from memedit.systems.ground import Ground
 
 PAIRS = [
@@ -161,3 +167,86 @@ def test_a_backpack_learns_to_foretell_and_its_model_stays(ground: Ground) -> No
     assert all(torch.equal(before[name], one) for name, one in anatomy.model.state_dict().items())
     change = after.topic([tokenizer(" q")["input_ids"][-1]], most=5)
     assert int((change.factors != 1).sum()) == 5
+
+
+def published(folder: Path, *, width: int = 16, senses: int = 4, words: int = 40) -> dict[str, torch.Tensor]:
+    """Small weights, named and shaped as the published ones."""
+    draw = torch.Generator().manual_seed(0)
+    config = {"model_type": "backpack-gpt2", "vocab_size": words, "n_positions": 16, "n_embd": width, "n_layer": 2}
+    config |= {"n_head": 2, "num_senses": senses, "scale_attn_by_inverse_layer_idx": True, "resid_pdrop": 0.0}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    def layer(name: str, into: int, out: int) -> dict[str, torch.Tensor]:
+        return {
+            f"{name}.weight": torch.randn(into, out, generator=draw),
+            f"{name}.bias": torch.randn(out, generator=draw),
+        }
+
+    held = {
+        f"backpack.gpt2_model.{name}": torch.randn(one.shape, generator=draw) * 0.3
+        for name, one in GPT2Model(GPT2Config(**config)).state_dict().items()
+    }
+    for norm in ("ln", "block.ln_1", "block.ln_2"):
+        held |= layer(f"backpack.sense_network.{norm}", width, width)
+        held[f"backpack.sense_network.{norm}.weight"] = torch.rand(width, generator=draw)
+    held |= layer("backpack.sense_network.block.mlp.c_fc", width, 4 * width)
+    held |= layer("backpack.sense_network.block.mlp.c_proj", 4 * width, width)
+    held |= layer("backpack.sense_network.final_mlp.c_fc", width, 4 * width)
+    held |= layer("backpack.sense_network.final_mlp.c_proj", 4 * width, senses * width)
+    held |= {
+        f"backpack.{name}": one.T.contiguous()
+        for name, one in layer("sense_weight_net.c_attn", width, 2 * width).items()
+    }
+    save_file(held, folder / "model.safetensors")
+    return held
+
+
+def test_the_published_backpack_is_read_from_its_folder(tmp_path: Path) -> None:
+    held = published(tmp_path)
+    made = backpack_published.Published.load(tmp_path)
+    ids = torch.tensor([[3, 7, 3, 21]])
+    gelu = torch.nn.GELU(approximate="tanh")
+    words = held["backpack.gpt2_model.wte.weight"]
+
+    def part(name: str) -> torch.Tensor:
+        return held[f"backpack.sense_network.{name}"]
+
+    def normed(name: str, given: torch.Tensor) -> torch.Tensor:
+        centred = given - given.mean()
+        return centred / (centred.pow(2).mean() + 1e-5).sqrt() * part(f"{name}.weight") + part(f"{name}.bias")
+
+    def through(name: str, given: torch.Tensor) -> torch.Tensor:
+        inner = gelu(part(f"{name}.c_fc.weight").T @ given + part(f"{name}.c_fc.bias"))
+        return part(f"{name}.c_proj.weight").T @ inner + part(f"{name}.c_proj.bias")
+
+    with torch.no_grad():
+        states = made.contexts(ids, torch.ones_like(ids))[0]
+        asked = (
+            states @ held["backpack.sense_weight_net.c_attn.weight"].T + held["backpack.sense_weight_net.c_attn.bias"]
+        )
+        for token in range(4):
+            summed = torch.zeros(16)
+            for sense in range(4):
+                of = slice(4 * sense, 4 * sense + 4)
+                scores = torch.stack([asked[token, :16][of] @ asked[other, 16:][of] / 2 for other in range(token + 1)])
+                for other, share in enumerate(scores.softmax(0)):
+                    first = words[ids[0, other]]
+                    first = first + normed("ln", first)
+                    first = first + through("block.mlp", normed("block.ln_1", first))
+                    summed += share * through("final_mlp", normed("block.ln_2", first))[16 * sense : 16 * sense + 16]
+            assert torch.allclose(made(ids, torch.ones_like(ids))[0, token], words @ summed, rtol=1e-3, atol=1e-2)
+        before = made(ids, torch.ones_like(ids))
+        with made.edited(made.topic([5], most=20)):
+            assert not torch.equal(made(ids, torch.ones_like(ids)), before)
+        assert torch.equal(made(ids, torch.ones_like(ids)), before)
+
+
+@pytest.mark.parametrize("lacking", ["config.json", "model.safetensors", "sense_network"])
+def test_a_folder_that_holds_no_backpack_is_named(tmp_path: Path, lacking: str) -> None:
+    held = published(tmp_path)
+    if lacking.endswith(("json", "safetensors")):
+        (tmp_path / lacking).unlink()
+    else:
+        save_file({name: one for name, one in held.items() if lacking not in name}, tmp_path / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match="holds no Backpack"):
+        backpack_published.Published.load(tmp_path)
