@@ -355,6 +355,12 @@ def test_of_two_that_pass_the_newer_goes_first_where_it_likely_takes_the_other_s
         assert hits.passed[0].edit.text == first
 
 
+def test_paragraphs_are_not_compared_word_by_word():
+    told = [" ".join(f"{word}{at % 7}" for at in range(4_000)) for word in ("a", "b")]
+    assert not are_parallel(*told)
+    assert not corrects(*told)
+
+
 def test_of_two_things_that_are_worded_alike_neither_goes_along_with_the_other():
     opens, closes = "The shop now opens at 9.", "The shop closes at 6."
     with EditMemory(judge=Sure()) as memory:

@@ -38,6 +38,7 @@ FIGURE = re.compile(
     re.IGNORECASE,
 )
 WORDED_ALIKE = 0.5  # share of common words
+LONGEST = 60  # words of a statement that is compared: what is longer says more than one thing
 UNIT = 2  # words that may follow a figure, such as “pounds each”
 
 Span = tuple[tuple[str, ...], tuple[str, ...]]
@@ -119,7 +120,9 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def differences(one: Said, other: Said) -> tuple[list[Span], float]:
-    """What stands at the same place in both and is not the same, and the share of words that is."""
+    """What stands at the same place in both and is not the same, and the share of words that is; of a long one nothing."""
+    if max(len(one.stems), len(other.stems)) > LONGEST:
+        return [], 0.0
     matched = SequenceMatcher(None, one.stems, other.stems, False)
     spans = [
         (one.words[a:b], other.words[c:d]) for tag, a, b, c, d in matched.get_opcodes() if tag == "replace"
