@@ -120,7 +120,7 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def differences(one: Said, other: Said) -> tuple[list[Span], float]:
-    """What stands at the same place in both and is not the same, and the share of words that is; of a long one nothing."""
+    """What stands at the same place in both and is not the same, and the share of words that is; of long ones none."""
     if max(len(one.stems), len(other.stems)) > LONGEST:
         return [], 0.0
     matched = SequenceMatcher(None, one.stems, other.stems, False)
