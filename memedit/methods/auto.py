@@ -7,7 +7,6 @@ is of several, into one block a kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from memedit.edits import Feedback
@@ -24,7 +23,7 @@ from memedit.methods.patches import patches
 from memedit.multihop.walk import Limits
 
 
-def _facts_first(kept: Sequence[Verdict]) -> tuple[Sequence[Verdict], tuple[str, ...]]:
+def _facts_first(kept: list[Verdict]) -> tuple[list[Verdict], tuple[str, ...]]:
     """What is shown to a model that only continues or follows: several blocks at once are too much for it, so where a
     Fact is in scope, what goes with it in a block of its own is left out; and a note on that.
     """
