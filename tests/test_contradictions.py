@@ -303,6 +303,7 @@ def test_what_holds_beside_it_or_says_more_stays(later, earlier):
         ("I've moved to York.", "I live in Leeds."),
         ("Parents' evening has been postponed to 6 December.", "Parents' evening is on 22 November."),
         ("From now on lunch is at one.", "Lunch is at twelve."),
+        ("The keys are with Ann now, get them from Mark.", "The keys are with Bo."),
     ],
 )
 def test_what_says_otherwise_and_no_less_takes_its_place(later, earlier):

@@ -26,13 +26,16 @@ NUMBER = re.compile(
     r"weekly|monthly|hourly|fortnight\w*)\b",
     re.IGNORECASE,
 )
-MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-DATE = rf"\b\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{MONTHS})\w*\b"
+MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?)\b"
+)
+DATE = rf"\b\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{MONTH}"
 FOR_A_TIME = re.compile(
     r"\b(?:(?:just|only) (?:for )?(?:this|today|tonight|once)|this (?:week|weekend|month|time|term|season|once)|"
     r"for now|for the time being|temporarily|next (?:week|weekend|month|year|term|season)|tomorrow|tonight|while|"
     r"during|will be|(?:until|till|from|as of|starting|in) "
-    rf"(?:next|(?:{MONTHS})\w*|(?:mon|tues|wednes|thurs|fri|satur|sun)day))\b",
+    rf"(?:next|{MONTH}|(?:mon|tues|wednes|thurs|fri|satur|sun)day))\b",
     re.IGNORECASE,
 )
 TOLD = (
