@@ -207,18 +207,6 @@ def test_what_was_not_read_bears_on_nothing_and_radii_widen_what_was():
     assert Thresholds(2.0, ()).probabilities({}, []).shape == (0, 3)
 
 
-def test_an_edit_is_less_probable_the_more_candidates_were_read():
-    by, likely, other = Thresholds(1.0, (), crowd=0.3), np.array([0.0, 2.0, -20.0]), np.array([0.0, -8.0, -20.0])
-
-    def odds(judged, candidates=4):
-        rows = by.probabilities(judged, [0.0] * candidates)
-        return float(np.log(rows[0, 1] / rows[0, 0]))
-
-    assert odds({0: likely}) == pytest.approx(2.0, abs=1e-3)
-    assert odds({0: likely, 2: other}) == pytest.approx(2.0 - 0.3 * np.log(2), abs=1e-3)
-    assert odds({0: likely}) == odds({0: likely}, candidates=1)  # what was not read costs nothing
-
-
 def test_doubt_begins_where_one_edit_probably_bears_and_takes_what_is_hardly_less_likely():
     made = [Verdict(Fact(f"Fact {at}."), p, p > 0.6) for at, p in enumerate((0.7, 0.3, 0.1, 0.001))]
     doubtful = [one.doubtful for one in with_doubts(made, any_=0.2, behind=3.1, most=3)]

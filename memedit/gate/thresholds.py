@@ -1,9 +1,7 @@
 """What the judge's readings of a message's candidates come to: which pass, and which are in doubt.
 
-The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599); smaller ones, the more
-candidates were read: each is one more chance to be wrong, so that what is promised holds in a memory of one edit and
-in one of many. That and the thresholds are chosen on messages of groups that the judge was not trained on
-(`learning/thresholds.py`).
+The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599). That and the thresholds
+are chosen on messages of groups that the judge was not trained on (`learning/thresholds.py`).
 """
 
 from __future__ import annotations
@@ -39,7 +37,6 @@ class Thresholds:
         bridge: Probability from which an edit on the way is let through.
         any: Probability that one candidate has to have before any is left in doubt.
         behind: How far the log-odds of a candidate may lie behind the likeliest one's for it to be in doubt then.
-        crowd: What each candidate's log-odds lose for as many as were read, by the logarithm of their number.
     """
 
     temperature: float
@@ -47,7 +44,6 @@ class Thresholds:
     bridge: float = 0.5
     any: float = 0.2
     behind: float = 2.0
-    crowd: float = 0.0
     card: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def threshold(self, rate: float | None = None) -> float:
@@ -75,8 +71,6 @@ class Thresholds:
         logits = np.array([judged.get(at, UNREAD) for at in range(len(radii))], dtype=np.float32).reshape(-1, 3)
         logits /= self.temperature
         logits[:, 1:] += np.array(radii, dtype=np.float32)[:, None]
-        if judged:
-            logits[:, 1:] -= self.crowd * math.log(len(judged))
         return softmax(logits)
 
 
@@ -108,8 +102,7 @@ def load(folder: Path) -> Thresholds:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))[NAME]
         rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
-        figures = {name: float(card[name]) for name in ("temperature", "bridge", "any", "behind", "crowd")}
-        return Thresholds(rates=rates, card=card, **figures)
+        return Thresholds(float(card["temperature"]), rates, card["bridge"], card["any"], card["behind"], card)
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = f"its card has no {error}" if isinstance(error, KeyError) else error
         raise GateUnusable(
@@ -124,7 +117,6 @@ def save(thresholds: Thresholds, folder: Path) -> None:
     card[NAME] = {
         **thresholds.card, "temperature": thresholds.temperature, "rates": [list(rate) for rate in thresholds.rates],
         "bridge": thresholds.bridge, "any": thresholds.any, "behind": thresholds.behind,
-        "crowd": thresholds.crowd,
     }  # fmt: skip
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from memedit.gate.learning.messages import Group
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.likeness import facts
 from memedit.gate.scorer import in_scope_odds
-from memedit.gate.thresholds import RATE, UNREAD, Thresholds
+from memedit.gate.thresholds import Thresholds
 from memedit.memory import EditMemory
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
@@ -27,8 +27,6 @@ SILENT = 0.6
 NOTES = 2.0
 """Edits that a message in scope is shown at most, on average."""
 TEMPERATURES = np.geomspace(0.5, 4, 43)
-NEAREST = (1, 2, 3, 5, 8)
-"""As so many candidates, a message's nearest ones are looked at."""
 GAPS = (6.0, 5.0, 4.0, 3.5, 3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.0)
 """Of log-odds."""
 
@@ -77,32 +75,15 @@ def read_messages(gate: JudgeGate, groups: Iterable[Group], embedder: Any = None
 
 
 def chosen(read: Sequence[Read]) -> Thresholds:
-    """The temperature of the readings, what many candidates cost, and thresholds at which promised rates were kept."""
+    """The temperature of the readings, and thresholds at which these messages fire at the promised rates."""
     at = Thresholds(_temperature(read), ((1.0, 0.0),))
-    at = replace(at, crowd=_crowd(read, at))
     scored = [(one, one.probabilities(at)) for one in read]
     wrong = np.sort([_best(p, one.roles == OUT) for one, p in scored if one.kind.startswith("out")])[::-1]
     rates = tuple((rate, round(float(wrong[int(rate * len(wrong))]) + 1e-4, 4)) for rate in RATES)
     any_ = round(float(wrong[int((1 - SILENT) * len(wrong))]), 4)
     inside = [p[:, 1:].max(axis=1) for one, p in scored if one.kind.startswith("in") and len(p)]
     behind = next((gap for gap in GAPS if _notes(inside, any_, gap) <= NOTES), GAPS[-1])
-    return replace(at, rates=rates, any=any_, behind=behind)
-
-
-def _crowd(read: Sequence[Read], by: Thresholds) -> float:
-    """By how much the threshold of a rate rises with the logarithm of how many candidates are read: what the messages
-    would have fired on, had only so many of their nearest been there.
-    """
-    wrong = [
-        {at: float(in_scope_odds(logits)) for at, logits in one.judged.items() if one.roles[at] == OUT}
-        for one in read
-        if one.kind.startswith("out")
-    ]
-    least = []
-    for nearest in NEAREST:
-        highest = [max((odds for at, odds in one.items() if at < nearest), default=UNREAD[1]) for one in wrong]
-        least.append(np.sort(highest)[::-1][int(RATE * len(highest))])
-    return round(max(float(np.polyfit(np.log(NEAREST), least, 1)[0]), 0.0) / by.temperature, 3)
+    return Thresholds(at.temperature, rates, 0.5, any_, behind)
 
 
 def _temperature(read: Sequence[Read]) -> float:
