@@ -41,6 +41,13 @@ class Sure:
         return [self.probability for _ in pairs]
 
 
+def corrected(earlier, later, judge):
+    """Whether a statement takes the place of an earlier one, and whether it is said that it may contradict it."""
+    with EditMemory(judge=judge) as memory:
+        first, second = memory.add(Fact(earlier)), memory.add(Fact(later))
+        return first.id in second.superseded, first.id in second.possible_conflicts
+
+
 def memory_with(judge):
     return EditMemory(embedder=HashEmbedder(), judge=judge)
 
@@ -268,10 +275,7 @@ CORRECTIONS = [
 def test_a_correction_leaves_what_is_worded_like_it_of_something_else(later, earlier):
     assert are_parallel(later, earlier)
     assert not corrects(later, earlier)
-    with EditMemory(judge=Sure()) as memory:
-        first = memory.add(earlier)
-        second = memory.add(later)
-        assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
+    assert corrected(earlier, later, Sure()) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -290,10 +294,7 @@ def test_a_correction_leaves_what_is_worded_like_it_of_something_else(later, ear
     ],
 )
 def test_what_holds_beside_it_or_says_more_stays(later, earlier):
-    with EditMemory(judge=Sure()) as memory:
-        first = memory.add(Fact(earlier))
-        second = memory.add(Fact(later))
-        assert (second.superseded, second.possible_conflicts) == ((), (first.id,))
+    assert corrected(earlier, later, Sure()) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -307,17 +308,13 @@ def test_what_holds_beside_it_or_says_more_stays(later, earlier):
     ],
 )
 def test_what_says_otherwise_and_no_less_takes_its_place(later, earlier):
-    with EditMemory(judge=Sure()) as memory:
-        first = memory.add(Fact(earlier))
-        assert memory.add(Fact(later)).superseded == (first.id,)
+    assert corrected(earlier, later, Sure()) == (True, False)
 
 
 @pytest.mark.parametrize(("later", "earlier"), CORRECTIONS)
 def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
     assert corrects(later, earlier)
-    with EditMemory(judge=Sure(0.0)) as memory:
-        first = memory.add(Fact(earlier))
-        assert memory.add(Fact(later)).superseded == (first.id,)
+    assert corrected(earlier, later, Sure(0.0)) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
 from itertools import groupby
 
 from memedit.memory.scoping import holds_beside
@@ -147,7 +146,6 @@ def _is_content(words: tuple[str, ...]) -> bool:
     return any(word.casefold() not in FUNCTION_WORDS for word in words)
 
 
-@lru_cache(maxsize=4096)
 def said(text: str) -> Said:
     """What a statement says, to be compared."""
     lasting = CHANGED.sub(" ", text)
