@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -155,6 +156,11 @@ def test_the_command_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert runner.invoke(main, ["systems", "--all", "--page", "page.md"]).exit_code == 0
     assert "([picture](page/one.svg))" in Path("page.md").read_text(encoding="utf-8")
     assert [file.name for file in Path("page").iterdir()] == ["one.svg"]
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    bare = runner.invoke(main, ["systems", "--page", "bare.md"])
+    assert bare.exit_code == 0
+    assert "no pictures were drawn" in bare.stderr
+    assert "✓ call" in Path("bare.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_docs_has_the_lines_that_are_declared() -> None:

@@ -23,7 +23,7 @@ MARKS = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("– ", "yellow
     "--plot",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="With NAME: draw its figures there, as .svg, .png or .pdf; ten systems have a picture.",
+    help="With NAME: draw its figures there, as .svg, .png or .pdf; not every system has a picture.",
 )
 @click.option(
     "--page", type=click.Path(path_type=Path), metavar="FILE",
@@ -133,13 +133,18 @@ def _run_all(session: Session, kept: Path, first: int, every: int) -> list[Resul
 
 def _write(session: Session, page: Path, kept: Path, ran: list[Result]) -> None:
     """The page of what is kept, and of what was run now, which is not kept where it could not be run."""
+    from memedit.errors import MissingExtra
     from memedit.systems.registry import systems as known
     from memedit.systems.running import draw_all, kept_of
     from memedit.systems.running import page as written
 
     now = {one.name: one for one in ran}
     found = [(one, now.get(one.name) or kept_of(one, session.model, kept)) for one in known().values()]
-    pictures = draw_all(found, page.with_suffix(""))
+    try:
+        pictures = draw_all(found, page.with_suffix(""))
+    except MissingExtra as missing:  # the page is worth having without them
+        say(("! ", "yellow"), f"no pictures were drawn: {missing.what}", (f"  {missing.do or ''}", "dim"), err=True)
+        pictures = {}
     page.write_text(written(found, session.model, pictures), encoding="utf-8")
 
 
