@@ -375,3 +375,45 @@ def test_like_statements_about_many_things_all_stay():
         receipts = list(memory.add_many(told))
         assert [edit.statement for edit in memory.edits()] == told
     assert not any(receipt.superseded for receipt in receipts)
+
+
+BUS, SCRAPPED = "The night bus runs every hour.", "The night bus has been scrapped."
+
+
+def said_before(memory, asked="How often is the night bus?"):
+    return {one.edit.text: one.before for one in memory.search(asked)}
+
+
+def test_what_a_statement_replaced_is_known_with_it_until_it_is_purged(tmp_path):
+    with EditMemory(tmp_path, embedder=HashEmbedder(), judge=Sure()) as memory:
+        memory.add("The tram runs every ten minutes.", on_conflict="keep")
+        old = memory.add(BUS, on_conflict="keep")
+        memory.retract(memory.edits()[0].id)
+        assert said_before(memory) == {BUS: ""}
+        memory.add(SCRAPPED)
+        assert said_before(memory) == {SCRAPPED: BUS}  # seen by a view that was loaded before
+        memory.undo()
+        assert said_before(memory) == {BUS: ""}
+        memory.add(SCRAPPED)
+        with EditMemory(tmp_path, embedder=HashEmbedder(), judge=Sure()) as other:
+            assert said_before(other) == {SCRAPPED: BUS}  # and by one that reads the ledger anew
+            memory.purge([old.id])
+            assert said_before(memory) == said_before(other) == {SCRAPPED: ""}
+
+
+def test_what_asks_for_what_was_replaced_asks_for_what_replaced_it():
+    with EditMemory() as memory:
+        llm = EditableLLM(FakeLLM(), memory, doubt="leave")
+
+        def passed(asked):
+            return llm.explain(asked).trace.lookups[0].passed
+
+        memory.add(SCRAPPED)
+        assert not passed("How often is the night bus?")
+        memory.undo()
+        memory.add(BUS)
+        assert memory.add(SCRAPPED).superseded
+        (verdict,) = passed("How often is the night bus?")
+        assert verdict.edit.text == SCRAPPED
+        assert verdict.reasons[0].startswith("as it reads, or what it replaced, it answers it")
+        assert not passed("How often does the tram run?")

@@ -56,6 +56,7 @@ class Read:
         evidence: What was measured of texts and vectors.
         far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
         stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
+        replaced: Whether it took another's place, which was read as well: the likelier reading counts.
     """
 
     weights: tuple[float, ...]
@@ -65,6 +66,7 @@ class Read:
     across: float = 0.0
     far: bool = False
     stated: bool = False
+    replaced: bool = False
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
@@ -76,7 +78,8 @@ class Read:
         if self.judged is None:
             return (f"too far from what is said to be read; {found}",)
         share, label = max(zip(self.judged, LABELS, strict=True))
-        return (f"as it reads, it {IN_WORDS[label]} ({share:.0%})", found)
+        what = "as it reads, or what it replaced, it" if self.replaced else "as it reads, it"
+        return (f"{what} {IN_WORDS[label]} ({share:.0%})", found)
 
     def numbers(self) -> dict[str, float]:
         """By name."""
@@ -152,9 +155,12 @@ class JudgeGate(Gate):
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
         plain = [one.edit.id in erased or _is_plain(one.edit) for one in found]
         read = [
-            Read(tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign), plain[at])
+            Read(
+                tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign),
+                stated=plain[at], replaced=bool(one.before),
+            )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
-        ]
+        ]  # fmt: skip
         verdicts = [self._verdict(one, said) for one, said in zip(found, read, strict=True)]
         verdicts = [
             self._as_measured(one, said) if is_plain else one
@@ -189,9 +195,14 @@ class JudgeGate(Gate):
         return judged, [evidence for _, evidence in measured]
 
     def _logits(self, recalled: Recalled, found: Sequence[Candidate], places: Sequence[int]) -> dict[int, Vectors]:
-        """The judge's, by place."""
-        said = self.judge.logits([(recalled.whole, found[at].edit.text) for at in places])
-        return dict(zip(places, said, strict=True))
+        """The judge's, by place. Whatever asks for what a statement replaced asks for that statement."""
+        texts = [(at, text) for at in places for text in (found[at].edit.text, found[at].before) if text]
+        said = self.judge.logits([(recalled.whole, text) for _, text in texts])
+        likeliest: dict[int, Vectors] = {}
+        for (at, _), logits in zip(texts, said, strict=True):
+            if at not in likeliest or in_scope_odds(logits) > in_scope_odds(likeliest[at]):
+                likeliest[at] = logits
+        return likeliest
 
     def _verdict(self, found: Candidate, read: Read) -> Verdict:
         _, direct, bridge = read.weights

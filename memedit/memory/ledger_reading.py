@@ -22,6 +22,7 @@ from memedit.memory.rows import (
     checksum,
     corrupt,
     micros,
+    read_data,
     read_edit,
     read_head,
     read_row,
@@ -64,6 +65,14 @@ class Reader:
     def states_since(self, namespace_id: int, seq: int, *, until: int | None = None) -> dict[str, bool]:
         """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
         return states(self.connection, namespace_id, seq, until)
+
+    def replaced_since(self, namespace_id: int, seq: int) -> dict[str, str]:
+        """Of the edits that took another's place after event `seq`, by id, that other's id; of several the last."""
+        query = select(events.c.edit_id, events.c.data).where(
+            events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.kind == "superseded"
+        )
+        happened = self.connection.execute(query.order_by(events.c.seq))
+        return {str(read_data(row.data).get("by")): row.edit_id for row in happened}
 
     def waiting(self, namespace_id: int, *, until: int | None = None) -> list[str]:
         """Ids of the edits that wait for approval after event `until` (after the last one when None), oldest first."""

@@ -34,6 +34,7 @@ class Candidate:
         mentioned: Whether the query names its subject or an alias.
         across: Cosine of the conversation to its statement by the encoder of many languages; 0 where there is none.
         standing: Whether it looks like an instruction that governs many messages, near to it or not.
+        before: What the statement said whose place it took; empty where it took none.
         vector: Of the key text, (dimension,).
         relation_vector: Of a Fact's relation text, (dimension,).
     """
@@ -43,6 +44,7 @@ class Candidate:
     mentioned: bool = False
     standing: bool = False
     across: float = 0.0
+    before: str = ""
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     relation_vector: Vectors | None = field(default=None, repr=False, compare=False)
 
@@ -106,6 +108,7 @@ def candidates(
             if across is not None and (second := view.languages.get(kind)):
                 of_kind = _joined(views, view, of_kind, (index, vectors[-1]), (second, across), set(mentioned), k, now)
             found += of_kind
+    found = _with_what_was_before(views, view, found)
     return tuple(sorted(found, key=lambda candidate: -candidate.nearness))
 
 
@@ -118,6 +121,14 @@ def _standing(view: View, index: Index, standing: Standing) -> tuple[str, ...]:
         ]
         view.standing = (view.head.seq, tuple(ids[:MOST]))
     return view.standing[1]
+
+
+def _with_what_was_before(views: Views, view: View, found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, plain statements among them with what was said before they were."""
+    former = {one.edit.id: view.replaced.get(one.edit.id, "") for one in found if view.rows[one.edit.id].slotless}
+    known = views.edits(view.head.namespace_id, [edit_id for edit_id in former.values() if edit_id])
+    texts = {edit_id: known[earlier].text for edit_id, earlier in former.items() if earlier in known}
+    return [replace(one, before=texts.get(one.edit.id, "")) if texts else one for one in found]
 
 
 def expired(edit: AnyEdit, now: datetime) -> bool:

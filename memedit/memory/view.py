@@ -23,6 +23,8 @@ class View:
     indexes: dict[str, Index] = field(default_factory=dict)
     languages: dict[str, Index] = field(default_factory=dict)
     """By the encoder of many languages; they live as long as the view, made of the vectors in the ledger."""
+    replaced: dict[str, str] = field(default_factory=dict)
+    """Of edits that took another's place, by id, the id of that other."""
     mentions: MentionIndex = field(default_factory=MentionIndex)
     relations: dict[str, Vectors] = field(default_factory=dict)
     """The vectors of the Facts' relation texts, by text hash: few, since many Facts share one."""
@@ -34,7 +36,7 @@ class View:
     def clear(self) -> None:
         self.close()
         self.head = NOWHERE
-        for held in (self.rows, self.indexes, self.languages, self.counts, self.relations):
+        for held in (self.rows, self.indexes, self.languages, self.replaced, self.counts, self.relations):
             held.clear()
         self.mentions = MentionIndex()
 

@@ -187,6 +187,7 @@ class Views:
             came = [edit_id for edit_id, active in states.items() if active]
             fresh = view.head.seq == 0
             rows = list(reader.rows(head.namespace_id, None if fresh and len(came) > 1_000 else came))
+            replaced = reader.replaced_since(head.namespace_id, view.head.seq)
         rows = [row for row in rows if states.get(row.id)]
         if lost := set(came) - {row.id for row in rows}:
             raise is_gone(min(lost))
@@ -196,6 +197,7 @@ class Views:
         self.forget(head.namespace_id, went)  # they may have been purged
         for row in rows:
             view.put(row)
+        view.replaced |= replaced
         view.relations |= self._relation_vectors(view, head, rows)
         if len(view.relations) > 2 * len(view.rows) + 1_000:  # most belong to edits that are gone
             used = {row.relation_hash for row in view.rows.values()}
