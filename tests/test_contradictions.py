@@ -377,6 +377,27 @@ def test_like_statements_about_many_things_all_stay():
     assert not any(receipt.superseded for receipt in receipts)
 
 
+@pytest.mark.parametrize(
+    ("later", "earlier", "listed"),
+    [
+        ("Always reply in English.", "Always answer in German.", True),
+        ("Feel free to use emojis with me.", "Never use emojis with me.", True),
+        ("Use American spelling.", "Use British spelling.", True),
+        ("Never use emojis with me.", "Keep answers short.", False),
+        ("Always use metric units.", "Use British spelling.", False),
+    ],
+)
+def test_standing_instructions_that_are_alike_are_listed_and_both_stay(later, earlier, listed):
+    with EditMemory() as memory:
+        first, second = memory.add(earlier), memory.add(later)
+        assert (first.edit.kind, second.edit.kind, second.superseded) == ("behaviour", "behaviour", ())
+        assert second.possible_conflicts == ((first.id,) if listed else ())
+        assert len(memory.edits()) == 2
+    with EditMemory() as memory:
+        first, second = memory.add_many([earlier, later])
+        assert second.possible_conflicts == ((first.id,) if listed else ())
+
+
 BUS, SCRAPPED = "The night bus runs every hour.", "The night bus has been scrapped."
 
 

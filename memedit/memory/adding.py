@@ -18,7 +18,7 @@ from memedit.errors import EditRejected
 from memedit.memory.book import Book
 from memedit.memory.checks import unknown
 from memedit.memory.conflicts import OnConflict, Receipt
-from memedit.memory.contradictions import NOTHING, Contradicted, Near, judged, nearest
+from memedit.memory.contradictions import NOTHING, ORDERED, Contradicted, Near, alike, judged, nearest
 from memedit.memory.events import Change
 from memedit.memory.ledger import Ledger
 from memedit.memory.rows import Head, Row
@@ -142,27 +142,30 @@ class Adding:
         return receipts
 
     def _contradicted(self, rows: Sequence[Row], edits: Sequence[AnyEdit], vectors: dict[str, Vectors]) -> Contradicted:
-        """What statements that lack subject and relation may contradict, or be contradicted by."""
+        """What statements that lack subject and relation may contradict, or be contradicted by; and what standing
+        instructions may.
+        """
         where = self._change.namespace
-        if not (self._views.loaded(where) or any(row.slotless for row in rows)):
+        if not (self._views.loaded(where) or any(row.slotless or row.kind == "behaviour" for row in rows)):
             return NOTHING
 
         keys = {row.text_hash: edit.key_text for row, edit in zip(rows, edits, strict=True)}
         others = [key for key in keys if key not in vectors]  # the ledger had them already
 
-        def near(view: View) -> tuple[Near, int]:
-            if not (view.counts["slotless"] or any(row.slotless for row in rows)):
-                return {}, view.head.namespace_id
+        def near(view: View) -> tuple[Near, Near, int]:
+            if not (view.counts["slotless"] or any(row.slotless or row.kind == "behaviour" for row in rows)):
+                return {}, {}, view.head.namespace_id
             known = vectors | self._vectors.of(others, lambda reader, lacking: {key: keys[key] for key in lacking})
-            return nearest(view, rows, known), view.head.namespace_id
+            return nearest(view, rows, known, "fact"), nearest(view, rows, known, "behaviour"), view.head.namespace_id
 
-        found, namespace_id = self._views.read(where, near)
+        found, ordered, namespace_id = self._views.read(where, near)
+        instructed = alike(ordered, ORDERED)
         if not any(found.values()):
-            return NOTHING
+            return instructed
         own = {edit.id: edit for edit in edits}
         ids = [other for rivals in found.values() for other, _ in rivals if other not in own]
         known = own | self._views.edits(namespace_id, ids)
-        return judged(found, {one: edit.text for one, edit in known.items()}, self._encoders.judge)
+        return instructed | judged(found, {one: edit.text for one, edit in known.items()}, self._encoders.judge)
 
 
 def made_by(change: Change, source: str | None, tags: Sequence[str]) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def _contradiction(edit: AnyEdit, conflicts: Sequence[str]) -> EditConflict:
 
 
 def _may_meet(one: AnyEdit, other: AnyEdit) -> bool:
-    return isinstance(one, Fact) and isinstance(other, Fact) and _overlap(one, other)
+    if isinstance(one, Fact) and isinstance(other, Fact):
+        return _overlap(one, other)
+    return one.kind == other.kind
 
 
 def _same_object(one: Fact, other: Fact) -> bool:

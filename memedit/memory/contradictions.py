@@ -2,7 +2,7 @@
 
 The nearest few are read. An earlier statement whose place is surely taken is treated as a Fact with the same subject
 and relation would be, if it says one thing; one that says more may still hold in part, and stays, listed as a possible
-conflict.
+conflict. Standing instructions are not read, since nothing learned what one is to another: alike ones are listed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 READ = 3  # earlier statements that are read for one
 NEAR = 0.3  # cosine from which they are
 ALIKE = 0.75  # cosine from which statements are much alike: where nothing reads them, they are listed
+ORDERED = 0.5  # likewise, standing instructions: “Answer in German.” and “Always reply in English.”
 SURE = 0.85  # probability from which a statement takes another's place
 CERTAIN = 1.0  # that of a correction in the same words, which nobody has to read
 LIKELY = 0.5  # from which it may
@@ -48,7 +49,7 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
         judge: Reads; where it is None, likeness alone counts.
     """
     if judge is None:
-        return {one: {other: LIKELY for other, cosine in found if cosine >= ALIKE} for one, found in near.items()}
+        return alike(near, ALIKE)
     pairs = [(one, other) for one, found in near.items() for other, _ in found if other in texts]
     cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
     read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
@@ -56,6 +57,11 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     for (one, other), probability in zip(pairs, read, strict=True):
         said.setdefault(one, {})[other] = weighed(texts[one], texts[other], probability)
     return said
+
+
+def alike(near: Near, least: float) -> Contradicted:
+    """What edits that are added may contradict, where nothing reads them: those of a cosine from `least` on."""
+    return {one: {other: LIKELY for other, cosine in found if cosine >= least} for one, found in near.items()}
 
 
 def weighed(later: str, earlier: str, read: float) -> float:
@@ -70,26 +76,29 @@ def says_one_thing(text: str) -> bool:
     return len(text.split()) <= SHORT and not FURTHER.search(text.rstrip(" .!?。"))
 
 
-def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> Near:
-    """The nearest Facts of each that is added, in force or before it in the same call, where one of both lacks subject
-    or relation.
+def nearest(
+    view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors], kind: Literal["fact", "behaviour"]
+) -> Near:
+    """The nearest edits of a kind to each that is added, in force or before it in the same call; of Facts those where
+    one of both lacks subject or relation.
 
     Args:
         view: What is in force; the caller holds its lock.
         rows: Of what is added, in their order.
         vectors: Of their key texts, by text hash.
+        kind: Of both.
     """
-    facts = [row for row in rows if row.kind == "fact"]
-    if not facts or not (view.counts["slotless"] or any(row.slotless for row in facts)):
+    mine = [row for row in rows if row.kind == kind]
+    if not mine or (kind == "fact" and not (view.counts["slotless"] or any(row.slotless for row in mine))):
         return {}
-    own = np.stack([vectors[row.text_hash] for row in facts])
+    own = np.stack([vectors[row.text_hash] for row in mine])
     own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
-    index = view.indexes.get("fact")
+    index = view.indexes.get(kind)
     before: dict[str, Row] = {}
     near: Near = {}
-    for at, row in enumerate(facts):
+    for at, row in enumerate(mine):
         cosines = own[:at] @ own[at]
-        found = {facts[place].id: float(cosines[place]) for place in np.argsort(-cosines)[: 2 * READ]}
+        found = {mine[place].id: float(cosines[place]) for place in np.argsort(-cosines)[: 2 * READ]}
         found |= dict(index.search(own[at], 2 * READ)) if index else {}
         rivals = [
             (edit_id, cosine)
@@ -97,7 +106,7 @@ def nearest(view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors]) -> 
             if cosine >= NEAR
             and (other := view.rows.get(edit_id) or before.get(edit_id)) is not None
             and other.content_hash != row.content_hash
-            and (row.slotless or other.slotless)
+            and (kind != "fact" or row.slotless or other.slotless)
         ]
         near[row.id] = rivals[:READ]
         before[row.id] = row
