@@ -165,7 +165,8 @@ class Adding:
         own = {edit.id: edit for edit in edits}
         ids = [other for rivals in found.values() for other, _ in rivals if other not in own]
         known = own | self._views.edits(namespace_id, ids)
-        return instructed | judged(found, {one: edit.text for one, edit in known.items()}, self._encoders.judge)
+        texts = {one: edit.text for one, edit in known.items()}
+        return {**instructed, **judged(found, texts, self._encoders.judge)}
 
 
 def made_by(change: Change, source: str | None, tags: Sequence[str]) -> dict[str, Any]:
