@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memedit.cli import FAILED
-from memedit.cli._common import Command, Session, cited, read_text
+from memedit.cli._common import Command, Session, cited
 from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, printable, progress, say, show_json
-from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, STDIO, show_receipts
+from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, STDIO, read_given, show_receipts
 from memedit.text import some
 
 if TYPE_CHECKING:
     from memedit.memory.files import Entries
     from memedit.verify import Check, Verification
 
-STDIN = Path("stdin.jsonl")
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -69,7 +68,8 @@ def export(session: Session, file: Path, secrets: bool) -> None:
 def import_file(
     session: Session, file: Path, on_conflict: Any, only_plan: bool, author: str | None, reason: str | None
 ) -> None:
-    """Add the edits of a file as one change, whatever namespace they came from; `-` reads .jsonl from stdin.
+    """Add the edits of a file as one change, whatever namespace they came from; `-` reads stdin: JSON
+    lines, YAML, or a statement a line.
 
     The file is .jsonl, .yaml, or a table: a .csv or .tsv whose columns are named as the fields of an edit (statement,
     or subject, relation, object, …), one edit a row; or .txt, with a statement a line. Nothing is imported when one of
@@ -79,10 +79,7 @@ def import_file(
         memedit import edits.yaml --namespace staging
         memedit import corrections.csv --plan
     """
-    from memedit.memory.files import parse_entries, read_entries
-
-    # Read first, so that no memory is made for a file that cannot be read.
-    found = parse_entries(read_text("-", what="file"), STDIN) if file == STDIO else read_entries(file)
+    found = read_given(file)  # first, so that no memory is made for a file that cannot be read
     if only_plan:
         _show_import(session, found, on_conflict)
         return
