@@ -5,6 +5,8 @@
         for two that train together; --also FILE --older 0.3 for new groups above all
     python bench/encoders.py mean FOLDER --of shipped FOLDER --by 35 65     of the weights of two judges or more
     python bench/encoders.py export FOLDER memedit/data/encoders
+    python bench/encoders.py judge FOLDER --base MPNET --beside shipped --held 3 --rate 7e-5 --processes 2
+    python bench/encoders.py change FOLDER memedit/data/encoders/deep --base MPNET    what it learned, for the deep one
 
 `bench/fits.py thresholds` then chooses the judge's thresholds. Learned from are the part `train` of
 everyday; for the finder also CANARD (follow-ups and the question that stands alone), QNLI (questions and sentences) and
@@ -32,7 +34,10 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders import default_embedder
 from memedit.embedders.folders import bundled_folder
+from memedit.encoder.change import CHANGE, Change, write_change
+from memedit.encoder.deep import deep_judge
 from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, write_graph, write_words
+from memedit.encoder.judge import shipped_judge
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
 from memedit.gate.learning import finder, judge
@@ -58,12 +63,15 @@ QUESTIONS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "judge", "mean", "export"))
+    parser.add_argument("what", choices=("finder", "judge", "mean", "export", "change"))
     parser.add_argument("folder", type=Path, help="of the trained models, `finder` and `judge`")
     parser.add_argument("into", type=Path, nargs="?")
     parser.add_argument("--base", help="folder of a model to go on from, or `shipped`")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--rate", type=float, help="of learning, of the judge; a wider encoder wants a lower one")
+    parser.add_argument("--beside", help="a judge that it learns of too: `shipped`, or the base of the deep one")
+    parser.add_argument("--held", type=int, default=0, help="lowest layers that are not trained")
+    parser.add_argument("--rank", type=int, default=64, help="of a change")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further files of everyday messages")
     parser.add_argument("--older", type=float, default=1.0, help="share of the other messages that is learned from")
@@ -76,6 +84,8 @@ def main() -> None:
     torch.set_num_interop_threads(1)
     if asked.what == "export":
         return export(asked.folder, asked.into)
+    if asked.what == "change":
+        return change(asked.base, asked.folder / "judge", asked.into, asked.rank)
     if asked.what == "mean":
         return mean(asked.of, asked.by, asked.folder / "judge")
     if asked.what == "judge":
@@ -111,14 +121,16 @@ def train_judge(asked: argparse.Namespace) -> None:
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
-    recipe = judge.Recipe(seed=asked.seed, older=asked.older)
+    recipe = judge.Recipe(seed=asked.seed, older=asked.older, held=asked.held)
+    beside = shipped_judge() if asked.beside == SHIPPED else deep_judge(asked.beside) if asked.beside else None
     given = {"minutes": asked.minutes, "rate": asked.rate}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     found_by = asked.folder / "finder"
     judge.train(
         groups, asked.folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
         statements=[*statements("train"), *counterfactual_statements(data)], fresh=fresh,
-        instructions=[*instructions("train"), *ordinary([*groups, *fresh])], base=asked.base, recipe=recipe,
+        instructions=[*instructions("train"), *ordinary([*groups, *fresh])], base=asked.base, beside=beside,
+        recipe=recipe,
     )  # fmt: skip
 
 
@@ -148,6 +160,17 @@ def export(folder: Path, into: Path) -> None:
     for name, graph in zip(NAMES, (Pooled(minilm), Pooled(found), Labelled(judging)), strict=True):
         write_graph(graph, into / f"{name}.onnx")
     print(write_card(into), sum(file.stat().st_size for file in into.iterdir()) / 1e6, "MB")
+
+
+def change(base: str, tuned: Path, into: Path, rank: int) -> None:
+    """Write what an encoder learned as a change of the one that it grew from."""
+    model = AutoModelForSequenceClassification.from_pretrained(str(tuned))
+    body = AutoModel.from_pretrained(base).state_dict()
+    before = {f"{model.base_model_prefix}.{name}": weight.numpy() for name, weight in body.items()}
+    after = {name: weight.numpy() for name, weight in model.state_dict().items()}
+    into.mkdir(parents=True, exist_ok=True)
+    write_change(Change.between(before, after, rank), into / CHANGE)
+    print(write_card(into))
 
 
 def follow_ups(data: Path) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Fits what stands beside the encoders that come with memedit, and writes it among them.
 
 python bench/fits.py thresholds FILE...  from which the judge lets through, and leaves in doubt
+    with --deep BASE: the deep judge; with --every 4: by each fourth message of a group
 python bench/fits.py governing FILE...   which texts govern every answer, beside statements
 python bench/fits.py statements FILE...  which later statements take an earlier one's place; needs MEMEDIT_DATA
 python bench/fits.py standing FILE...    what standing instructions look like to MiniLM
@@ -24,8 +25,9 @@ from everyday import share
 
 from memedit import Fact
 from memedit.embedders import default_embedder
+from memedit.encoder.deep import deep_folder, deep_judge
 from memedit.encoder.graph import shipped_folder
-from memedit.encoder.judge import shipped_judge
+from memedit.encoder.judge import Judge, shipped_judge
 from memedit.encoder.network import packed
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate import thresholds
@@ -49,7 +51,11 @@ def main() -> None:
     parser.add_argument("what", choices=("thresholds", "governing", "statements", "standing"))
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--into", type=Path, help="where what is learned is written; among what is shipped if left out")
+    parser.add_argument("--deep", help="the wider encoder, a folder or hub id")
+    parser.add_argument("--every", type=int, default=1, help="take each so manieth message of a group")
     asked = parser.parse_args()
+    if asked.deep:
+        return fit_thresholds(asked.files, asked.into or deep_folder(), deep_judge(asked.deep), asked.every)
     fits = {
         "thresholds": fit_thresholds,
         "governing": fit_governing,
@@ -59,10 +65,10 @@ def main() -> None:
     fits[asked.what](asked.files, asked.into or shipped_folder())
 
 
-def fit_thresholds(files: Sequence[Path], into: Path) -> None:
-    """Choose the temperature of the judge's readings, and thresholds."""
-    groups = read_groups(files)
-    read = read_messages(reading(), groups)
+def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None, every: int = 1) -> None:
+    """Choose the temperature of a judge's readings, and thresholds."""
+    groups = [replace(group, messages=tuple(group.messages[::every])) for group in read_groups(files)]
+    read = read_messages(reading(judge), groups)
     found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in groups]})
     thresholds.save(found, into)
     print(json.dumps(asdict(found), indent=1))

@@ -211,6 +211,37 @@ def test_training_may_go_on_from_what_comes_with_memedit():
     assert not model.get_input_embeddings().weight.requires_grad
 
 
+def test_a_judge_learns_of_what_another_reads_and_its_lowest_layers_are_held():
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from memedit.gate.learning.encoding import encoder, hold
+    from memedit.gate.learning.judge import _loss
+
+    class Beside:
+        def __init__(self, logits):
+            self.given = logits
+
+        def logits(self, pairs):
+            return self.given[: len(pairs)]
+
+    torch.manual_seed(0)
+    model, tokenizer = encoder(None, AutoModelForSequenceClassification, num_labels=3)
+    model.eval()
+    batch = [("Who runs Acme?", "The CEO of Acme is Carol Diaz.", 1), ("hi", "The gym opens at 6 am.", 0)]
+    read = tokenizer([one for one, *_ in batch], [one for _, one, _ in batch], padding=True, return_tensors="pt")
+    own = model(**read).logits.detach().numpy()
+    alone, same, far = (
+        _loss(model, tokenizer, batch, *of).item() for of in ((), (Beside(own), 0.5), (Beside(-9 * own), 0.5))
+    )
+    assert same == pytest.approx(alone / 2, abs=1e-4)  # as it reads already: nothing to learn of it
+    assert far > same
+    hold(model, 2)
+    _loss(model, tokenizer, batch).backward()
+    learns = [any(one.grad is not None for one in layer.parameters()) for layer in model.bert.encoder.layer]
+    assert learns == [False, False, True, True, True, True]
+
+
 def test_thresholds_are_chosen_kept_and_read_again(groups, tmp_path):
     read = read_messages(reading(), groups)
     assert len(read) == 16

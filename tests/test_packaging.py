@@ -103,6 +103,7 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "data/relations.json",
         "data/NOTICE.md",
         "data/encoders/judge.onnx",
+        "data/encoders/deep/change.npz",
         "data/everyday/test.jsonl",
         "adapters/server/page/index.html",
     ):

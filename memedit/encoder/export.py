@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from memedit.encoder.change import CHANGE
 from memedit.encoder.graph import CARD, FORMAT, INPUTS, TOKENIZER, WORDS
 from memedit.errors import MissingExtra, RunRejected
 
@@ -92,8 +93,9 @@ def write_words(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def write_card(folder: Path) -> dict[str, str]:
-    """Write the card of a folder of graphs: which they are, by their hashes. Gives these by name."""
-    made = {file.stem: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(folder.glob("*.onnx"))}
+    """Write the card of a folder of graphs, or of a change: which they are, by their hashes. Gives these by name."""
+    files = sorted((*folder.glob("*.onnx"), *folder.glob(CHANGE)))
+    made = {file.stem: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in files}
     (folder / CARD).write_text(json.dumps({"format": FORMAT, "made": made}, indent=1) + "\n", encoding="utf-8")
     return made
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
@@ -22,19 +23,27 @@ TOKENS = 208
 KEPT = 4_096  # pairs whose reading is remembered
 
 
+class Reads(Protocol):
+    """What reads pairs of texts."""
+
+    def run(self, texts: Sequence[tuple[str, str]]) -> Vectors:
+        """The logits of `roles.LABELS` of each. Result (pairs, 3)."""
+
+
 class Judge:
     """The judge of a folder.
 
     Args:
         folder: As `bench/encoders.py` makes it; what comes with memedit when left out.
+        encoder: What reads, in place of what lies in the folder.
 
     Raises:
         EncoderUnusable: The folder holds none that this version can use.
         MissingExtra: What runs it is not installed.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self._encoder = Encoder(Path(folder or shipped_folder()), "judge", tokens=TOKENS)
+    def __init__(self, folder: str | Path | None = None, *, encoder: Reads | None = None) -> None:
+        self._encoder = encoder or Encoder(Path(folder or shipped_folder()), "judge", tokens=TOKENS)
         self._kept: OrderedDict[tuple[str, str], Vectors] = OrderedDict()
         self._lock = Lock()
 

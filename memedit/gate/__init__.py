@@ -20,7 +20,7 @@ def as_gate(source: Gate | str | Path | None = None, **options: Any) -> Gate:
     """A gate from a gate, a folder that one was trained into, or `name` or `name:argument` of a registered kind.
 
     Args:
-        source: What to make it of. Kinds: `judge`, `evidence`, `embedding`, `cross_encoder:FOLDER_OR_HUB_ID`,
+        source: What to make it of. Kinds: `judge`, `deep`, `evidence`, `embedding`, `cross_encoder:…`,
             `asking:MODEL`. None gives the default gate: `judge`, or `evidence` where what runs it is not installed.
         options: Passed to the kind.
 

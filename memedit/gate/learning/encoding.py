@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from memedit.embedders.folders import bundled_folder
 from memedit.embedders.port import Vectors
+from memedit.encoder.precision import bfloat16_pays
 from memedit.errors import GateUnusable, MissingExtra
 from memedit.text import one_line
 
@@ -55,6 +55,14 @@ def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: 
     return model, tokenizer
 
 
+def hold(model: Any, layers: int) -> None:
+    """Hold the embeddings and the lowest layers of an encoder fast, where any layer is: a backward pass ends there."""
+    if layers:
+        body = model.base_model
+        for part in (body.embeddings, *body.encoder.layer[:layers]):
+            part.requires_grad_(False)
+
+
 def check_base(source: str | Path | None) -> None:
     """Refuse what no training can grow from, before anything is read for it.
 
@@ -70,20 +78,6 @@ def check_base(source: str | Path | None) -> None:
             f"`{source}` holds no encoder: {one_line(str(error), 160)}",
             do="give a folder with a model and its tokenizer, or `shipped` for what comes with memedit",
         ) from error
-
-
-@cache
-def bfloat16_pays() -> bool:
-    """Whether this processor multiplies faster in bfloat16: one that only emulates it takes a tenfold time, or more."""
-    taken = []
-    for dtype in (torch.float32, torch.bfloat16):
-        one = torch.ones(256, 256, dtype=dtype)
-        one @ one  # whatever is made ready once
-        start = time.perf_counter()
-        for _ in range(3):
-            one @ one
-        taken.append(time.perf_counter() - start)
-    return taken[1] < taken[0]
 
 
 def together() -> bool:

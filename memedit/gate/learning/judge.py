@@ -20,9 +20,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from memedit.embedders.finder import load_finder, load_minilm
-from memedit.encoder.judge import TOKENS
+from memedit.encoder.judge import TOKENS, Judge
 from memedit.gate.conversation import read_conversation
-from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, save
+from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, hold, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.learning.slips import slipped
@@ -30,6 +30,7 @@ from memedit.gate.roles import LABELS
 from memedit.memory.governing import EVERY
 from memedit.memory.statements import CONTRADICTS, LATER, OTHER
 
+SOFT = 2.0  # temperature at which it is compared with another judge
 NEAR = 8  # edits that the finder proposes
 
 
@@ -44,6 +45,9 @@ class Recipe:
         further: Share of the further pairs that one pass over the messages takes.
         older: Share of the messages of `groups` that is learned from, drawn once; of `fresh` ones all are.
         slips: Share of the messages that are read with slips of the keyboard.
+        beside: Share of the loss that is how far it is from what another judge reads, at `SOFT`, where one is given
+            (distillation, Hinton et al. 2015, arXiv:1503.02531).
+        held: How many of the lowest layers are not trained.
         dropout: Share of what each layer says that is left out (of the attention nothing is: it would take longer than
             all the rest). Without, it learns faster and soon knows by heart.
         seed: Of the draws and the order.
@@ -55,6 +59,8 @@ class Recipe:
     further: float = 0.15
     older: float = 1.0
     slips: float = 0.1
+    beside: float = 0.5
+    held: int = 0
     dropout: float = 0.1
     seed: int = 0
 
@@ -68,7 +74,8 @@ Nearby = tuple[Message, str, dict[str, str], list[str]]
 def train(
     groups: Sequence[Group], out: str | Path, *, finder: str | Path | None = None, pairs: Sequence[Pair] = (),
     statements: Sequence[Pair] = (), instructions: Sequence[tuple[str, bool]] = (),
-    fresh: Sequence[Group] = (), base: str | Path | None = None, recipe: Recipe | None = None, report: Report = print,
+    fresh: Sequence[Group] = (), base: str | Path | None = None, beside: Judge | None = None,
+    recipe: Recipe | None = None, report: Report = print,
 ) -> None:  # fmt: skip
     """Train the judge, and write it into a folder.
 
@@ -82,6 +89,7 @@ def train(
         statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
         instructions: Statements, and whether each governs every answer.
         base: Folder or hub id of the encoder that it grows from, or `shipped`; the finder, or MiniLM, when left out.
+        beside: Another judge, of whose readings it learns too.
         recipe: The settings.
         report: Told how it goes.
     """
@@ -97,6 +105,7 @@ def train(
     model, tokenizer = encoder(
         base or finder, AutoModelForSequenceClassification, num_labels=len(LABELS), **dropped, **names
     )
+    hold(model, recipe.held)
     learning = Learning(model, recipe.rate, recipe.minutes, report)
     while learning.done < 1:
         drawn = [*always, *(pair for one in near for pair in _typed(_drawn(*one, rng), recipe.slips, rng))]
@@ -105,7 +114,7 @@ def train(
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
             if learning.done >= 1:
                 break
-            learning.step(partial(_loss, model, tokenizer, batch))
+            learning.step(partial(_loss, model, tokenizer, batch, beside, recipe.beside))
     save(model, tokenizer, out)
 
 
@@ -165,10 +174,20 @@ def _typed(drawn: list[Pair], slips: float, rng: np.random.Generator) -> list[Pa
     return [(text, edit, label) for _, edit, label in drawn]
 
 
-def _loss(model: Any, tokenizer: Any, batch: Sequence[Pair]) -> torch.Tensor:
+def _loss(
+    model: Any, tokenizer: Any, batch: Sequence[Pair], beside: Judge | None = None, share: float = 0.0
+) -> torch.Tensor:
     read = tokenizer(
         [text for text, _, _ in batch], [edit for _, edit, _ in batch], padding=True, truncation="longest_first",
         max_length=TOKENS, return_tensors="pt",
     )  # fmt: skip
     labels = torch.tensor([label for _, _, label in batch])
-    return torch.nn.functional.cross_entropy(model(**read).logits.float(), labels)
+    logits = model(**read).logits.float()
+    own = torch.nn.functional.cross_entropy(logits, labels)
+    if beside is None:
+        return own
+    said = torch.as_tensor(beside.logits([(text, edit) for text, edit, _ in batch]))
+    far = torch.nn.functional.kl_div(
+        torch.log_softmax(logits / SOFT, dim=1), torch.softmax(said / SOFT, dim=1), reduction="batchmean"
+    )
+    return (1 - share) * own + share * SOFT**2 * far
