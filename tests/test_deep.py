@@ -5,7 +5,7 @@ import pytest
 
 from memedit import EditMemory
 from memedit.encoder.change import Change, read_change, write_change
-from memedit.errors import EncoderUnusable
+from memedit.errors import EncoderUnusable, GateUnusable
 from memedit.gate import as_gate, read_conversation
 
 RNG = np.random.default_rng(0)
@@ -39,9 +39,9 @@ def test_a_change_of_low_rank_comes_back_through_a_file(before, after, tmp_path)
 
 def test_of_another_encoder_or_of_a_damaged_file_nothing_is_made(before, after, tmp_path):
     change = Change.between(before, after, rank=4)
-    with pytest.raises(EncoderUnusable, match="`wide` is another"):
+    with pytest.raises(GateUnusable, match="`wide` is another"):
         change.of({**before, "wide": before["wide"] + 1})
-    with pytest.raises(EncoderUnusable, match="`bias` is another"):
+    with pytest.raises(GateUnusable, match="`bias` is another"):
         change.of({"wide": before["wide"]})
     (tmp_path / "change.npz").write_bytes(b"no archive")
     with pytest.raises(EncoderUnusable, match="install memedit again"):
@@ -120,9 +120,9 @@ def test_only_what_the_small_judge_leaves_open_is_read_again(base, change):
 
 @pytest.mark.model
 def test_a_base_that_is_none_is_refused_before_anything_is_asked(tmp_path, base):
-    with pytest.raises(EncoderUnusable, match="cannot be read"):
+    with pytest.raises(GateUnusable, match="cannot be read"):
         as_gate(f"deep:{tmp_path / 'nothing'}")
-    with pytest.raises(EncoderUnusable, match="not of this encoder"):
+    with pytest.raises(GateUnusable, match="not of this encoder"):
         as_gate(f"deep:{base}")
 
 
@@ -139,6 +139,6 @@ def test_the_gate_decides_with_it(base, change, monkeypatch):
     assert gate.thresholds["direct"] > as_gate(f"deep:{base}", max_false_fires=0.1).thresholds["direct"]
     with EditMemory() as memory:
         memory.add("The gym opens at 6 am.")
-        said = read_conversation("When does the gym open?")
+        said = read_conversation([("user", "When does the gym open?")])
         (verdict,) = gate.decide(memory.recall(said.query, whole=said.whole))
         assert verdict.reasons[0].startswith("as it reads, it ")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memedit.encoder.network import Vectors
-from memedit.errors import EncoderUnusable
+from memedit.errors import EncoderUnusable, GateUnusable
 
 CHANGE = "change.npz"
 LEFT, RIGHT, SCALES, ADDED, NEW, SEEN = "left", "right", "scales", "added", "new", "seen"
@@ -54,7 +54,7 @@ class Change:
         """The weights that it makes, by name, of those of the encoder that it is of.
 
         Raises:
-            EncoderUnusable: They are another encoder's.
+            GateUnusable: They are another encoder's.
         """
         made: dict[str, Vectors] = {}
         for key, value in self.kept.items():
@@ -80,7 +80,7 @@ class Change:
         seen = self.kept.get(f"{name}:{SEEN}")
         own = weights.get(name)
         if own is None or (seen is not None and not np.allclose(own.ravel()[: len(seen)], seen, atol=NEAR)):
-            raise EncoderUnusable(
+            raise GateUnusable(
                 f"The change is not of this encoder: its weight `{name}` is another.",
                 do="give the encoder that the change was made of",
             )

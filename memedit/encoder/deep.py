@@ -18,7 +18,7 @@ from memedit.encoder.change import CHANGE, Change, read_change
 from memedit.encoder.graph import shipped_folder
 from memedit.encoder.judge import TOKENS, Judge, shipped_judge
 from memedit.encoder.network import Vectors
-from memedit.errors import EncoderUnusable, MissingExtra
+from memedit.errors import GateUnusable, MissingExtra
 from memedit.text import one_line
 
 BASE = "sentence-transformers/all-mpnet-base-v2"
@@ -40,7 +40,8 @@ def deep_judge(base: str | Path = BASE, folder: Path | None = None) -> Judge:
         folder: Of the change; the one that comes with memedit when left out.
 
     Raises:
-        EncoderUnusable: The base cannot be read, or is not the encoder that the change is of.
+        EncoderUnusable: The change is damaged.
+        GateUnusable: The base cannot be read, or is not the encoder that the change is of.
         MissingExtra: `torch` or `transformers` is not installed.
     """
     return Judge(encoder=Deep(base, read_change((folder or deep_folder()) / CHANGE), shipped_judge()))
@@ -103,8 +104,9 @@ def _changed(base: str, change: Change) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
     except (OSError, ValueError) as error:
-        raise EncoderUnusable(
-            f"`{base:.80}` cannot be read: {one_line(str(error), 160)}", do=f"give a folder that holds {BASE}"
+        raise GateUnusable(
+            f"`{base:.80}` cannot be read: {one_line(str(error), 160)}",
+            do=f"give a folder that holds {BASE}: `deep:FOLDER`",
         ) from error
     weights = {f"{model.base_model_prefix}.{name}": weight.numpy() for name, weight in body.state_dict().items()}
     fresh = change.of(weights)

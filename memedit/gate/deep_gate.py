@@ -18,9 +18,8 @@ class DeepGate(JudgeGate):
         max_false_fires, threshold: As for `JudgeGate`.
 
     Raises:
-        EncoderUnusable: The base cannot be read, or is another encoder.
+        GateUnusable: The base cannot be read, or is another encoder; or the rate is none that the calibration reaches.
         MissingExtra: `torch` or `transformers` is not installed.
-        GateUnusable: The rate is none that the calibration reaches.
     """
 
     name = "deep"
