@@ -1,7 +1,7 @@
 """Fits what stands beside the encoders that come with memedit, and writes it among them.
 
 python bench/fits.py thresholds FILE...  from which the judge lets through, and leaves in doubt
-    with --deep BASE: the deep judge; with --every 4: by each fourth message of a group
+    with --deep BASE: the deep judge; with --share 0.25: by a quarter of the messages
 python bench/fits.py governing FILE...   which texts govern every answer, beside statements
 python bench/fits.py statements FILE...  which later statements take an earlier one's place; needs MEMEDIT_DATA
 python bench/fits.py standing FILE...    what standing instructions look like to MiniLM
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -52,12 +53,14 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--into", type=Path, help="where what is learned is written; among what is shipped if left out")
     parser.add_argument("--deep", help="the wider encoder, a folder or hub id")
-    parser.add_argument("--every", type=int, default=1, help="take each so manieth message of a group")
+    parser.add_argument("--share", type=float, default=1.0, help="of the messages, drawn")
     asked = parser.parse_args()
-    if asked.deep:
-        return fit_thresholds(asked.files, asked.into or deep_folder(), deep_judge(asked.deep), asked.every)
+    if asked.what == "thresholds":
+        judge = deep_judge(asked.deep) if asked.deep else None
+        return fit_thresholds(
+            asked.files, asked.into or (deep_folder() if judge else shipped_folder()), judge, asked.share
+        )
     fits = {
-        "thresholds": fit_thresholds,
         "governing": fit_governing,
         "statements": fit_statements,
         "standing": fit_standing,
@@ -65,9 +68,13 @@ def main() -> None:
     fits[asked.what](asked.files, asked.into or shipped_folder())
 
 
-def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None, every: int = 1) -> None:
+def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None, share: float = 1.0) -> None:
     """Choose the temperature of a judge's readings, and thresholds."""
-    groups = [replace(group, messages=tuple(group.messages[::every])) for group in read_groups(files)]
+    drawn = random.Random(0)
+    groups = [
+        replace(group, messages=tuple(one for one in group.messages if drawn.random() < share))
+        for group in read_groups(files)
+    ]
     read = read_messages(reading(judge), groups)
     found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in groups]})
     thresholds.save(found, into)

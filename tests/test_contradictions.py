@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from memedit import EditableLLM, EditMemory, Fact
+from memedit import Behaviour, EditableLLM, EditMemory, Fact
 from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
@@ -398,6 +398,13 @@ def test_standing_instructions_that_are_alike_are_listed_and_both_stay(later, ea
         assert second.possible_conflicts == ((first.id,) if listed else ())
 
 
+def test_behaviours_about_something_are_not_listed():
+    with EditMemory() as memory:
+        memory.add(Behaviour(topic="Microsoft", conduct="Be positive."))
+        assert memory.add(Behaviour(topic="Microsoft Office", conduct="Be critical.")).possible_conflicts == ()
+        assert memory.add("Always answer positively.").possible_conflicts == ()
+
+
 BUS, SCRAPPED = "The night bus runs every hour.", "The night bus has been scrapped."
 
 
@@ -420,6 +427,36 @@ def test_what_a_statement_replaced_is_known_with_it_until_it_is_purged(tmp_path)
             assert said_before(other) == {SCRAPPED: BUS}  # and by one that reads the ledger anew
             memory.purge([old.id])
             assert said_before(memory) == said_before(other) == {SCRAPPED: ""}
+
+
+def test_before_a_statement_is_the_latest_that_it_replaced_and_that_said_something_else(tmp_path):
+    later = datetime.now(UTC) + timedelta(days=9)
+    with EditMemory(tmp_path, embedder=HashEmbedder(), judge=Sure()) as memory:
+        first = memory.add(BUS)
+        second = memory.add(SCRAPPED)
+        assert second.superseded == (first.id,)
+        again = memory.add(Fact(SCRAPPED, expires_at=later))  # says the same, and only ends at another time
+        assert again.superseded == (second.id,)
+        assert said_before(memory) == {SCRAPPED: BUS}
+        third = memory.add("The night bus is back.")
+        assert third.superseded == (again.id,)
+        assert said_before(memory) == {"The night bus is back.": SCRAPPED}
+        with EditMemory(tmp_path, embedder=HashEmbedder(), judge=Sure()) as other:
+            assert said_before(other) == said_before(memory)
+            memory.purge([second.id, again.id])  # what is left is what was before that
+            assert said_before(other) == said_before(memory) == {"The night bus is back.": ""}
+        memory.undo()
+
+
+def test_what_is_in_force_again_is_before_nothing():
+    with EditMemory(embedder=HashEmbedder(), judge=Sure()) as memory:
+        memory.add(BUS)
+        waits = memory.propose([SCRAPPED])[0]
+        memory.accept(waits.id)
+        assert said_before(memory) == {SCRAPPED: BUS}
+        memory.undo()
+        memory.accept(waits.id, on_conflict="keep")
+        assert said_before(memory) == {BUS: "", SCRAPPED: ""}
 
 
 def test_what_asks_for_what_was_replaced_asks_for_what_replaced_it():

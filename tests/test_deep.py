@@ -1,10 +1,13 @@
 """The deep judge: a change of an encoder's weights, and what is read again with it."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
 from memedit import EditMemory
-from memedit.encoder.change import Change, read_change, write_change
+from memedit.encoder.change import CHANGE, Change, read_change, write_change
 from memedit.errors import EncoderUnusable, GateUnusable
 from memedit.gate import as_gate, read_conversation
 
@@ -41,11 +44,25 @@ def test_of_another_encoder_or_of_a_damaged_file_nothing_is_made(before, after, 
     change = Change.between(before, after, rank=4)
     with pytest.raises(GateUnusable, match="`wide` is another"):
         change.of({**before, "wide": before["wide"] + 1})
+    with pytest.raises(GateUnusable, match="`wide` is another"):
+        change.of(after)  # the change is in it already
     with pytest.raises(GateUnusable, match="`bias` is another"):
         change.of({"wide": before["wide"]})
-    (tmp_path / "change.npz").write_bytes(b"no archive")
-    with pytest.raises(EncoderUnusable, match="install memedit again"):
-        read_change(tmp_path / "change.npz")
+    write_change(change, tmp_path / "whole.npz")
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for damaged in (b"no archive", b"", whole[: len(whole) // 2]):
+        (tmp_path / "change.npz").write_bytes(damaged)
+        with pytest.raises(EncoderUnusable, match="install memedit again"):
+            read_change(tmp_path / "change.npz")
+
+
+def test_the_change_that_comes_with_memedit_is_whole():
+    from memedit.encoder.deep import deep_folder
+
+    card = json.loads((deep_folder() / "card.json").read_text())
+    file = deep_folder() / CHANGE
+    assert card["made"]["change"] == hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    assert read_change(file).labels == 2
 
 
 class Small:

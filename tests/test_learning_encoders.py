@@ -213,7 +213,7 @@ def test_training_may_go_on_from_what_comes_with_memedit():
 
 def test_a_judge_learns_of_what_another_reads_and_its_lowest_layers_are_held():
     import torch
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, MPNetConfig, MPNetModel
 
     from memedit.gate.learning.encoding import encoder, hold
     from memedit.gate.learning.judge import _loss
@@ -240,6 +240,13 @@ def test_a_judge_learns_of_what_another_reads_and_its_lowest_layers_are_held():
     _loss(model, tokenizer, batch).backward()
     learns = [any(one.grad is not None for one in layer.parameters()) for layer in model.bert.encoder.layer]
     assert learns == [False, False, True, True, True, True]
+    config = MPNetConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    other = MPNetModel(config)
+    hold(other, 1)
+    other(input_ids=torch.tensor([[5, 6, 7]])).last_hidden_state.sum().backward()
+    assert {name.partition(".layer.1.")[0] for name, one in other.named_parameters() if one.grad is not None} == {
+        "encoder"
+    }
 
 
 def test_thresholds_are_chosen_kept_and_read_again(groups, tmp_path):

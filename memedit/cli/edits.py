@@ -27,6 +27,8 @@ ON_CONFLICT = click.option(
 STDIO = Path("-")
 SHOWN = 10  # edits that are listed one by one
 YAML = re.compile(r"(?:#.*\n|\s*\n)*(?:---|-\s|\[|edits:)")  # how it begins
+TABLE = re.compile(r"[a-z_]+(?:(,|\t)[a-z_]+)+\r?\n")  # its head: names of fields
+FORMS = {",": "csv", "\t": "tsv"}
 AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
 REASON = click.option("--reason", metavar="TEXT", help="Why.")
 
@@ -243,7 +245,7 @@ def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Recei
 
 
 def read_given(path: Path | None) -> Entries:
-    """The edits of a file, or those on stdin: JSON lines, YAML, or lines of plain text, told by how it begins.
+    """The edits of a file, or those on stdin: JSON lines, YAML, a table, or lines of plain text, told by how it begins.
 
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
@@ -253,7 +255,8 @@ def read_given(path: Path | None) -> Entries:
     if path not in (None, STDIO):
         return read_entries(path)
     text = read_text("-", what="input")
-    form = "jsonl" if text[0] in '{"' else "yaml" if YAML.match(text) else "txt"
+    table = TABLE.match(text)
+    form = "jsonl" if text[0] in '{"' else "yaml" if YAML.match(text) else FORMS[table[1]] if table else "txt"
     return parse_entries(text, PurePath(f"stdin.{form}"))
 
 

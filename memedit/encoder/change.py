@@ -18,7 +18,7 @@ from memedit.errors import EncoderUnusable, GateUnusable
 CHANGE = "change.npz"
 LEFT, RIGHT, SCALES, ADDED, NEW, SEEN = "left", "right", "scales", "added", "new", "seen"
 LOOKED_AT = 64  # weights of each changed matrix by which the base is recognised
-NEAR = 0.01  # how far they may be off, since bases are kept in halves, too
+NEAR = 0.0015  # how far they may be off, since bases are kept in halves, too
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_change(path: Path) -> Change:
     try:
         with np.load(path, allow_pickle=False) as kept:
             return Change(dict(kept))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy and zip raise plain exceptions of their own
         raise EncoderUnusable(f"`{path}` cannot be read: {error}.", do="install memedit again") from error
 
 

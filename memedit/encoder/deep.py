@@ -32,19 +32,17 @@ def deep_folder() -> Path:
 
 
 @cache
-def deep_judge(base: str | Path = BASE, folder: Path | None = None) -> Judge:
+def deep_judge(base: str | Path = BASE) -> Judge:
     """The judge that reads with both.
 
-    Args:
-        base: The wider encoder, a folder or a hub id.
-        folder: Of the change; the one that comes with memedit when left out.
+    base: The wider encoder, a folder or a hub id.
 
     Raises:
         EncoderUnusable: The change is damaged.
         GateUnusable: The base cannot be read, or is not the encoder that the change is of.
         MissingExtra: `torch` or `transformers` is not installed.
     """
-    return Judge(encoder=Deep(base, read_change((folder or deep_folder()) / CHANGE), shipped_judge()))
+    return Judge(encoder=Deep(base, read_change(deep_folder() / CHANGE), shipped_judge()))
 
 
 class Deep:
@@ -70,8 +68,6 @@ class Deep:
         """The wider encoder's log-odds that the edit bears on the message. Result (pairs,)."""
         import torch
 
-        from memedit.encoder.precision import bfloat16_pays
-
         found = np.zeros(len(pairs), dtype=np.float32)
         order = sorted(range(len(pairs)), key=lambda at: sum(map(len, pairs[at])))
         for start in range(0, len(order), BATCH):
@@ -80,7 +76,7 @@ class Deep:
                 *zip(*(pairs[at] for at in own), strict=True), padding=True, truncation="longest_first",
                 max_length=TOKENS, return_tensors="pt",
             )  # fmt: skip
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16_pays()):
+            with torch.inference_mode():
                 found[own] = _odds(self._model(**batch.to(self._model.device)).logits.float().cpu().numpy())
         return found
 
@@ -98,18 +94,19 @@ def _changed(base: str, change: Change) -> tuple[Any, Any]:
         from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
     except ModuleNotFoundError as missing:
         raise MissingExtra("local", package=missing.name or "torch") from missing
+    labels = change.labels
     try:
-        config = AutoConfig.from_pretrained(base, num_labels=change.labels)
+        config = AutoConfig.from_pretrained(base, num_labels=labels)
         body = AutoModel.from_pretrained(base, attn_implementation="eager", dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each library raises its own
         raise GateUnusable(
             f"`{base:.80}` cannot be read: {one_line(str(error), 160)}",
             do=f"give a folder that holds {BASE}: `deep:FOLDER`",
         ) from error
     weights = {f"{model.base_model_prefix}.{name}": weight.numpy() for name, weight in body.state_dict().items()}
-    fresh = change.of(weights)
-    state = {name: torch.as_tensor({**weights, **fresh}.get(name, kept)) for name, kept in model.state_dict().items()}
+    weights |= change.of(weights)
+    state = {name: torch.as_tensor(weights.get(name, kept)) for name, kept in model.state_dict().items()}
     model.load_state_dict(state)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer

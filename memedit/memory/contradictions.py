@@ -80,7 +80,7 @@ def nearest(
     view: View, rows: Sequence[Row], vectors: Mapping[str, Vectors], kind: Literal["fact", "behaviour"]
 ) -> Near:
     """The nearest edits of a kind to each that is added, in force or before it in the same call; of Facts those where
-    one of both lacks subject or relation.
+    one of both lacks subject or relation, of Behaviours those without a topic.
 
     Args:
         view: What is in force; the caller holds its lock.
@@ -106,7 +106,7 @@ def nearest(
             if cosine >= NEAR
             and (other := view.rows.get(edit_id) or before.get(edit_id)) is not None
             and other.content_hash != row.content_hash
-            and (kind != "fact" or row.slotless or other.slotless)
+            and (row.slotless or other.slotless if kind == "fact" else not row.names_text and not other.names_text)
         ]
         near[row.id] = rivals[:READ]
         before[row.id] = row

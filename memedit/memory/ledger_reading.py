@@ -66,13 +66,15 @@ class Reader:
         """For each edit that events after `seq` touched, whether it is in force after event `until` (or the last)."""
         return states(self.connection, namespace_id, seq, until)
 
-    def replaced_since(self, namespace_id: int, seq: int) -> dict[str, str]:
-        """Of the edits that took another's place after event `seq`, by id, that other's id; of several the last."""
+    def replaced_since(self, namespace_id: int, seq: int) -> dict[str, list[str]]:
+        """Of the edits that took others' place after event `seq`, by id, the ids of those others, oldest first."""
         query = select(events.c.edit_id, events.c.data).where(
             events.c.namespace_id == namespace_id, events.c.seq > seq, events.c.kind == "superseded"
         )
-        happened = self.connection.execute(query.order_by(events.c.seq))
-        return {str(read_data(row.data).get("by")): row.edit_id for row in happened}
+        found: dict[str, list[str]] = {}
+        for row in self.connection.execute(query.order_by(events.c.seq)):
+            found.setdefault(str(read_data(row.data).get("by")), []).append(row.edit_id)
+        return found
 
     def waiting(self, namespace_id: int, *, until: int | None = None) -> list[str]:
         """Ids of the edits that wait for approval after event `until` (after the last one when None), oldest first."""

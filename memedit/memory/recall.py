@@ -21,6 +21,7 @@ from memedit.memory.views import Views
 SCANNED = 1_024
 """Patches of a namespace that are all candidates, however far they lie: a condition is a property of the text, which
 need not be near to it. Of more, the nearest."""
+FORMER = 4  # earlier statements that are looked at, for one that says something else
 MOST_NAMED = 256  # edits of named subjects whose similarity is looked at
 
 
@@ -124,11 +125,19 @@ def _standing(view: View, index: Index, standing: Standing) -> tuple[str, ...]:
 
 
 def _with_what_was_before(views: Views, view: View, found: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, plain statements among them with what was said before they were."""
-    former = {one.edit.id: view.replaced.get(one.edit.id, "") for one in found if view.rows[one.edit.id].slotless}
-    known = views.edits(view.head.namespace_id, [edit_id for edit_id in former.values() if edit_id])
-    texts = {edit_id: known[earlier].text for edit_id, earlier in former.items() if earlier in known}
-    return [replace(one, before=texts.get(one.edit.id, "")) if texts else one for one in found]
+    """The candidates, plain statements among them with the latest that they replaced and that said something else."""
+    plain = [one.edit for one in found if view.replaced.get(one.edit.id) and view.rows[one.edit.id].slotless]
+    former = {edit.id: list(islice(view.before(edit.id), FORMER)) for edit in plain}
+    ids = set(chain.from_iterable(former.values()))
+    known = views.edits(view.head.namespace_id, list(ids)) if ids else {}
+    if lost := ids - known.keys():  # purged by another process
+        view.forget(lost)
+        return _with_what_was_before(views, view, found)
+    texts = {}
+    for edit in plain:
+        said = (known[edit_id].text for edit_id in former[edit.id])
+        texts[edit.id] = next((text for text in said if text != edit.text), "")
+    return [replace(one, before=texts[one.edit.id]) if one.edit.id in texts else one for one in found]
 
 
 def expired(edit: AnyEdit, now: datetime) -> bool:

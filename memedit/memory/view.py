@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from memedit.embedders.port import Vectors
@@ -23,8 +24,8 @@ class View:
     indexes: dict[str, Index] = field(default_factory=dict)
     languages: dict[str, Index] = field(default_factory=dict)
     """By the encoder of many languages; they live as long as the view, made of the vectors in the ledger."""
-    replaced: dict[str, str] = field(default_factory=dict)
-    """Of edits that took another's place, by id, the id of that other."""
+    replaced: dict[str, list[str]] = field(default_factory=dict)
+    """Of edits that took others' place, by id, the ids of those others, oldest first."""
     mentions: MentionIndex = field(default_factory=MentionIndex)
     relations: dict[str, Vectors] = field(default_factory=dict)
     """The vectors of the Facts' relation texts, by text hash: few, since many Facts share one."""
@@ -50,6 +51,22 @@ class View:
         self.counts[row.kind] += 1
         self.counts["slotless"] += row.slotless
         self.mentions.put(row.id, row.names)
+
+    def before(self, edit_id: str) -> Iterator[str]:
+        """The ids of what an edit took the place of, and of what that had, latest first; without what is in force."""
+        waiting, met = list(self.replaced.get(edit_id, ())), {edit_id}
+        while waiting:
+            earlier = waiting.pop()
+            if earlier not in met:
+                met.add(earlier)
+                waiting += self.replaced.get(earlier, ())
+                if earlier not in self.rows:
+                    yield earlier
+
+    def forget(self, gone: Collection[str]) -> None:
+        """Keep no more of what took whose place than is left when these are purged."""
+        left = {one: others for one, others in self.replaced.items() if one not in gone}
+        self.replaced = {one: [other for other in others if other not in gone] for one, others in left.items()}
 
     def remove(self, edit_id: str) -> None:
         row = self.rows.pop(edit_id, None)

@@ -197,7 +197,8 @@ class Views:
         self.forget(head.namespace_id, went)  # they may have been purged
         for row in rows:
             view.put(row)
-        view.replaced |= replaced
+        for edit_id, others in replaced.items():
+            view.replaced.setdefault(edit_id, []).extend(others)
         view.relations |= self._relation_vectors(view, head, rows)
         if len(view.relations) > 2 * len(view.rows) + 1_000:  # most belong to edits that are gone
             used = {row.relation_hash for row in view.rows.values()}

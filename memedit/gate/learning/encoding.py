@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,6 @@ import numpy as np
 
 from memedit.embedders.folders import bundled_folder
 from memedit.embedders.port import Vectors
-from memedit.encoder.precision import bfloat16_pays
 from memedit.errors import GateUnusable, MissingExtra
 from memedit.text import one_line
 
@@ -56,10 +56,13 @@ def encoder(source: str | Path | None = None, kind: Any = AutoModel, **options: 
 
 
 def hold(model: Any, layers: int) -> None:
-    """Hold the embeddings and the lowest layers of an encoder fast, where any layer is: a backward pass ends there."""
+    """Hold the embeddings and the lowest layers of an encoder fast, where any layer is, and what all layers share: a
+    backward pass ends there.
+    """
     if layers:
         body = model.base_model
-        for part in (body.embeddings, *body.encoder.layer[:layers]):
+        shared = [part for name, part in body.encoder.named_children() if name != "layer"]
+        for part in (body.embeddings, *shared, *body.encoder.layer[:layers]):
             part.requires_grad_(False)
 
 
@@ -78,6 +81,20 @@ def check_base(source: str | Path | None) -> None:
             f"`{source}` holds no encoder: {one_line(str(error), 160)}",
             do="give a folder with a model and its tokenizer, or `shipped` for what comes with memedit",
         ) from error
+
+
+@cache
+def bfloat16_pays() -> bool:
+    """Whether this processor multiplies faster in bfloat16: one that only emulates it takes a tenfold time, or more."""
+    taken = []
+    for dtype in (torch.float32, torch.bfloat16):
+        one = torch.ones(256, 256, dtype=dtype)
+        one @ one  # whatever is made ready once
+        start = time.perf_counter()
+        for _ in range(3):
+            one @ one
+        taken.append(time.perf_counter() - start)
+    return taken[1] < taken[0]
 
 
 def together() -> bool:
