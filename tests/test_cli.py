@@ -239,10 +239,9 @@ def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
     assert "1 added" in run("add", "-", input="- G is H.\n").stdout
     assert "stdin.jsonl, line 2" in run("add", "-", input='"x is y"\n{broken\n', code=2).stderr
     assert "stdin.jsonl, line 2" in run("import", "-", input='"x is y"\n{broken\n', code=2).stderr
-    assert (
-        "2 added"
-        in run("import", "-", "--namespace", "lines", input="The gym opens at 6.\nThe shop closes at 9.\n").stdout
-    )
+    lines, table = "A gym opens.\nA shop closes.\n", "statement,author\nThe gym opens at 6.,ann\n"
+    assert "2 added" in run("import", "-", "--namespace", "lines", input=lines).stdout
+    assert "1 added" in run("import", "-", "--namespace", "table", input=table).stdout
     assert "UTF-8" in run("add", "-", input=b"\xff\xfe", code=2).stderr
     assert "holds no list" in run("add", "-", input="edits: text", code=2).stderr
     assert len(value(run("list", "--json"))) == 4
