@@ -58,8 +58,8 @@ class Spoke:
 
 
 def spoken(verdicts: Sequence[Verdict], whole: str) -> tuple[Spoke, ...]:
-    """What spoke for and against the Facts among the likeliest edits, by the judge that comes with memedit and the words
-    that stand in them now.
+    """What spoke for and against the Facts among the likeliest edits, by the judge that comes with memedit and
+    the words that stand in them now.
 
     whole: The conversation, as it was read.
 
