@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -26,9 +25,6 @@ ON_CONFLICT = click.option(
 )  # fmt: skip
 STDIO = Path("-")
 SHOWN = 10  # edits that are listed one by one
-YAML = re.compile(r"(?:#.*\n|\s*\n)*(?:---|-\s|\[|edits:)")  # how it begins
-TABLE = re.compile(r"[a-z_]+(?:(,|\t)[a-z_]+)+\r?\n")  # its head: names of fields
-FORMS = {",": "csv", "\t": "tsv"}
 AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
 REASON = click.option("--reason", metavar="TEXT", help="Why.")
 
@@ -250,14 +246,12 @@ def read_given(path: Path | None) -> Entries:
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
-    from memedit.memory.files import parse_entries, read_entries
+    from memedit.memory.files import ending_of, parse_entries, read_entries
 
     if path not in (None, STDIO):
         return read_entries(path)
     text = read_text("-", what="input")
-    table = TABLE.match(text)
-    form = "jsonl" if text[0] in '{"' else "yaml" if YAML.match(text) else FORMS[table[1]] if table else "txt"
-    return parse_entries(text, PurePath(f"stdin.{form}"))
+    return parse_entries(text, PurePath(f"stdin.{ending_of(text)}"))
 
 
 def _add_one(

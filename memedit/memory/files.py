@@ -23,6 +23,8 @@ from memedit.text import one_line, storable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
+YAML = re.compile(r"(?:#.*\n|\s*\n)*(?:---|-\s|\[|edits:)")  # how it begins
+TABLE = re.compile(r"[a-z_]+(?:(,|\t)[a-z_]+)+\r?\n")  # its head: names of fields
 TABLE_SUFFIXES = (".csv", ".tsv")
 TEXT_SUFFIXES = (".txt",)
 Form = Literal["jsonl", "yaml", "table", "text"]
@@ -119,6 +121,16 @@ def parse_entries(text: str, path: PurePath) -> Entries:
         else:
             found.stated.append(value if isinstance(value, str) else edit)
     return found
+
+
+def ending_of(text: str) -> str:
+    """How the name of a file with this text would end, by how it begins: `jsonl`, `yaml`, `csv`, `tsv` or `txt`."""
+    if text[0] in '{"':
+        return "jsonl"
+    if YAML.match(text):
+        return "yaml"
+    table = TABLE.match(text)
+    return "txt" if table is None else "csv" if table[1] == "," else "tsv"
 
 
 def dump_edits(edits: Sequence[AnyEdit], form: Form, proposed: Sequence[AnyEdit] = ()) -> str:
