@@ -68,8 +68,7 @@ def export(session: Session, file: Path, secrets: bool) -> None:
 def import_file(
     session: Session, file: Path, on_conflict: Any, only_plan: bool, author: str | None, reason: str | None
 ) -> None:
-    """Add the edits of a file as one change, whatever namespace they came from; `-` reads stdin: JSON
-    lines, YAML, or a statement a line.
+    """Add the edits of a file as one change, whatever namespace they came from; `-` reads them from stdin.
 
     The file is .jsonl, .yaml, or a table: a .csv or .tsv whose columns are named as the fields of an edit (statement,
     or subject, relation, object, …), one edit a row; or .txt, with a statement a line. Nothing is imported when one of
