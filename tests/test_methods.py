@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memedit import EditableLLM, EditMemory, Fact, Hits
+from memedit import EditableLLM, EditMemory, Fact, Hits, Verdict
 from memedit.errors import CapabilityMissing, RequestRejected, UnknownMethod
+from memedit.gate.port import When
 from memedit.llms import LLM, Capability, Likelihood, Mixer
 from memedit.messages import Reply, Request, as_request
 from memedit.methods import Decode, Final, Generate, Method, Ready, Recall, Score, Steps, Task, find_method, method
 from memedit.methods.frames import completion, context
 from memedit.methods.in_context import in_context
+from memedit.methods.objects import statement_answer
 from memedit.testing import FakeLLM, HashEmbedder, NamedGate
 from memedit.text import as_data
 
@@ -143,7 +145,8 @@ def test_small_models_get_the_completion_and_long_requests_the_notes() -> None:
         ("Why is she the CEO of Acme?", None),
         ("Write a poem about the CEO of Acme.", None),
         ("Who is the CEO of Acme?\nA. Bo Li\nB. Carol Diaz\nC. Ann Lee", None),
-        ("The CEO of Acme is old.", None),
+        ("The CEO of Acme is old.", EDIT),
+        ("2nd floor who is ceo of acme", EDIT),
         ([{"role": "system", "content": "Answer in French."}, {"role": "user", "content": IN_SCOPE}], None),
         ("Some long text. " * 60 + IN_SCOPE, None),
     ],
@@ -166,13 +169,33 @@ def test_the_edit_answers_a_small_model_s_cloze_or_short_question(prompt: Any, a
         ("97 moons of Acme are known by now.", "How many moons of Acme are known?", None),
         ("I sold Acme in May.", "When did I sell Acme?", "You noted: “I sold Acme in May.”"),
         ("Acme is in Oslo.", "Where is Acme?", None),
-        (f"Acme is in Oslo, {'as many say, ' * 40}and stays there.", "Is Acme in Rome?", "generated"),
+        (f"Acme is in Oslo, {'as many say, ' * 60}and stays there.", "Is Acme in Rome?", "generated"),
     ],
 )
 def test_a_statement_is_told_whole_unless_it_surely_holds_one_thing(statement: str, asked: str, answer: str) -> None:
     llm = editable(SmallLLM(lambda text: "generated"))
     llm.edit(statement)
     assert llm(asked) == (answer or statement)
+
+
+@pytest.mark.parametrize(
+    ("probability", "doubtful", "noted", "beside"),
+    [(0.9, False, None, True), (0.9, True, None, False), (0.6, False, None, False), (0.9, True, "earlier", True)],
+)
+def test_what_surely_passes_as_well_or_was_noted_earlier_is_told_beside_it(
+    probability: float, doubtful: bool, noted: When | None, beside: bool
+) -> None:
+    now, also = Fact("The gym opens at 7."), Fact("The gym closes at 9.")
+    verdicts = (
+        Verdict(now, 0.9, passed=True, noted="later" if noted else None),
+        Verdict(also, probability, passed=True, doubtful=doubtful, noted=noted),
+    )
+    found = statement_answer(as_request("When is the gym open?"), Hits("When is the gym open?", verdicts))
+    assert found is not None
+    assert found[1] == ((now, also) if beside else (now,))
+    assert found[0].startswith(now.text)
+    assert (also.text in found[0]) is beside
+    assert ("(noted earlier, on" in found[0]) is (noted is not None)
 
 
 @method("two_step", paper="none")
@@ -287,7 +310,7 @@ def test_a_trace_counts_the_share_of_a_batch() -> None:
 
 def test_a_paragraph_answers_its_own_question_and_else_is_read() -> None:
     told = Fact(
-        f"Acme is a firm of many trades. It was once a mill. It is {'very, very ' * 30}big.",
+        f"Acme is a firm of many trades. It was once a mill. It is {'very, very ' * 60}big.",
         subject="Acme",
         question="What is Acme?",
     )

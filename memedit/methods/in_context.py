@@ -28,7 +28,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
     Args:
         max_edits: How many edits are given at most, most probable first.
         objects: Whether, with a small local model, the edit answers by itself: its object where a cloze or a short
-            question asks for nothing else, its statement where it settles a short question. No model is called then.
+            question asks for nothing else, else its statement, unless the request is to be continued, or asks for a
+            text to be made. No model is called then.
         weigh: Whether that answer is instead whichever the model finds likelier behind the edit, the object or what
             held before (`previous_object`). Needs log-probabilities; where they or it are missing, the object is it.
     """
@@ -44,7 +45,8 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
                 stated = statement_answer(request, task.hits) if objects else None
                 if stated is None:
                     return call
-                return Ready(Reply(stated, finish_reason="stop"), answers, (STATED,), instead_of=call)
+                text, told = stated
+                return Ready(Reply(text, finish_reason="stop"), told, (STATED,), instead_of=call)
             note = SAID
             before = answers[0].previous_object if isinstance(answers[0], Fact) else None
             if weigh and before and Capability.LOGPROBS in task.models["base"].capabilities:

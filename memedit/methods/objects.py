@@ -1,5 +1,6 @@
 """Where an edit is the answer by itself, and nothing is generated: its object, of a cloze or a short question after a
-thing; its statement, of any other short question; a paragraph, of its own question.
+thing; its statement, of any other short message that neither is to be continued nor asks for a text to be made; a
+paragraph, of its own question.
 
 A small model given the right edit still says something else now and then (Mitchell et al. 2022 train a counterfactual
 model for it); what the edit holds needs no model to be said.
@@ -7,12 +8,13 @@ model for it); what the edit holds needs no model to be said.
 
 from __future__ import annotations
 
+import math
 import re
 
-from memedit.edits import Fact
-from memedit.gate.port import Hits
+from memedit.edits import AnyEdit, Fact
+from memedit.gate.port import Hits, Verdict
 from memedit.messages import Request
-from memedit.methods.frames import is_short
+from memedit.methods.frames import SHORT, is_short
 from memedit.text import words
 
 AFTER_A_THING = re.compile(
@@ -32,11 +34,12 @@ MORE = re.compile(
 """What asks for more than a thing, or for a yes or no."""
 TO_BE_MADE = re.compile(
     r"^\W*(?:(?:please|can you|could you|would you|will you|help me) )*(?:explain|describe|write|draft|compare"
-    r"|summari[sz]e|translate|proofread|list|plan|discuss|argue|if|suppose|imagine)\b|\b(?:why|how come|mean by)\b"
+    r"|summari[sz]e|translate|proofread|list|plan|discuss|argue)\b|\b(?:why|how come|mean by)\b"
 )
-"""What no statement settles: a text to be made, a reason, a case."""
-SENTENCE = 300  # characters of a statement that is quoted
-FEW = 12  # words of a message in small letters, that asks without saying so
+"""What no statement settles: a text to be made, a reason."""
+LETTER = re.compile(r"[^\W\d_]")
+FEW = 12  # words of a question that has no mark
+BESIDE = math.e  # what is told beside the likeliest edit has at least its odds divided by this
 OWN = frozenset(
     "i my me mine myself ich mein meine mir mich je mon mes moi yo mi mis io mio mia ik mijn eu meu".split()
 )
@@ -62,24 +65,37 @@ def object_answer(request: Request, hits: Hits) -> str | None:
     return edit.answer if asks and sure else None
 
 
-def statement_answer(request: Request, hits: Hits) -> str | None:
-    """What the most probable edit states, where a short question is settled by it; else None.
+def statement_answer(request: Request, hits: Hits) -> tuple[str, tuple[AnyEdit, ...]] | None:
+    """What the most probable edit states, where a short message is settled by it, and the edits told; else None.
 
-    A small model that is given the edit and asked “…, right?” agrees with the question, and of two things in one
-    statement it picks the wrong one. What somebody said of themselves is told as said by them.
+    A small model that is given the edit and asked “…, right?” agrees with the question, of two things in one statement
+    it picks the wrong one, and of a message that does not end in a question it repeats some words. What somebody said
+    of themselves is told as said by them; what is nearly as likely, and surely passes or contradicts it, with it.
     """
-    edit = hits.direct[0].edit if hits.direct else None
-    if not isinstance(edit, Fact) or not is_plain(request) or len(edit.text) > SENTENCE:
+    told = _together(hits)
+    if not told or not is_plain(request) or is_cloze(request) or to_be_made(request):
         return None
-    asked = request.turns[-1][1].strip()
-    in_haste = asked[:1].islower() and len(words(asked)) <= FEW
-    if to_be_made(request) or not (is_question(request) or in_haste):
-        return None
-    return f"You noted: “{edit.text}”" if OWN & set(words(edit.text)) else edit.text
+    lines = [told[0].edit.text] if len(told) == 1 else [one.line for one in told]
+    text = "\n".join(f"You noted: “{line}”" if OWN & set(words(line)) else line for line in lines)
+    return (text, tuple(one.edit for one in told)) if len(text) <= SHORT else None
+
+
+def _together(hits: Hits) -> list[Verdict]:
+    """The likeliest edit, and those that are told with it; empty where it is no Fact."""
+    passed = list(hits.direct)
+    if not passed or not isinstance(passed[0].edit, Fact):
+        return []
+    first, *others = passed
+    return [first, *(one for one in others if isinstance(one.edit, Fact) and _goes_with(first, one))]
+
+
+def _goes_with(first: Verdict, other: Verdict) -> bool:
+    near = first.probability * (1 - other.probability) <= BESIDE * other.probability * (1 - first.probability)
+    return near and (other.noted is not None or not other.doubtful)
 
 
 def to_be_made(request: Request) -> bool:
-    """Whether it asks for a text, a reason or a case, which no statement settles."""
+    """Whether it asks for a text or a reason, which no statement settles."""
     return TO_BE_MADE.search(request.turns[-1][1].casefold()) is not None
 
 
@@ -93,7 +109,8 @@ def is_question(request: Request) -> bool:
 def is_cloze(request: Request) -> bool:
     """Whether its last text is to be continued: it begins as a sentence does, and does not end as one, nor asks."""
     asked = request.turns[-1][1].strip()
-    return asked[-1:] not in ".!:;…?？؟" and not asked[:1].islower() and not is_question(request)
+    begins = LETTER.search(asked)
+    return asked[-1:] not in ".!:;…?？؟" and not (begins and begins[0].islower()) and not is_question(request)
 
 
 def is_plain(request: Request) -> bool:
