@@ -27,6 +27,8 @@ SCHEMA = 1
 """Of what `--json` prints: raised when a key is renamed, removed or comes to mean something else; not for a new one."""
 EVERY = 5.0
 """Seconds between two lines about what is being waited for, where nobody sees a bar."""
+PADDED = 60
+"""Columns of a cell in a pipe up to which those beside it are filled up; what is longer pushes its own line out."""
 
 # Escape sequences as a whole; then every control character but newline and tab, and those that reorder what is seen.
 UNPRINTABLE = re.compile(
@@ -168,7 +170,7 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[Piece]]) -> Non
     from rich.cells import cell_len
 
     lines = [list(columns), *([" ".join(_styled(piece)[0].split()) for piece in row] for row in rows)]
-    widths = [max(cell_len(line[place]) for line in lines) for place in range(len(columns))]
+    widths = [min(max(cell_len(line[place]) for line in lines), PADDED) for place in range(len(columns))]
     for line in lines:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
         print("  ".join(padded).rstrip())

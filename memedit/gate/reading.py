@@ -228,8 +228,8 @@ def trigrams(found: Iterable[str]) -> frozenset[str]:
 
 
 def is_number(word: str) -> bool:
-    """Whether a normalised word is a number, in digits or in Roman numerals from ii to xxxix."""
-    return word.isdigit() or (len(word) > 1 and ROMAN.fullmatch(word) is not None)
+    """Whether a normalised word is or holds a number: in digits (`a350`), or in Roman numerals to xxxix but i."""
+    return any(map(str.isdigit, word)) or (word != "i" and ROMAN.fullmatch(word) is not None)
 
 
 @lru_cache(maxsize=65_536)
