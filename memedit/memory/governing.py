@@ -42,16 +42,22 @@ CUES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\b(always|never|every|any|all|from now on|whatever|whenever|ever|immer|nie|niemals|jede\w*|toujours|jamais|"
-        r"siempre|nunca|sempre|mai|altijd|nooit)\b",
+        r"siempre|nunca|sempre|mai|altijd|nooit|zawsze|nigdy|alltid|aldrig|aina|всегда|никогда|her zaman|hep|asla)\b|"
+        r"دائم|أبد|いつも|必ず|今後|总是|以后|一直|항상|언제나|เสมอ",
         r"\b(answers?|repl(?:y|ies)|responses?|respond|speak|talk|write|explain|call me|address me|antworte?n?|"
-        r"réponds?|responde|rispondi|antwoord)\b",
+        r"schreib\w*|sprich|r[ée]pond\w*|rispond\w*|scriv\w*|cont[eé]st\w*|escr[ií]b\w*|respond[ae]\w*|escrev\w*|antwoord\w*|"
+        r"schrijf\w*|odpowiad\w*|pisz\w*|svar\w*|skriv\w*|vasta\w*|отвеча\w*|пиши\w*|говори\w*|cevap\w*|yanıt\w*|yaz)\b|"
+        r"أجب|اكتب|رد|答え|返事|返答|回答|回复|说话|대답|답변|말해|ตอบ",
         r"\b(emojis?|bullets?|tone|language|german|english|french|spanish|formal|short|brief|concise|sentences?|words|"
-        r"lists?|metric|units?|jargon|style|polite|markdown|headings?|simple|plain)\b",
+        r"lists?|metric|units?|jargon|style|polite|markdown|headings?|simple|plain|deutsch|français|español|italiano|"
+        r"nederlands|polsku|svenska|português|türkçe|kurz|einfach\w*|court\w*|cort[oa]\w*|brev\w*|krótko|коротко|по-русски|kısa)\b|"
+        r"بالعربية|日本語|中文|简短|短く|한국어|짧게",
         r"\b(you|your|du|dein|tu|tes|vous|usted|tú)\b",
         r"\b(me|my|i|ich|mir|je|moi|yo)\b",
         r"^(please |pls )?(always|never|don'?t|do not|no|keep|be|use|answer|reply|speak|write|talk|call|stop|give|end|"
         r"start|explain|avoid|skip|treat|act|you are|respond|address)\b",
         r"\b(when|if|for|in|with|about|wenn|bei|quand|si|cuando|quando)\b",
+        r"\b(once|this time|today|tonight|next|until|one answer|this one|heute|einmal|diesmal|hoy|oggi|vandaag)\b",
     )
 )
 
