@@ -10,8 +10,10 @@ from memedit.embedders.port import Embedder, Vectors
 from memedit.errors import EmbedderError, MissingExtra
 
 try:
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
+
+    from memedit.plumbing.onnx import session_options
 except ModuleNotFoundError as missing:
     raise MissingExtra("fast", package=missing.name or "onnxruntime") from missing
 
@@ -49,11 +51,11 @@ class OnnxEmbedder(Embedder):
         self.id = id
         self._space = space or id
         self._batch_size = 1 if alone else batch_size
-        options = SessionOptions()
-        options.intra_op_num_threads = threads or 0
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-            self._session = InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
+            self._session = InferenceSession(
+                folder / GRAPH, session_options(threads or 0), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # both raise plain exceptions of their own
             raise damaged(folder, error) from error
         self._feeds = {given.name: FEEDS[given.name] for given in self._session.get_inputs()}

@@ -18,8 +18,10 @@ from memedit.errors import EncoderUnusable, MissingExtra
 from memedit.plumbing.threads import kept_pool
 
 try:
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
+
+    from memedit.plumbing.onnx import session_options
 except ModuleNotFoundError as missing:
     raise MissingExtra("hosted", package=missing.name or "onnxruntime") from missing
 
@@ -46,8 +48,7 @@ class Encoder:
     """
 
     def __init__(self, folder: Path, name: Name, *, tokens: int) -> None:
-        options = SessionOptions()
-        options.intra_op_num_threads = 1  # a text is too short to be shared out; many texts are
+        options = session_options(1)  # a text is too short to be shared out; many texts are
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # they keep 30 MB, and save no time
         try:
             self.card: dict[str, Any] = _card(folder)
