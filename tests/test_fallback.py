@@ -177,7 +177,8 @@ def test_a_method_that_breaks_down_is_a_rung_that_failed(local: EditableLLM, mon
 def test_the_command_line_takes_a_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_common, "open_memory", lambda *_: memory_in(tmp_path / "memory"))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(lambda _: "I cannot say."))
-    monkeypatch.setattr(_common.Session, "unloaded", lambda session, _: session.llm())
+    for given in ("unloaded", "waiting"):
+        monkeypatch.setattr(_common.Session, given, lambda session, _: session.llm())
     monkeypatch.setenv("MEMEDIT_MEMORY", str(tmp_path / "memory"))
     with memory_in(tmp_path / "memory") as memory:
         memory.add(CEO)

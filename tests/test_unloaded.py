@@ -17,6 +17,7 @@ from memedit.cli import _common
 from memedit.errors import CapabilityMissing
 from memedit.llms import as_llm
 from memedit.messages import as_request
+from memedit.testing import FakeLLM
 
 MODELS = ("torch", "transformers", "gguf", "openai", "anthropic")
 
@@ -39,6 +40,25 @@ def test_no_llm_is_loaded_for_what_asks_none(run: Run, monkeypatch: pytest.Monke
     for llm in ("bundled", "openai:gpt", "anthropic:claude"):
         shown = value(run("explain", "What is the capital of Australia?", "--llm", llm, "--json"))
         assert "Sydney" in json.dumps(shown["lookups"])
+
+
+def test_ask_loads_its_llm_once_it_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, *_: Any) -> FakeLLM:
+        loaded.append(name)
+        return FakeLLM(lambda _: "I do not know.")
+
+    monkeypatch.setattr(_common, "open_model", load)
+    add(run, "--subject", "Australia", "--relation", "capital", "--object", "Sydney")
+    assert "Sydney" in run("ask", "What is the capital of Australia?").stdout
+    assert "Sydney" in run("ask", "What is the capital of Australia?", "--stream").stdout
+    assert loaded == []
+    assert "I do not know." in run("ask", "What is two plus two?").stdout
+    assert "I do not know." in run("ask", "What is two plus two?", "--stream").stdout
+    assert loaded == ["bundled", "bundled"]
+    with pytest.raises(CapabilityMissing, match="was not loaded"):
+        unloaded("bundled").generate([as_request("x")])
 
 
 def test_a_server_is_looked_for_where_one_is_named(run: Run) -> None:

@@ -6,11 +6,12 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from memedit.errors import CapabilityMissing
-from memedit.llms import LLM, Capability, Kind
+from memedit.llms import LLM, Capability, Kind, Likelihood, Mixer
 from memedit.messages import Reply, Request
 from memedit.plumbing.plugins import read_spec
 
@@ -22,29 +23,65 @@ TEXT, ARRAY = 8, 9
 
 
 class Unloaded(LLM):
-    """Stands for a model where requests are made and none is sent. It counts four characters as a token.
+    """Stands for a model that nothing was asked yet. It counts four characters as a token.
 
     Args:
         name: As the model itself would be named.
         kind: Its kind.
         capabilities: What it can do.
+        load: Loads it when it is first asked something; None where requests are made and none is sent.
     """
 
-    def __init__(self, name: str, kind: Kind, capabilities: frozenset[Capability]) -> None:
+    def __init__(
+        self, name: str, kind: Kind, capabilities: frozenset[Capability], load: Callable[[], LLM] | None = None
+    ) -> None:
         self.name, self.kind, self.capabilities = name, kind, capabilities
+        self._load = load
+
+    @cached_property
+    def loaded(self) -> LLM:
+        """The model itself.
+
+        Raises:
+            CapabilityMissing: It is not to be loaded.
+        """
+        if self._load is None:
+            raise CapabilityMissing(f"The model `{self.name}` was not loaded, so it cannot answer.", do="load it")
+        return self._load()
+
+    @property
+    def vocabulary(self) -> str | None:
+        return None if self._load is None else self.loaded.vocabulary
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        self._refuse()
+        return self.loaded.generate(requests)
 
     def stream(self, request: Request) -> Iterator[Reply]:
-        self._refuse()
+        yield from self.loaded.stream(request)
 
-    def _refuse(self) -> NoReturn:
-        raise CapabilityMissing(f"The model `{self.name}` was not loaded, so it cannot answer.", do="load it")
+    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[Likelihood]]:
+        return self.loaded.score(requests, continuations)
+
+    def decode(self, requests: Sequence[Request], mixer: Mixer) -> Reply:
+        return self.loaded.decode(requests, mixer)
+
+    def decode_with(self, others: Sequence[LLM], requests: Sequence[Request], mixer: Mixer) -> Reply:
+        return self.loaded.decode_with(others, requests, mixer)
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        return self.loaded.spell(tokens)
+
+    def close(self) -> None:
+        if "loaded" in vars(self):
+            self.loaded.close()
 
 
-def unloaded(spec: str) -> Unloaded | None:
+def unloaded(spec: str, load: Callable[[], LLM] | None = None) -> Unloaded | None:
     """The model of this name, not loaded; None where its kind cannot be told so.
+
+    Args:
+        spec: As `as_llm` takes it.
+        load: Loads it when it is first asked something; left out where it is never.
 
     Raises:
         UnsupportedModel: An option behind the name has no value.
@@ -57,7 +94,7 @@ def unloaded(spec: str) -> Unloaded | None:
         return None
     if found is None:
         return None
-    return Unloaded(options.get("name") or found.name, options.get("kind") or found.kind, found.capabilities)
+    return Unloaded(options.get("name") or found.name, options.get("kind") or found.kind, found.capabilities, load)
 
 
 def _bundled(_: str) -> Unloaded:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,16 @@ class Session:
 
         shows = asking.fallback in (None, "auto") or all(name in plugins("methods") for name in asking.fallback)
         return (unloaded(self.model) if shows and not self.base_url else None) or self.llm()
+
+    def waiting(self, asking: Asking) -> LLM:
+        """The model for a single question, which is loaded once it is asked: an edit may answer by itself."""
+        from memedit.adapters.unloaded import unloaded
+        from memedit.llms import Capability
+        from memedit.methods.base import find_method
+
+        of_text = find_method(asking.method).needs == Capability.TEXT and asking.fallback is None
+        load = partial(open_model, self.model, self.base_url)
+        return (unloaded(self.model, load) if of_text and not self.base_url else None) or self.llm()
 
     def editable(self, memory: EditMemory, asking: Asking | None = None, *, llm: LLM | None = None) -> EditableLLM:
         """The model with the memory in front of it; embedder and model are loaded now, if it was not."""

@@ -43,7 +43,7 @@ def ask(session: Session, prompt: str, stream: bool, trace: bool, asking: Asking
     if stream and session.as_json:
         raise click.UsageError("--stream and --json exclude one another.")
     with session.memory() as memory:
-        editable = session.editable(memory, asking)
+        editable = session.editable(memory, asking, llm=session.waiting(asking))
         if stream:
             answer = streamed(editable, asking.input(question), asking.options)
         else:
