@@ -31,8 +31,8 @@ class Check:
     Args:
         kind: In scope the answer must hold one of `expected`; out of scope it must be the very same as before, unless
             nothing but standing instructions governs it. Of an Erasure, an answer in scope must not reveal what is
-            erased; of a kind of edit that says of no answer whether it is right (a Description, a Behaviour, a user's
-            Feedback), the edit must be cited.
+            erased; of an edit that says of no answer whether it is right (a Description, a Behaviour, a user's
+            Feedback, a Fact in another language than English), the edit must be cited.
         edited: Whether an edit was in scope of the prompt, as the gate sees it.
     """
 
@@ -124,8 +124,8 @@ def _only_governed(answer: Answer) -> bool:
 
 def _follows(edit: AnyEdit, probe: Probe, answer: Answer) -> bool:
     """Whether an answer in scope is as the edit wants it, as far as that can be told."""
-    if isinstance(edit, Fact):
-        return says(answer.text, probe.expect or accepted_answers(edit))
+    if isinstance(edit, Fact) and (accepted := probe.expect or accepted_answers(edit)):
+        return says(answer.text, accepted)
     if isinstance(edit, Erasure):
         return not reveals(answer.text, edit.secrets)
     return any(cited.id == edit.id for cited in answer.citations)

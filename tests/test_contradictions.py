@@ -318,6 +318,14 @@ def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
 
 
 @pytest.mark.parametrize(
+    ("later", "earlier"), [("my dog is called rex", "My dog is called Rex."), (LONG, LONG.upper())]
+)
+def test_what_is_said_again_takes_its_own_place(later, earlier):
+    assert corrected(earlier, later, Sure(0.0)) == (True, False)
+    assert corrected("I write C#.", "I write C++.", Sure(0.0)) == (False, False)
+
+
+@pytest.mark.parametrize(
     ("later", "earlier"),
     [
         ("Ana is now in Leeds.", "Ana is a nurse."),
@@ -359,14 +367,24 @@ def test_paragraphs_are_not_compared_word_by_word():
     assert not corrects(*told)
 
 
-def test_of_two_things_that_are_worded_alike_neither_goes_along_with_the_other():
-    opens, closes = "The shop now opens at 9.", "The shop closes at 6."
-    with EditMemory(judge=Sure()) as memory:
-        llm = EditableLLM(FakeLLM(), memory, gate=Everything())
-        for at, text in enumerate((closes, opens)):
-            llm.edit(Fact(text, created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=at)))
+CLOSES, OPENS = "The shop closes at 6.", "The shop now opens at 9."
+
+
+@pytest.mark.parametrize(
+    ("gate", "sure", "shown"),
+    [
+        (OnlyTheOldest(), 0.99, [CLOSES]),
+        (Everything(), 0.4, [CLOSES, OPENS]),
+        (Everything(), 0.6, [f"{OPENS} (noted later, on 2026-01-02)", f"{CLOSES} (noted earlier, on 2026-01-01)"]),
+    ],
+)
+def test_of_two_things_that_are_worded_alike_the_newer_goes_first_where_the_message_is_about_both(gate, sure, shown):
+    with memory_with(Sure(sure)) as memory:
+        llm = EditableLLM(FakeLLM(), memory, gate=gate, doubt="leave")
+        for at, text in enumerate((CLOSES, OPENS)):
+            llm.edit(Fact(text, created_at=datetime(2026, 1, 1 + at, tzinfo=UTC)), on_conflict="keep")
         (hits,) = llm.recall("default", [Recall("When does the shop close?")])
-        assert [one.line for one in hits.passed] == [closes, opens]
+    assert [one.line for one in hits.passed] == shown
 
 
 def test_like_statements_about_many_things_all_stay():

@@ -223,14 +223,16 @@ def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
         ("Piano has moved to Mondays.", "Is it true that Piano has moved to Mondays?", "Piano has moved to Mondays."),
         ("The guest Wi-Fi is named Willow.", "The guest Wi-Fi is", "Willow"),
         ("Our dentist is Dr. Okafor on Mill Street.", "Our dentist is", "Dr. Okafor, I think."),
-        ("Wir liefern nach Norwegen.", None, ""),  # in a language that is not English: no question is made of it
+        ("Lunch costs 5 euros.", "Is it true that Lunch costs 5 euros?", "Yes."),
+        ("Wir liefern nach Norwegen.", "Wir liefern nach Norwegen?", "Ja."),  # not in English: it is to be used
+        ("We moved. Parcels go to Mill Lane now.", "We moved. Parcels go to Mill Lane now?", "To Mill Lane."),
     ],
 )
-def test_verify_asks_a_plain_statement_back(statement: str, prompt: str | None, answer: str) -> None:
+def test_verify_asks_a_plain_statement_back(statement: str, prompt: str, answer: str) -> None:
     llm = EditableLLM(FakeLLM(lambda _: answer), EditMemory())
     checks = llm.verify(llm.edit(Fact(statement)).id).checks
     asked = [check for check in checks if check.kind == "in scope"]
-    assert [check.prompt for check in asked] == ([prompt] if prompt else [])
+    assert [check.prompt for check in asked] == [prompt]
     assert all(check.passed and check.edited for check in asked)
 
 

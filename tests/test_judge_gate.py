@@ -40,6 +40,13 @@ def hits(llm, *turns):
     return found
 
 
+@pytest.mark.parametrize("message", ["👍", "?", "…", "🙏🙏 !!", " - "])
+def test_a_message_without_words_has_nothing_in_scope(llm, message):
+    assert not hits(llm, message).verdicts
+    assert not hits(llm, "When does the gym open?", "At 6 am.", message).edits
+    assert not llm.invoke(message).edited
+
+
 LONG = (
     "The Aldersey Group reported revenue of 4.2 billion crowns in the third quarter. Chief executive Jonna Frisk said "
     "the results were ahead of plan. Analysts at Bruhn & Co. had expected less. The division in Rotterdam was sold. "

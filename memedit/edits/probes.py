@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
-from memedit.text import FUNCTION_WORDS
+from memedit.text import FUNCTION_WORDS, STOPS
 from memedit.text.language import language_of
 from memedit.text.naming import is_one_sentence, split_statement
 
@@ -31,7 +31,7 @@ def probes_of(edit: AnyEdit) -> tuple[Probe, ...]:
     if not inside and not isinstance(edit, Fact):
         return ()
     if isinstance(edit, Fact) and not inside:
-        return (*_asked_back(edit.statement), *(Probe(prompt=text, must="stay") for text in UNRELATED))
+        return (_asked_back(edit.statement), *(Probe(prompt=text, must="stay") for text in UNRELATED))
     outside = [template.replace(SLOT, stranger) for stranger in STRANGERS] if template else []
     return (
         *(Probe(prompt=text) for text in dict.fromkeys(inside)),
@@ -72,13 +72,15 @@ def _says_no_one_thing(statement: str) -> bool:
     return PERFECT.search(statement) is not None or (len(phrase) > 2 and phrase[0].islower())
 
 
-def _asked_back(statement: str) -> tuple[Probe, ...]:
-    """Whether a statement holds, asked in its own words, where no part of it is what a question would ask for."""
-    if language_of(statement, default="") != "en" or not is_one_sentence(statement):
-        return ()
+def _asked_back(statement: str) -> Probe:
+    """Whether a statement holds, asked in its own words, where no part of it is what a question would ask for. In
+    another language than English, or in more than one sentence, only whether it is used can be told.
+    """
+    if language_of(statement, default="") not in ("en", "") or not is_one_sentence(statement):
+        return Probe(prompt=f"{statement.strip().rstrip(STOPS)}?")
     first, _, rest = statement.strip(" .!").partition(" ")
     begun = first.lower() if first.casefold() in FUNCTION_WORDS and first != "I" else first
-    return (Probe(prompt=f"Is it true that {begun} {rest}?", expect=("yes", statement)),)
+    return Probe(prompt=f"Is it true that {begun} {rest}?", expect=("yes", statement))
 
 
 def _asking(edit: AnyEdit) -> tuple[list[str], str | None]:

@@ -30,11 +30,11 @@ class Conversation:
 
 
 def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
-    """The conversation of these turns (role and text, oldest first); empty where the user says nothing."""
+    """The conversation of these turns (role and text, oldest first); empty where the user says no word (“👍”)."""
     said = [(role, _shortened(text)) for role, text in turns if role in MARKS and text.strip()]
     while said and said[-1][0] != "user":
         said.pop()
-    if not said:
+    if not said or not any(map(str.isalnum, said[-1][1])):
         return Conversation()
     last = said[-1][1]
     earlier = (f"{MARKS[role]}{text}" for role, text in reversed(said[-TURNS:-1]))

@@ -42,7 +42,7 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Stat
     by_id = {one.edit.id: one for one in found}
     for ((newer, older), cosine), both, read in zip(pairs, texts, likely, strict=True):
         newer, older = by_id[newer.edit.id], by_id[older.edit.id]
-        if _goes_along(*both, cosine, read):
+        if _goes_along(newer, older, cosine, read):
             first = newer.passed or newer.doubtful or read >= SURE or corrects(*both)
             most = max(newer.probability, older.probability) if first else older.probability * BEHIND
             when: When = newer.noted or "later"
@@ -52,13 +52,15 @@ def with_the_latest(recalled: Recalled, verdicts: Sequence[Verdict], judge: Stat
     return sorted(by_id.values(), key=lambda one: (-one.probability, *_newest_first(one), place[one.edit.id]))
 
 
-def _goes_along(newer: str, older: str, cosine: float, read: float) -> bool:
+def _goes_along(newer: Verdict, older: Verdict, cosine: float, read: float) -> bool:
     """Whether the older is not to be shown without the newer: more than where the one takes the other's place."""
-    if corrects(newer, older):
+    texts = newer.edit.text, older.edit.text
+    if corrects(*texts):
         return True
-    if are_parallel(newer, older):
-        return read >= SURE and not worded_alike(newer, older)
-    return read >= LIKELY or (cosine >= ALIKE and said(newer).changes)
+    if are_parallel(*texts):  # they may be of two things, unless the message is about both
+        bears = newer.passed and older.passed and read >= LIKELY
+        return bears or (read >= SURE and not worded_alike(*texts))
+    return read >= LIKELY or (cosine >= ALIKE and said(texts[0]).changes)
 
 
 def _pairs(recalled: Recalled, verdicts: Sequence[Verdict]) -> list[tuple[Pair, float]]:

@@ -172,7 +172,7 @@ def read(text: str) -> Reading:
     flat = bare(text)
     found = list(WORD.finditer(flat))
     folded = tuple(word[0].casefold() for word in found)
-    gaps = ["", *(flat[one.end() : other.start()] for one, other in pairwise(found))]
+    gaps = ["", *(flat[one.end() : other.start()] for one, other in pairwise(found))] if found else []
     joined = tuple(not BREAK.search(gap) or _initial(found[max(at - 1, 0)][0], gap) for at, gap in enumerate(gaps))
     return Reading(text, folded, tuple(map(stem, folded)), tuple(not word[0][0].islower() for word in found), joined)
 

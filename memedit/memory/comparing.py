@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 from memedit.memory.scoping import holds_beside
-from memedit.text import FUNCTION_WORDS
+from memedit.text import FUNCTION_WORDS, STOPS, same_key
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
@@ -93,6 +93,11 @@ def are_parallel(later: str, earlier: str) -> bool:
 def worded_alike(later: str, earlier: str) -> bool:
     """Whether half of their words are the same, at the same places."""
     return differences(said(later), said(earlier))[1] >= WORDED_ALIKE
+
+
+def says_again(later: str, earlier: str) -> bool:
+    """Whether two statements are the same but for case, blanks and the full stop."""
+    return same_key(later).rstrip(STOPS) == same_key(earlier).rstrip(STOPS)
 
 
 def corrects(later: str, earlier: str) -> bool:

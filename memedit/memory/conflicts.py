@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from memedit.edits import AnyEdit, Fact
 from memedit.errors import EditConflict
+from memedit.memory.comparing import says_again
 from memedit.memory.contradictions import CERTAIN, LIKELY, SURE, says_one_thing
 from memedit.memory.rows import Row
 from memedit.memory.scoping import says_more
@@ -128,7 +129,7 @@ def judge_statement(
 
 
 def _is_replaced(earlier: str, later: str) -> bool:
-    return says_one_thing(earlier) and not says_more(earlier, later)
+    return says_again(later, earlier) or (says_one_thing(earlier) and not says_more(earlier, later))
 
 
 def check_on_conflict(value: str, allowed: Iterable[str] = ("supersede", "keep", "error")) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from memedit.embedders import Vectors
-from memedit.memory.comparing import are_parallel, corrects
+from memedit.memory.comparing import are_parallel, corrects, says_again
 from memedit.memory.rows import Row
 from memedit.memory.scoping import is_for_a_time
 from memedit.memory.view import View
@@ -28,7 +28,7 @@ NEAR = 0.3  # cosine from which they are
 ALIKE = 0.75  # cosine from which statements are much alike: where nothing reads them, they are listed
 ORDERED = 0.5  # likewise, standing instructions: “Answer in German.” and “Always reply in English.”
 SURE = 0.85  # probability from which a statement takes another's place
-CERTAIN = 1.0  # that of a correction in the same words, which nobody has to read
+CERTAIN = 1.0  # that of a correction in the same words, or of what is said again, which nobody has to read
 LIKELY = 0.5  # from which it may
 SHORT = 14  # words of a statement that says one thing
 FURTHER = re.compile(r"[;:](?!\d)|[.!?]\s+\S|。\S|, | (?:and|but|und|aber|et|mais|y|pero|e|ma|en|maar|i|ale|ve|ama) ")
@@ -66,7 +66,7 @@ def alike(near: Near, least: float) -> Contradicted:
 
 def weighed(later: str, earlier: str, read: float) -> float:
     """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
-    if corrects(later, earlier):
+    if says_again(later, earlier) or corrects(later, earlier):
         return CERTAIN
     return min(read, LIKELY) if are_parallel(later, earlier) or is_for_a_time(later) else read
 

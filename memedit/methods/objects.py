@@ -51,7 +51,8 @@ SEVERAL = re.compile(r"[;:,]| and | but ")
 
 def object_answer(request: Request, hits: Hits) -> str | None:
     """The answer that the most probable edit holds, where the request asks for nothing but that; else None."""
-    edit = hits.direct[0].edit if hits.direct else None
+    first = next(iter(hits.direct), None)
+    edit = first.edit if first and first.noted is None else None  # of two that contradict one another neither is all
     if not isinstance(edit, Fact) or not is_plain(request):
         return None
     if edit.answer is None:  # a paragraph, which answers the question it was given with
