@@ -84,6 +84,8 @@ async def test_async_functions_work_from_both_sides() -> None:
     assert (await llm.ainvoke("a")).text == "async a"
     assert llm.invoke("b").text == "async b"  # from inside a running loop, too
     assert [answer.text for answer in await llm.abatch(["c", "d"])] == ["async c", "async d"]
+    with pytest.raises(RequestRejected, match="Several inputs were expected"):
+        llm.batch("c")
 
 
 async def test_functions_may_stream() -> None:

@@ -10,6 +10,7 @@ from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder, default_embedder, shipped_finder
 from memedit.encoder.graph import CARD, Encoder, shipped_folder
 from memedit.errors import EncoderUnusable
+from memedit.plumbing.onnx import session_options
 from memedit.testing import FakeLLM, HashEmbedder
 
 TEXTS = ["The gym opens at 6 am.", "hi", "What time does the gym open?", "Staging runs on port 5433, not 5432. " * 30]
@@ -21,6 +22,25 @@ def test_a_text_has_the_same_vector_alone_and_among_others():
     assert together.shape == (len(TEXTS) * 8, 384)
     for row, text in zip(together, TEXTS, strict=False):
         assert np.array_equal(row, minilm.embed([text])[0])
+
+
+def test_int8_products_are_summed_without_overflow(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+    from onnxruntime import InferenceSession
+
+    weights = np.full((64, 8), 127, dtype=np.int8)
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["given", "weights"], ["summed"])],
+        "sums",
+        [helper.make_tensor_value_info("given", TensorProto.UINT8, [1, 64])],
+        [helper.make_tensor_value_info("summed", TensorProto.INT32, [1, 8])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "g.onnx")
+    session = InferenceSession(tmp_path / "g.onnx", session_options(1), providers=["CPUExecutionProvider"])
+    given = np.full((1, 64), 255, dtype=np.uint8)
+    assert np.array_equal(session.run(None, {"given": given})[0], given.astype(np.int32) @ weights.astype(np.int32))
 
 
 def test_the_finder_gives_vectors_in_the_space_of_the_default_embedder():

@@ -71,6 +71,15 @@ def exported(memory, folder, **where):
 def test_what_names_no_memory_is_said() -> None:
     with pytest.raises(LedgerError, match="list names no memory"):
         EditMemory(["The CEO of Acme is Carol Diaz."])  # type: ignore[arg-type]
+    with pytest.raises(LedgerError, match="empty name names no memory"):
+        EditMemory("")
+
+
+@pytest.mark.parametrize("one", ["The CEO of Acme is Carol Diaz.", {"statement": "x is y"}, Fact("x is y"), None])
+def test_one_edit_is_not_several(memory, one):
+    with pytest.raises(EditRejected, match="Several edits were expected"):
+        list(memory.add_many(one))
+    assert memory.edits() == []
 
 
 def test_add_get_search_recall(memory):

@@ -195,6 +195,8 @@ class Asks(Falls):
         self, inputs: Iterable[Any], namespace: str | Sequence[str] | None, options: Any, keep: bool = False
     ) -> list[Any]:
         """A job an input; with `keep`, an exception in the place of one that cannot be made."""
+        if isinstance(inputs, (str, Mapping, Request)):
+            raise RequestRejected("Several inputs were expected, not one.", do="give a list of them, or use `invoke`")
         asked = list(inputs)
         spaces = [namespace] * len(asked) if namespace is None or isinstance(namespace, str) else namespace
         if len(asked) != len(spaces):

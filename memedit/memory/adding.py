@@ -177,6 +177,10 @@ def made_by(change: Change, source: str | None, tags: Sequence[str]) -> dict[str
 
 def settled(edits: Iterable[EditLike], where: str, defaults: Mapping[str, Any]) -> Iterator[Given]:
     """Valid edits of this namespace, made as they are asked for."""
+    if not isinstance(edits, Iterable) or isinstance(edits, (str, bytes, Mapping, Edit)):
+        raise EditRejected(
+            f"Several edits were expected, not one {type(edits).__name__}.", do="give a list of them, or use `add`"
+        )
     for place, given in enumerate(edits, start=1):
         try:
             edit = as_edit(given, **defaults)

@@ -32,6 +32,8 @@ def storage_of(given: str | Path | None) -> Storage:
         from memedit.memory.storage.postgres import Postgres  # an extra
 
         return Postgres(given)
+    if given == "":
+        raise LedgerError("An empty name names no memory.", do="give a folder, or None for a memory that is not kept")
     if not isinstance(given, (str, Path, NoneType)):
         raise LedgerError(f"A {type(given).__name__} names no memory.", do="give a folder, an address or an EditMemory")
     return SQLite(None if given is None else Path(given).expanduser())
