@@ -168,6 +168,7 @@ def test_the_edit_answers_a_small_model_s_cloze_or_short_question(prompt: Any, a
         ("Acme is entered from Mill Lane; it has 90 seats.", "Where is Acme entered from?", None),
         ("97 moons of Acme are known by now.", "How many moons of Acme are known?", None),
         ("I sold Acme in May.", "When did I sell Acme?", "You noted: “I sold Acme in May.”"),
+        ("FYI the lift was sold in May.", "When was the lift sold?", "The lift was sold in May."),
         ("Acme is in Oslo.", "Where is Acme?", None),
         (f"Acme is in Oslo, {'as many say, ' * 60}and stays there.", "Is Acme in Rome?", "generated"),
     ],

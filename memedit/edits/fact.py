@@ -19,6 +19,7 @@ from memedit.text.naming import (
     guess_subjects,
     is_one_sentence,
     split_statement,
+    unpacked,
     without_subject,
 )
 from memedit.text.relations import PROPERTY_ID, shipped_relations
@@ -111,7 +112,7 @@ class Fact(Edit):
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The subject and its aliases; without a subject, a guess from the statement, which may be empty."""
-        return (*((self.subject,) if self.subject else guess_subjects(self.statement)), *self.aliases)
+        return (*((self.subject,) if self.subject else guess_subjects(unpacked(self.statement))), *self.aliases)
 
     @cached_property
     def relation_text(self) -> str:

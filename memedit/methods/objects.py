@@ -16,6 +16,7 @@ from memedit.gate.port import Hits, Verdict
 from memedit.messages import Request
 from memedit.methods.frames import SHORT, is_short
 from memedit.text import words
+from memedit.text.naming import unpacked
 
 AFTER_A_THING = re.compile(
     r"\b(?:who|whom|whose|what|which|when|where|how (?:many|much|old|tall|high|long|far|large|big))\b"
@@ -77,8 +78,13 @@ def statement_answer(request: Request, hits: Hits) -> tuple[str, tuple[AnyEdit, 
     if not told or not is_plain(request) or is_cloze(request) or to_be_made(request):
         return None
     lines = [told[0].edit.text] if len(told) == 1 else [one.line for one in told]
-    text = "\n".join(f"You noted: “{line}”" if OWN & set(words(line)) else line for line in lines)
+    text = "\n".join(f"You noted: “{line}”" if OWN & set(words(line)) else line for line in map(_begun, lines))
     return (text, tuple(one.edit for one in told)) if len(text) <= SHORT else None
+
+
+def _begun(line: str) -> str:
+    bare = unpacked(line)
+    return bare if bare == line else f"{bare[0].upper()}{bare[1:]}"
 
 
 def _together(hits: Hits) -> list[Verdict]:

@@ -12,6 +12,14 @@ CAPITAL = r"[A-ZÀ-ÖØ-ÞĆČŁŚŠŻŽΑ-ΩА-ЯЁ\d]"
 NAME = re.compile(rf"{CAPITAL}[\w.&'’-]*(?:\s+(?:of\s+the\s+|of\s+|de\s+|van\s+|von\s+|&\s+)?{CAPITAL}[\w.&'’-]*)*")
 SENTENCE_END = re.compile(r"(\S+)[.!?][\"”’)]*\s+(?=[\"“A-ZÀ-Þ])")
 ABBREVIATED = frozenset("mr mrs ms dr st jr sr co no mt vs inc ltd vol gen rev hon prof corp".split())
+PACKED = re.compile(
+    r"^(?:(?:please|pls|also)\s+)*(?:(?:remember|note|(?:keep|bear) in mind|don['’]t forget)(?:\s+that\s+|\s*[:,]\s*)"
+    r"|(?:correction|update|reminder|note|heads[- ]up|info)\s*[:,–-]\s+"
+    r"|(?:fyi|for your information|by the way|btw)\b\s*[:,–-]?\s*(?:that\s+)?)(?=\S)",
+    re.IGNORECASE,
+)
+"""What a statement is handed over with: “Please remember that …”, “Correction: …”."""
+NOW = re.compile(r",?\s+(?:now|currently|again|these days|at the moment|from now on)$", re.IGNORECASE)
 PREPOSITION = re.compile(r"^(?:in|at|on|by|from|to)\s+(?=\S)", re.IGNORECASE)
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
@@ -34,6 +42,11 @@ def guess_subjects(statement: str) -> tuple[str, ...]:
     # A single capital at the beginning may be the sentence's own: "La langue officielle du Bélador …"
     sure = [found for found in names if found.start() or " " in found[0]] or names
     return tuple(dict.fromkeys(filter(None, (_holder(found[0], is_role=False) for found in sure))))
+
+
+def unpacked(statement: str) -> str:
+    """A statement without what it was handed over with: of “FYI the lift is broken.” “the lift is broken.”"""
+    return PACKED.sub("", statement)
 
 
 def names_in(text: str) -> list[str]:
@@ -59,7 +72,7 @@ def split_statement(statement: str) -> tuple[str, str] | None:
     """A statement as a cloze and its completion, parted behind the last “is”, “are”, …; None when there is none."""
     verbs = list(COPULA.finditer(statement))
     cloze, rest = (statement[: verbs[-1].end()], statement[verbs[-1].end() :]) if verbs else ("", "")
-    completion = rest.strip(" .!")
+    completion = NOW.sub("", rest.strip(" .!"))
     return (cloze, completion) if completion else None
 
 
