@@ -37,6 +37,15 @@ OWN = re.compile(
     re.IGNORECASE,
 )
 """What people say of their own doing (“I speak English and Urdu”), in words that instructions have, too."""
+ONCE = re.compile(
+    r"\bth(?:is|ese) (?:last |one )?(?:paragraph|e-?mail|mail|thread|text|letter|message|page|essay|error)s?\b"
+    r"|\bjust (?:this|once)\b"
+    r"|\b(?:ignore|disregard|forget|override|reveal|print)\b.*\b(?:previous|earlier|instructions|prompt|rules|told|above)\b"
+    r"|^(?:(?:please|pls)\s+)*(?:remember(?! to)|note|save|i want you to remember|just so you know|fyi)\b"
+    r"(?!.*\b(?:you|your|me|i hate|answer|reply|respond|every|always)\b)",
+    re.IGNORECASE,
+)
+"""What is about one text that is at hand, wants other instructions forgotten, or hands a fact over."""
 VECTOR, ODDS, LENGTH = 3.0, 0.2, 0.3  # what the features are brought to like size by
 CUES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -84,7 +93,7 @@ class Governing:
 
 
 def _may_govern(text: str) -> bool:
-    return len(text) <= LONGEST and len(words(text)) >= SHORTEST and not OWN.search(text)
+    return len(text) <= LONGEST and len(words(text)) >= SHORTEST and not (OWN.search(text) or ONCE.search(text))
 
 
 def features(reader: Judge, texts: Sequence[str], vectors: Vectors) -> Vectors:
