@@ -98,7 +98,10 @@ def numbers_in(text: str, most: int) -> set[int] | None:
 
 def shown_too(end: Final | Ready, edits: Sequence[AnyEdit], kind: Kind) -> Final | Ready:
     """The last call with these edits shown as such that may not apply; an answer that needs no call stays as it is."""
-    if not edits or isinstance(end, Ready):
+    if isinstance(end, Ready):
+        return end
+    edits = tuple(edit for edit in edits if edit not in end.citations)
+    if not edits:
         return end
     notes = "\n".join([MAYBE, OPEN, *(f"- {as_data(edit.text)}" for edit in edits), CLOSE])
     request = with_notes(end.request, notes, kind=kind)

@@ -20,6 +20,7 @@ from memedit.methods.base import Effect, Final, Generate, Ready, Run, Score, Ste
 from memedit.methods.frames import context, noted
 from memedit.methods.in_context import in_context
 from memedit.methods.objects import is_plain
+from memedit.multihop.described import described
 from memedit.multihop.graph import in_parts
 from memedit.multihop.naming import name_in
 from memedit.multihop.planning import ask_plan, plan_in, written
@@ -95,6 +96,8 @@ def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
         return None, ()
     plan = _read(query, hits)
     made = (yield from _walked(plan, task, limits)) if plan else None
+    if not hits.direct and not (made and made.arrived):
+        made = (yield from described(query, hits)) or made
     several = bool(hits.bridges) or (plan is not None and len(plan[1]) > 1)
     notes: tuple[str, ...] = ()
     if PLANNER in task.models and several and not hits.direct and (agree or not (made and made.arrived)):
@@ -175,7 +178,8 @@ def _answer(task: Task, made: Walk) -> Final | Ready:
     """
     answer, hops = made.thing.names[0], tuple(made.hops)
     guessed = [f"{hop.question} — {hop.answer} (as you said yourself, unchecked)" for hop in hops if hop.edit is None]
-    told = [*(edit.text for edit in made.edits), *(guessed or [f"{task.hits.query} — {answer}"])]
+    said = [edit.text for edit in made.edits]
+    told = [*said, *(guessed or ([] if answer in said else [f"{task.hits.query} — {answer}"]))]
     call = Final(noted(task.request, told, kind=task.kind), made.edits, hops=hops)
     if task.kind == "chat" or not is_plain(task.request):
         return call

@@ -37,11 +37,11 @@ class Thing:
 
     @classmethod
     def found_by(cls, verdict: Verdict) -> Thing:
-        """The object of an edit."""
+        """The object of an edit; of a plain statement in which none stands, all that it says."""
         fact = verdict.edit
-        if not isinstance(fact, Fact) or fact.thing is None:
+        if not isinstance(fact, Fact):
             raise TypeError(f"{fact.kind} has no object")
-        return cls((fact.thing, *fact.object_aliases))
+        return cls((fact.thing or fact.statement, *fact.object_aliases))
 
     def is_named(self, fact: Fact) -> bool:
         """Whether a fact is about it; articles, case and accents aside."""
@@ -138,7 +138,7 @@ class Walk:
         return len(self.edits) > 1 or any(says_of_what(edit) or edit.id in passed for edit in self.edits)
 
     def take(self, question: str, verdict: Verdict) -> None:
-        """Go on to the object of an edit."""
+        """Go on to what an edit says."""
         self.thing = Thing.found_by(verdict)
         self.hops.append(Hop(question, self.thing.names[0], "edit", verdict.edit, verdict.probability))
 
@@ -168,6 +168,8 @@ def walk(
         if (yield from _in_memory(hop, made, deepest=DEEPEST)):
             continue
         if (yield from _said_already(hop, made)):
+            continue
+        if place == len(hops) - 1 and made.edits and (yield from _stated(hop, made)):
             continue
         is_but_a_hop = whole is None or (made.passed_by(whole) and says_of_what(whole.edit))
         may_ask = is_but_a_hop and asks_for_a_thing(hop)
@@ -247,6 +249,20 @@ def _about(
             return direct, []
         between += about[:BETWEEN]
     return [], between
+
+
+def _stated(hop: str, made: Walk) -> Generator[Effect, Any, bool]:
+    """Whether a plain statement about what was found answers the last hop, such as “Ann Lee works from Leeds”: as a
+    whole, since it does not say which part of it is the answer. It is read beside the hop as if that had been asked.
+    """
+    asked = hop.replace(SLOT, made.thing.names[0])
+    hits: Hits = yield Recall(asked, whole=asked)
+    for one in hits.direct:
+        fact = one.edit
+        if isinstance(fact, Fact) and not _leads_on(fact) and made.thing.is_named(fact):
+            made.take(asked, one)
+            return True
+    return False
 
 
 def _said_already(hop: str, made: Walk) -> Generator[Effect, Any, bool]:

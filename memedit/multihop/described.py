@@ -1,0 +1,57 @@
+"""What a message calls by its description, and a statement by its name: where “My sister is Lena.” is known, “Lena is
+allergic to nuts.” answers “What is my sister allergic to?”, which names no Lena.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import Any
+
+from memedit.edits import Fact
+from memedit.gate.port import Hits
+from memedit.methods.base import Effect, Recall
+from memedit.multihop.walk import Thing, Walk
+from memedit.trace import Hop
+
+OWN = r"(?:my|our)"
+THING = rf"(?P<whose>{OWN}|the) (?P<thing>[^\W\d_][\w’'-]*(?: [\w’'-]+){{0,3}})"
+NAME = r"(?P<name>(?:(?:Dr|Mr|Mrs|Ms|St)\.? )?[^\W\d_a-zß-ÿ][\w&’'-]*(?: [^\W\d_a-zß-ÿ][\w&’'-]*){0,3})"
+CALLED = (
+    re.compile(rf"(?i:{THING}) is (?:called |named )?{NAME}[.!]?"),
+    re.compile(rf"{NAME} is (?i:{THING})[.!]?"),
+)
+MOST = 2  # descriptions that are looked up
+
+
+def described(query: str, hits: Hits) -> Generator[Effect, Any, Walk | None]:
+    """The walk from a description over the name that a statement gives to what another says of that; None where there
+    is none. The second is read beside the message as if that had named it.
+    """
+    for hop in _names(query, hits)[:MOST]:
+        asked = query.replace(hop.question, hop.answer)
+        found: Hits = yield Recall(asked, whole=asked)
+        for one in found.direct:
+            if isinstance(one.edit, Fact) and one.edit != hop.edit:
+                made = Walk(Thing((hop.answer,)), hits, [hop])
+                made.take(asked, one)
+                return made
+    return None
+
+
+def _names(query: str, hits: Hits) -> list[Hop]:
+    """From each description in the message to its name, by the statement that gives it."""
+    found = []
+    for one in hits.verdicts:
+        told = _called(one.edit.statement) if isinstance(one.edit, Fact) else None
+        if told:
+            whose, thing, name = told
+            said = re.search(rf"(?i)\b{whose} {re.escape(thing)}\b(?! of\b)", query)
+            found += [Hop(said[0], name, "edit", one.edit, one.probability)] if said else []
+    return found
+
+
+def _called(statement: str) -> tuple[str, str, str] | None:
+    """Whose thing has which name: (pattern, thing, name)."""
+    told = next(filter(None, (form.fullmatch(statement.strip()) for form in CALLED)), None)
+    return told and (OWN if told["whose"].casefold() != "the" else "the", told["thing"], told["name"])
