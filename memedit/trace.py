@@ -55,7 +55,8 @@ class Hop:
     probability: float | None = None
 
     def __str__(self) -> str:
-        said = f"edit {self.edit.id[:8]}, {self.probability:.2f}" if self.edit and self.probability else self.by
+        likely = "" if self.probability is None else f", {self.probability:.2f}"
+        said = f"edit {self.edit.id[:8]}{likely}" if self.edit else self.by
         return f"{one_line(self.question, 70)} → {one_line(self.answer, 50)}  ({said})"
 
     def to_dict(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.delenv(f"MEMEDIT_{name}", raising=False)
     monkeypatch.setattr(_common, "open_memory", lambda path, *_: EditMemory(path, embedder=HashEmbedder()))
     monkeypatch.setattr(_common, "open_model", lambda *_: FakeLLM(answer))
+    monkeypatch.setattr(_common.Session, "waiting", lambda session, _: session.llm())  # else `bundled` would be known
 
     def run(*args: str, code: int = 0, input: str | bytes | None = None) -> Result:
         result = CliRunner().invoke(main, args, input=input)

@@ -251,6 +251,10 @@ def test_a_statement_a_line(run: Run) -> None:
     text = "# Of us\n1. The gym opens at 6 am.\n\n---\n - [ ] The pool is closed - for now.\n• Ring twice.\n"
     Path("notes.txt").write_text(text)
     assert "3 added" in run("add", "--file", "notes.txt").stdout
+    Path("day.txt").write_text("1. Mai ist Feiertag\nThe pool has a slide.\n")
+    run("add", "--file", "day.txt")
+    assert "1. Mai ist Feiertag" in run("list").stdout
+    run("undo")
     told = [edit["statement"] for edit in value(run("list", "--json"))]
     assert told == ["The gym opens at 6 am.", "The pool is closed - for now.", "Ring twice."]
     for args, given in ((("import", "notes.txt"), None), (("add", "-"), text), (("add", "--file", "-"), text)):

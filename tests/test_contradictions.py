@@ -250,6 +250,10 @@ NEIGHBOURS = [
     ("Room 1 sleeps three now.", "Room 2 sleeps four."),
     ("The left drawer is for spoons now.", "Right drawer is for knives."),
     ("We don't take Visa any more.", "We take Mastercard."),
+    ("My daughter is Ida.", "My daughter is Mia."),
+    ("My colleague's name is Ravi Sen.", "My colleague is Ana."),
+    ("The former CEO of Acme is Al.", "The CEO of Acme is Bo."),
+    ("My boss is Priya.", "My old boss is Karl."),
     ("We no longer deliver to York.", "We deliver to Leeds."),
     ("Ana doesn't work on Mondays any more.", "Ana works on Thursdays."),
     ("Right oven runs cold.", "Left oven runs hot."),
@@ -268,6 +272,7 @@ CORRECTIONS = [
     ("The trip is 14 pounds now.", "The trip costs 12 pounds."),
     ("The shop opens at 9 on Sundays now.", "The shop opens at 10 on Sundays."),
     ("No, it opens at 9.", "It opens at 10."),
+    ("UPDATE: deploys are frozen from Dec 18 to Jan 6.", "Deploys are frozen from Dec 20 to Jan 6."),
 ]
 
 
@@ -315,6 +320,19 @@ def test_what_says_otherwise_and_no_less_takes_its_place(later, earlier):
 def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
     assert corrects(later, earlier)
     assert corrected(earlier, later, Sure(0.0)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("word", "later", "earlier"),
+    [
+        ("jetzt", "Ich wohne jetzt in Linz.", "Ich wohne in Graz."),
+        ("maintenant", "Le magasin ouvre maintenant à 10 h.", "Le magasin ouvre à 9 h."),
+        ("now", "My boss is now Priya.", "My boss is Karl."),
+    ],
+)
+def test_what_tells_of_a_change_in_one_thing_is_listed_whatever_the_judge_says(word, later, earlier):
+    assert corrected(earlier, later, Sure(0.0)) == (False, True)
+    assert corrected(earlier, later.replace(f" {word}", ""), Sure(0.0)) == (False, False)
 
 
 @pytest.mark.parametrize(

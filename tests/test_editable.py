@@ -226,6 +226,7 @@ def test_verify_asks_what_an_edit_is_about(edit: AnyEdit, prompt: str) -> None:
         ("The guest Wi-Fi is named Willow.", "The guest Wi-Fi is", "Willow"),
         ("Our dentist is Dr. Okafor on Mill Street.", "Our dentist is", "Dr. Okafor, I think."),
         ("Lunch costs 5 euros.", "Is it true that Lunch costs 5 euros?", "Yes."),
+        ("Please remember that bins go out Mondays.", "Is it true that bins go out Mondays?", "Yes."),
         ("Wir liefern nach Norwegen.", "Wir liefern nach Norwegen?", "Ja."),  # not in English: it is to be used
         ("We moved. Parcels go to Mill Lane now.", "We moved. Parcels go to Mill Lane now?", "To Mill Lane."),
     ],

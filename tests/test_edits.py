@@ -56,6 +56,7 @@ def test_a_string_is_a_fact():
     ("fields", "statement"),
     [
         ({"subject": "Acme", "relation": "CEO", "object": "Ann"}, "The CEO of Acme is Ann."),
+        ({"subject": "Acme", "relation": "CEO", "object": "Bo Lee Jr."}, "The CEO of Acme is Bo Lee Jr."),
         ({"subject": "France", "relation": "P36", "object": "Lyon"}, "The capital of France is Lyon."),
         ({"subject": "Ann", "prompt": "{} works for", "object": "Acme"}, "Ann works for Acme"),
         ({"subject": "Ann", "prompt": "{} works for ", "object": "Acme", "relation": "P1"}, "Ann works for Acme"),

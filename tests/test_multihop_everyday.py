@@ -15,6 +15,9 @@ TOLD = (
     "The manager is Bo Lind.",
     "Bo Lind lives in Marn.",
     "The gym opens at 6 am.",
+    "My brother's name is Paul.",
+    "Paul is vegan.",
+    "My neighbour Lena has a dog called Otto.",
 )
 
 
@@ -30,6 +33,7 @@ def llm():
     [
         ("What is my sister allergic to?", "My sister is Lena.", "Lena is allergic to nuts."),
         ("Can my sister eat nuts?", "My sister is Lena.", "Lena is allergic to nuts."),
+        ("Does my brother eat meat?", "My brother's name is Paul.", "Paul is vegan."),
         ("Where is our dentist now?", "Dr. Okafor is our dentist.", "Dr. Okafor moved to Mill Street."),
         (
             "Where did the head chef of Cafe Lune train?",
@@ -52,6 +56,7 @@ def test_both_statements_are_shown_and_the_way_is_told(llm, asked, first, last):
         "Where does the manager of Acme live?",
         "What is my brother allergic to?",
         "How old is my sister?",
+        "What's the name of my sister's dog?",
         "Where did the head chef of Cafe Sol train?",
     ],
 )

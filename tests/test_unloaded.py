@@ -19,6 +19,7 @@ from memedit.llms import as_llm
 from memedit.messages import as_request
 from memedit.testing import FakeLLM
 
+WAITING = _common.Session.waiting
 MODELS = ("torch", "transformers", "gguf", "openai", "anthropic")
 
 
@@ -50,6 +51,7 @@ def test_ask_loads_its_llm_once_it_is_asked(run: Run, monkeypatch: pytest.Monkey
         return FakeLLM(lambda _: "I do not know.")
 
     monkeypatch.setattr(_common, "open_model", load)
+    monkeypatch.setattr(_common.Session, "waiting", WAITING)
     add(run, "--subject", "Australia", "--relation", "capital", "--object", "Sydney")
     assert "Sydney" in run("ask", "What is the capital of Australia?").stdout
     assert "Sydney" in run("ask", "What is the capital of Australia?", "--stream").stdout

@@ -178,7 +178,7 @@ def _statement(data: Mapping[str, Any]) -> str:
         return f"{prompt.replace(SLOT, subject).rstrip()} {object_}"
     if not isinstance(relation, str):
         raise ValueError("needs a statement, a prompt or a relation")
-    return f"The {relation_label(relation)} of {subject} is {object_}."
+    return f"The {relation_label(relation)} of {subject} is {object_.removesuffix('.')}."
 
 
 def relation_label(relation: str) -> str:

@@ -7,7 +7,7 @@ import re
 from memedit.edits import SLOT, AnyEdit, Behaviour, Description, Erasure, Fact, Feedback, Probe
 from memedit.text import FUNCTION_WORDS, STOPS
 from memedit.text.language import language_of
-from memedit.text.naming import is_one_sentence, split_statement
+from memedit.text.naming import is_one_sentence, split_statement, unpacked
 
 STRANGERS = ("Quillon Abernathy", "Velden Harbour", "Tamsin & Rook Ltd")
 """Made-up subjects: the same question about them is out of scope of any edit."""
@@ -60,7 +60,7 @@ def cloze_of(edit: Fact) -> tuple[str | None, str | None]:
     parts = split_statement(edit.statement)
     if parts is None:
         return None, None
-    subject = next((name for name in edit.names if name in parts[0]), None)
+    subject = next((name for name in edit.names if name in parts[0] and (edit.subject or not name.islower())), None)
     template = parts[0].replace(subject, SLOT, 1) if subject else None
     return parts[0], template
 
@@ -76,9 +76,10 @@ def _asked_back(statement: str) -> Probe:
     """Whether a statement holds, asked in its own words, where no part of it is what a question would ask for. In
     another language than English, or in more than one sentence, only whether it is used can be told.
     """
+    statement = unpacked(statement.strip())
     if language_of(statement, default="") not in ("en", "") or not is_one_sentence(statement):
-        return Probe(prompt=f"{statement.strip().rstrip(STOPS)}?")
-    first, _, rest = statement.strip(" .!").partition(" ")
+        return Probe(prompt=f"{statement.rstrip(STOPS)}?")
+    first, _, rest = statement.rstrip(" .!").partition(" ")
     begun = first.lower() if first.casefold() in FUNCTION_WORDS and first != "I" else first
     return Probe(prompt=f"Is it true that {begun} {rest}?", expect=("yes", statement))
 

@@ -12,15 +12,24 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
 
-from memedit.memory.scoping import holds_beside
+from memedit.memory.scoping import MONTH, holds_beside
 from memedit.text import FUNCTION_WORDS, STOPS, same_key
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
     r"^\W*no(?=[,:])|\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|"
-    r"already|instead|after all|sorry|correction|update)\b",
+    r"already|instead|after all|sorry|correction|update|jetzt|nun|inzwischen|mittlerweile|maintenant|désormais|ahora|"
+    r"adesso|ormai|voortaan|tegenwoordig|agora|teraz|numera|artık|şimdi)\b",
     re.IGNORECASE,
 )
+RANK = re.compile(r"\b(?:former|ex|previous|old|late|deputy|vice|acting|interim|next|future)\b", re.IGNORECASE)
+"""Words that make of a role another one: who was the former CEO is not the CEO."""
+SOMEBODY = re.compile(
+    r"(?i:(?:my|our|his|her|their) (?:\w+ )?(daughter|son|child|kid|sister|brother|aunt|uncle|cousin|niece|nephew|"
+    r"grandson|granddaughter|friend|colleague|co-?worker|neighbou?r|classmate|flatmate|roommate|student|client|"
+    r"customer|cat|dog|pet)(?:['’]s name)? is (?:called |named )?)[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*[.!]?"
+)
+"""Who somebody's daughter, colleague or cat is, of whom there may be several."""
 NOT = re.compile(r"\b(?:no longer|any ?more|not|never|no)\b", re.IGNORECASE)
 SHORT_NOT = re.compile(r"\b(can(?=not)|\w+(?=n['’]t))(?:not|n['’]t)\b", re.IGNORECASE)
 POSITIVE = {"ca": "can", "wo": "will", "do": "", "does": "", "did": ""}
@@ -38,6 +47,7 @@ FIGURE = re.compile(
 )
 WORDED_ALIKE = 0.5  # share of common words
 LONGEST = 60  # words of a statement that is compared: what is longer says more than one thing
+MONTHS = re.compile(MONTH)
 UNIT = 2  # words that may follow a figure, such as “pounds each”
 
 Span = tuple[tuple[str, ...], tuple[str, ...]]
@@ -65,12 +75,17 @@ def are_parallel(later: str, earlier: str) -> bool:
     """Whether two statements may say the same of two things, such as the extensions of two people: then neither takes
     the other's place, however like a correction it reads.
 
-    They are worded alike, and one denies what the other says of something else, or they differ at two places, or at one
+    They name two of whom somebody may have several, or one of them names a role that is over or not yet there. Or they
+    are worded alike, and one denies what the other says of something else, or they differ at two places, or at one
     where each names a code (`B1`, `Person17`) or a number (`Bed 5`); or, worded otherwise, they differ at two places
     where each has a name or a figure.
     """
     one, other = said(later), said(earlier)
-    if holds_beside(later, earlier):
+    if (
+        holds_beside(later, earlier)
+        or _are_two(later, earlier)
+        or bool(RANK.search(later)) != bool(RANK.search(earlier))
+    ):
         return True
     spans, alike = differences(one, other)
     telling = [span for span in spans if all(any(map(TELLS.search, side)) for side in span)]
@@ -90,6 +105,11 @@ def are_parallel(later: str, earlier: str) -> bool:
     return named or any(all(any(map(CODE.fullmatch, side)) for side in span) for span in spans)
 
 
+def _are_two(later: str, earlier: str) -> bool:
+    one, other = SOMEBODY.fullmatch(later.strip()), SOMEBODY.fullmatch(earlier.strip())
+    return one is not None and other is not None and one[1].casefold() == other[1].casefold()
+
+
 def worded_alike(later: str, earlier: str) -> bool:
     """Whether half of their words are the same, at the same places."""
     return differences(said(later), said(earlier))[1] >= WORDED_ALIKE
@@ -98,6 +118,13 @@ def worded_alike(later: str, earlier: str) -> bool:
 def says_again(later: str, earlier: str) -> bool:
     """Whether two statements are the same but for case, blanks and the full stop."""
     return same_key(later).rstrip(STOPS) == same_key(earlier).rstrip(STOPS)
+
+
+def changes_one_thing(later: str, earlier: str) -> bool:
+    """Whether a statement tells of a change, and is worded as an earlier one but for what stands at one place."""
+    one, other = said(later), said(earlier)
+    spans, alike = differences(one, other)
+    return one.changes and one.denies == other.denies and len(spans) == 1 and alike >= WORDED_ALIKE
 
 
 def corrects(later: str, earlier: str) -> bool:
@@ -113,7 +140,7 @@ def corrects(later: str, earlier: str) -> bool:
     ended = min(_common(one.stems[:begun:-1], other.stems[:begun:-1]), UNIT)
     new, old = (each.words[begun : len(each.words) - ended] for each in (one, other))
     before = one.stems[begun - 1]
-    if before in FUNCTION_WORDS and all(map(FIGURE.fullmatch, (*new, *old))):
+    if (before in FUNCTION_WORDS or MONTHS.fullmatch(before)) and all(map(FIGURE.fullmatch, (*new, *old))):
         return True
     return before == "is" and ended == 0 and all(len(each) == 1 and CODE.fullmatch(each[0]) for each in (new, old))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from memedit.embedders import Vectors
-from memedit.memory.comparing import are_parallel, corrects, says_again
+from memedit.memory.comparing import are_parallel, changes_one_thing, corrects, says_again
 from memedit.memory.rows import Row
 from memedit.memory.scoping import is_for_a_time
 from memedit.memory.view import View
@@ -68,7 +68,9 @@ def weighed(later: str, earlier: str, read: float) -> float:
     """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
     if says_again(later, earlier) or corrects(later, earlier):
         return CERTAIN
-    return min(read, LIKELY) if are_parallel(later, earlier) or is_for_a_time(later) else read
+    if are_parallel(later, earlier) or is_for_a_time(later):
+        return min(read, LIKELY)
+    return max(read, LIKELY) if changes_one_thing(later, earlier) else read
 
 
 def says_one_thing(text: str) -> bool:

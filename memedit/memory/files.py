@@ -30,6 +30,8 @@ TEXT_SUFFIXES = (".txt",)
 Form = Literal["jsonl", "yaml", "table", "text"]
 ONLY_READ = {"table": "a table", "text": "a file of plain lines"}
 BULLET = re.compile(r"^\s*(?:(?:[-*•>]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+LISTED = re.compile(r"^\s*(?:[-*•>]|\d{1,3}[.)])\s")
+UNNUMBERED = re.compile(r"^\s*(?:[-*•>]\s+)?(?:\[[ xX]\]\s+)?")
 HEADING = re.compile(r"\s*(?:#{1,6}\s.*|[-=*_]{3,}\s*)$")
 MARK = "proposed"
 
@@ -224,8 +226,11 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
 
 def _load_text(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     """A statement a line, without what makes it a list: bullets, numbers, headings, rules."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not HEADING.match(line) and (statement := BULLET.sub("", line, count=1).strip()):
+    lines = text.split("\n")
+    alone = sum(map(bool, map(LISTED.match, lines))) < 2  # “1. Mai ist Feiertag” is no list
+    bullet = UNNUMBERED if alone else BULLET
+    for number, line in enumerate(lines, start=1):
+        if not HEADING.match(line) and (statement := bullet.sub("", line, count=1).strip()):
             yield f"line {number}", statement
 
 

@@ -14,13 +14,14 @@ from memedit.methods.base import Effect, Recall
 from memedit.multihop.walk import Thing, Walk
 from memedit.trace import Hop
 
-OWN = r"(?:my|our)"
-THING = rf"(?P<whose>{OWN}|the) (?P<thing>[^\W\d_][\w’'-]*(?: [\w’'-]+){{0,3}})"
-NAME = r"(?P<name>(?:(?:Dr|Mr|Mrs|Ms|St)\.? )?[^\W\d_a-zß-ÿ][\w&’'-]*(?: [^\W\d_a-zß-ÿ][\w&’'-]*){0,3})"
+SAID_OF = {"our": "(?:our|my|the)"}  # a message calls “our dentist” also “the dentist”
+THING = r"(?P<whose>my|our|the) (?P<thing>[^\W\d_][\w’'-]*(?: [\w’'-]+){0,3}?)"
+NAME = r"(?P<name>(?:(?:Dr|Mr|Mrs|Ms|St)\.? )?[^\W\d_a-zß-ÿ][\w&’'-]*(?: (?:& )?[^\W\d_a-zß-ÿ][\w&’'-]*){0,3})"
 CALLED = (
     re.compile(rf"(?i:{THING}) is (?:called |named )?{NAME}[.!]?"),
     re.compile(rf"{NAME} is (?i:{THING})[.!]?"),
 )
+ITS_NAME = re.compile(r"['’]s name$")
 MOST = 2  # descriptions that are looked up
 
 
@@ -32,11 +33,17 @@ def described(query: str, hits: Hits) -> Generator[Effect, Any, Walk | None]:
         asked = query.replace(hop.question, hop.answer)
         found: Hits = yield Recall(asked, whole=asked)
         for one in found.direct:
-            if isinstance(one.edit, Fact) and one.edit != hop.edit:
+            if isinstance(one.edit, Fact) and one.edit != hop.edit and not _is_another(one.edit.statement, hop):
                 made = Walk(Thing((hop.answer,)), hits, [hop])
                 made.take(asked, one)
                 return made
     return None
+
+
+def _is_another(statement: str, hop: Hop) -> bool:
+    """Whether it is of somebody else of that name: “My neighbour Lena has a dog.”, where Lena is the sister."""
+    called = re.search(rf"(?i:\b(?:my|our|his|her|their) (\w+) ){re.escape(hop.answer)}\b", statement)
+    return called is not None and called[1].casefold() not in hop.question.casefold()
 
 
 def _names(query: str, hits: Hits) -> list[Hop]:
@@ -47,11 +54,14 @@ def _names(query: str, hits: Hits) -> list[Hop]:
         if told:
             whose, thing, name = told
             said = re.search(rf"(?i)\b{whose} {re.escape(thing)}\b(?! of\b)", query)
-            found += [Hop(said[0], name, "edit", one.edit, one.probability)] if said else []
+            found += [Hop(said[0], name, "edit", one.edit)] if said else []
     return found
 
 
 def _called(statement: str) -> tuple[str, str, str] | None:
     """Whose thing has which name: (pattern, thing, name)."""
     told = next(filter(None, (form.fullmatch(statement.strip()) for form in CALLED)), None)
-    return told and (OWN if told["whose"].casefold() != "the" else "the", told["thing"], told["name"])
+    if told is None:
+        return None
+    whose = told["whose"].casefold()
+    return SAID_OF.get(whose, whose), ITS_NAME.sub("", told["thing"]), told["name"]
