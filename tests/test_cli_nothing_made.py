@@ -19,6 +19,7 @@ from memedit.cli import main
         (["mcp", "--namespace", ""], "A namespace is one line"),
         (["chat", "--model", "nothing"], "No model `nothing`"),
         (["add", "Oslo is a city.", "--embedder", "nothing"], "No embedder `nothing`"),
+        (["add", "   "], "statement is empty"),
         (["init", "--index", "nothing"], "not `nothing`"),
         (["init", "--namespace", " a"], "A namespace is one line"),
     ],

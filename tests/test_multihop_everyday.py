@@ -2,7 +2,7 @@
 
 import pytest
 
-from memedit import EditableLLM, EditMemory
+from memedit import EditableLLM, EditMemory, Erasure
 from memedit.testing import FakeLLM
 
 TOLD = (
@@ -48,6 +48,15 @@ def test_both_statements_are_shown_and_the_way_is_told(llm, asked, first, last):
     shown = [line for line in explained.request.text.splitlines() if line.startswith("- ")]
     assert shown == [f"- {first}", f"- {last}"]
     assert [edit.text for edit in llm.invoke(asked).citations] == [first, last]
+
+
+def test_what_is_erased_is_refused_by_its_description_too():
+    with EditMemory() as memory:
+        llm = EditableLLM(FakeLLM(lambda _: "She is allergic to nuts."), memory)
+        llm.edit_many(["My sister is Lena.", "Lena is allergic to nuts."])
+        llm.edit(Erasure("nuts", subject="Lena", question="What is Lena allergic to?"))
+        answer = llm.invoke("What is my sister allergic to?")
+    assert "nuts" not in answer.text
 
 
 @pytest.mark.parametrize(

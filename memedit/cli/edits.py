@@ -259,11 +259,12 @@ def _add_one(
 ) -> None:
     from memedit.edits import as_edit
     from memedit.multihop.graph import with_derived
+    from memedit.text import is_blank
 
     if statement is None and not fields.keys() - {"kind", "expires_at"}:
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
     edit: EditLike = statement or ""  # by itself it does not say of what kind it is: the memory tells
-    if fields or derive or not edit:
+    if fields or derive or is_blank(statement or ""):  # which is refused before a memory is made
         kind = fields.pop("kind", None) or _kind_of(fields)
         said = {"statement": statement} if statement is not None else {}
         edit = as_edit({"kind": kind, **said, **fields})

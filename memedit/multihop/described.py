@@ -32,9 +32,12 @@ def described(query: str, hits: Hits) -> Generator[Effect, Any, Walk | None]:
     for hop in _names(query, hits)[:MOST]:
         asked = query.replace(hop.question, hop.answer)
         found: Hits = yield Recall(asked, whole=asked)
+        made = Walk(Thing((hop.answer,)), hits, [hop])
+        made.heed(found)
+        if made.refused:
+            return made
         for one in found.direct:
             if isinstance(one.edit, Fact) and one.edit != hop.edit and not _is_another(one.edit.statement, hop):
-                made = Walk(Thing((hop.answer,)), hits, [hop])
                 made.take(asked, one)
                 return made
     return None

@@ -137,6 +137,10 @@ class Walk:
         passed = {one.edit.id for one in self.known.verdicts if one.passed}
         return len(self.edits) > 1 or any(says_of_what(edit) or edit.id in passed for edit in self.edits)
 
+    def heed(self, hits: Hits) -> None:
+        """Keep the Erasures in scope of what was looked up."""
+        self.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
+
     def take(self, question: str, verdict: Verdict) -> None:
         """Go on to what an edit says."""
         self.thing = Thing.found_by(verdict)
@@ -243,7 +247,7 @@ def _about(
     for name in thing.names[:NAMES]:
         asked = hop.replace(SLOT, name)
         hits: Hits = made.known if asked == made.known.query else (yield Recall(asked))
-        made.erasures += [one for one in hits.passed if isinstance(one.edit, Erasure)]
+        made.heed(hits)
         about = [one for one in hits.verdicts if _fits(one, thing) and one.edit.id not in taken]
         if direct := [one for one in about if one.passed and one.role == "direct"]:
             return direct, []
@@ -257,6 +261,7 @@ def _stated(hop: str, made: Walk) -> Generator[Effect, Any, bool]:
     """
     asked = hop.replace(SLOT, made.thing.names[0])
     hits: Hits = yield Recall(asked, whole=asked)
+    made.heed(hits)
     for one in hits.direct:
         fact = one.edit
         if isinstance(fact, Fact) and not _leads_on(fact) and made.thing.is_named(fact):
