@@ -327,12 +327,18 @@ def test_a_correction_in_the_same_words_needs_no_judge(later, earlier):
     [
         ("jetzt", "Ich wohne jetzt in Linz.", "Ich wohne in Graz."),
         ("maintenant", "Le magasin ouvre maintenant à 10 h.", "Le magasin ouvre à 9 h."),
-        ("now", "My boss is now Priya.", "My boss is Karl."),
+        ("now", "I now work at Coren.", "I work at Brightwell."),
     ],
 )
 def test_what_tells_of_a_change_in_one_thing_is_listed_whatever_the_judge_says(word, later, earlier):
     assert corrected(earlier, later, Sure(0.0)) == (False, True)
     assert corrected(earlier, later.replace(f" {word}", ""), Sure(0.0)) == (False, False)
+
+
+def test_another_name_for_the_same_role_is_listed_either_way_round():
+    assert corrected("Bo is the CEO of Acme.", "The CEO of Acme is Di.", Sure(0.0)) == (False, True)
+    assert corrected("The CEO of Acme is Bo.", "The CEO of Acme is Bo Li.", Sure(0.0)) == (False, True)
+    assert corrected("Bo is the CEO of Acme.", "The CFO of Acme is Di.", Sure(0.0)) == (False, False)
 
 
 @pytest.mark.parametrize(
