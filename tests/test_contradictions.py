@@ -342,7 +342,7 @@ def test_another_name_for_the_same_role_is_listed_either_way_round():
 
 
 @pytest.mark.parametrize(
-    ("later", "earlier"), [("my dog is called rex", "My dog is called Rex."), (LONG, LONG.upper())]
+    ("later", "earlier"), [("my dog is called rex", "FYI My dog is called Rex."), (LONG, LONG.upper())]
 )
 def test_what_is_said_again_takes_its_own_place(later, earlier):
     assert corrected(earlier, later, Sure(0.0)) == (True, False)

@@ -14,6 +14,7 @@ from itertools import groupby
 
 from memedit.memory.scoping import MONTH, holds_beside
 from memedit.text import FUNCTION_WORDS, STOPS, same_key
+from memedit.text.naming import unpacked
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
@@ -122,8 +123,9 @@ def worded_alike(later: str, earlier: str) -> bool:
 
 
 def says_again(later: str, earlier: str) -> bool:
-    """Whether two statements are the same but for case, blanks and the full stop."""
-    return same_key(later).rstrip(STOPS) == same_key(earlier).rstrip(STOPS)
+    """Whether two statements are the same but for case, blanks, the full stop, and what they are handed over with."""
+    one, other = (same_key(unpacked(text)).rstrip(STOPS) for text in (later, earlier))
+    return one == other
 
 
 def changes_one_thing(later: str, earlier: str) -> bool:
@@ -195,10 +197,10 @@ def _is_content(words: tuple[str, ...]) -> bool:
 
 def said(text: str) -> Said:
     """What a statement says, to be compared."""
-    lasting = CHANGED.sub(" ", text)
+    lasting = CHANGED.sub(" ", unpacked(text))
     positive = NOT.sub(" ", SHORT_NOT.sub(lambda found: POSITIVE.get(found[1].casefold(), found[1]), lasting))
     words = tuple(word for word in WORDS.findall(positive) if word.casefold() not in LEFT_OUT)
-    return Said(words, tuple(map(_stem, words)), denies=positive != lasting, changes=lasting != text)
+    return Said(words, tuple(map(_stem, words)), denies=positive != lasting, changes=CHANGED.search(text) is not None)
 
 
 def _stem(word: str) -> str:

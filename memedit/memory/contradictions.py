@@ -19,6 +19,7 @@ from memedit.memory.comparing import are_parallel, changes_one_thing, corrects, 
 from memedit.memory.rows import Row
 from memedit.memory.scoping import is_for_a_time
 from memedit.memory.view import View
+from memedit.text.naming import unpacked
 
 if TYPE_CHECKING:
     from memedit.memory.statements import StatementJudge
@@ -52,7 +53,7 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
         return alike(near, ALIKE)
     pairs = [(one, other) for one, found in near.items() for other, _ in found if other in texts]
     cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
-    read = judge.contradiction([(texts[one], texts[other]) for one, other in pairs], cosines)
+    read = judge.contradiction([(unpacked(texts[one]), unpacked(texts[other])) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
     for (one, other), probability in zip(pairs, read, strict=True):
         said.setdefault(one, {})[other] = weighed(texts[one], texts[other], probability)
