@@ -45,7 +45,8 @@ class Hop:
         answer: What came of it.
         by: Who says so: `edit`, or the name of a model.
         edit: The edit that says so, if one does.
-        probability: That it is in scope of the question; None where a model answered.
+        probability: That it is in scope of the question; None where a model answered, or
+            where it gives a name to what is described.
     """
 
     question: str
