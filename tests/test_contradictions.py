@@ -307,6 +307,7 @@ def test_what_holds_beside_it_or_says_more_stays(later, earlier):
     [
         ("The physio is in on Tuesdays now.", "The physio is in on Mondays."),
         ("I've moved to York.", "I live in Leeds."),
+        ("Max is 8.", "Max is 7 years old."),
         ("Parents' evening has been postponed to 6 December.", "Parents' evening is on 22 November."),
         ("From now on lunch is at one.", "Lunch is at twelve."),
         ("The keys are with Ann now, get them from Mark.", "The keys are with Bo."),

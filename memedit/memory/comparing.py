@@ -19,11 +19,11 @@ from memedit.text.naming import unpacked
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
     r"^\W*no(?=[,:])|\b(?:now|actually|currently|from now on|as of (?:now|today)|these days|at the moment|again|"
-    r"already|instead|after all|sorry|correction|update|jetzt|nun|inzwischen|mittlerweile|maintenant|désormais|ahora|"
+    r"already|instead|after all|sorry|correction|update|jetzt|inzwischen|mittlerweile|maintenant|désormais|ahora|"
     r"adesso|ormai|voortaan|tegenwoordig|agora|teraz|numera|artık|şimdi)\b",
     re.IGNORECASE,
 )
-RANK = re.compile(r"\b(?:former|ex|previous|old|late|deputy|vice|acting|interim|next|future)\b", re.IGNORECASE)
+RANK = re.compile(r"\b(?:former|ex|previous|deputy|vice|acting|interim|(?:my|our|his|her|their) old)\b", re.IGNORECASE)
 """Words that make of a role another one: who was the former CEO is not the CEO."""
 SOMEBODY = re.compile(
     r"(?i:(?:my|our|his|her|their) (?:\w+ )?(daughter|son|child|kid|sister|brother|aunt|uncle|cousin|niece|nephew|"
