@@ -14,7 +14,7 @@ from itertools import groupby
 
 from memedit.memory.scoping import MONTH, holds_beside
 from memedit.text import FUNCTION_WORDS, STOPS, same_key
-from memedit.text.naming import unpacked
+from memedit.text.naming import called, unpacked
 
 WORDS = re.compile(r"[^\W_]+(?:[-.:/'’][^\W_]+)*")
 CHANGED = re.compile(
@@ -31,12 +31,6 @@ SOMEBODY = re.compile(
     r"customer|cat|dog|pet)(?:['’]s name)? is (?:called |named )?)[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*[.!]?"
 )
 """Who somebody's daughter, colleague or cat is, of whom there may be several."""
-NAME = r"(?P<name>[^\W\d_a-zß-ÿ][\w’'-]*(?: [^\W\d_a-zß-ÿ][\w’'-]*)*)"
-HOLDERS = (
-    re.compile(rf"{NAME} is (?:now )?(?P<role>(?:the|our|my) [^,;]+?)[.!]?"),
-    re.compile(rf"(?P<role>(?i:the|our|my) [^,;]+?) is (?:now )?{NAME}[.!]?"),
-)
-"""Who somebody is, either way round: “Bo is the CEO of Acme.”, “The CEO of Acme is Di.”"""
 NOT = re.compile(r"\b(?:no longer|any ?more|not|never|no)\b", re.IGNORECASE)
 SHORT_NOT = re.compile(r"\b(can(?=not)|\w+(?=n['’]t))(?:not|n['’]t)\b", re.IGNORECASE)
 POSITIVE = {"ca": "can", "wo": "will", "do": "", "does": "", "did": ""}
@@ -132,16 +126,12 @@ def changes_one_thing(later: str, earlier: str) -> bool:
     """Whether a statement tells of a change, and is worded as an earlier one but for what stands at one place; or gives
     another name to who the earlier one names, the other way round.
     """
-    new, old = _holder(later), _holder(earlier)
-    if new and old and new["role"].casefold() == old["role"].casefold():
-        return new["name"] != old["name"]
+    new, old = called(later), called(earlier)
+    if new and old and [word.casefold() for word in new[:2]] == [word.casefold() for word in old[:2]]:
+        return new[2] != old[2]
     one, other = said(later), said(earlier)
     spans, alike = differences(one, other)
     return one.changes and one.denies == other.denies and len(spans) == 1 and alike >= WORDED_ALIKE
-
-
-def _holder(statement: str) -> re.Match[str] | None:
-    return next(filter(None, (form.fullmatch(statement.strip()) for form in HOLDERS)), None)
 
 
 def corrects(later: str, earlier: str) -> bool:

@@ -12,16 +12,10 @@ from memedit.edits import Fact
 from memedit.gate.port import Hits
 from memedit.methods.base import Effect, Recall
 from memedit.multihop.walk import Thing, Walk
+from memedit.text.naming import called
 from memedit.trace import Hop
 
 SAID_OF = {"our": "(?:our|my|the)"}  # a message calls “our dentist” also “the dentist”
-THING = r"(?P<whose>my|our|the) (?P<thing>[^\W\d_][\w’'-]*(?: [\w’'-]+){0,3}?)"
-NAME = r"(?P<name>(?:(?:Dr|Mr|Mrs|Ms|St)\.? )?[^\W\d_a-zß-ÿ][\w&’'-]*(?: (?:& )?[^\W\d_a-zß-ÿ][\w&’'-]*){0,3})"
-CALLED = (
-    re.compile(rf"(?i:{THING}) is (?:called |named )?{NAME}[.!]?"),
-    re.compile(rf"{NAME} is (?i:{THING})[.!]?"),
-)
-ITS_NAME = re.compile(r"['’]s name$")
 MOST = 2  # descriptions that are looked up
 
 
@@ -53,18 +47,10 @@ def _names(query: str, hits: Hits) -> list[Hop]:
     """From each description in the message to its name, by the statement that gives it."""
     found = []
     for one in hits.verdicts:
-        told = _called(one.edit.statement) if isinstance(one.edit, Fact) else None
+        told = called(one.edit.statement) if isinstance(one.edit, Fact) else None
         if told:
             whose, thing, name = told
+            whose = SAID_OF.get(whose, whose)
             said = re.search(rf"(?i)\b{whose} {re.escape(thing)}\b(?! of\b)", query)
             found += [Hop(said[0], name, "edit", one.edit)] if said else []
     return found
-
-
-def _called(statement: str) -> tuple[str, str, str] | None:
-    """Whose thing has which name: (pattern, thing, name)."""
-    told = next(filter(None, (form.fullmatch(statement.strip()) for form in CALLED)), None)
-    if told is None:
-        return None
-    whose = told["whose"].casefold()
-    return SAID_OF.get(whose, whose), ITS_NAME.sub("", told["thing"]), told["name"]

@@ -20,6 +20,13 @@ PACKED = re.compile(
 )
 """What a statement is handed over with: “Please remember that …”, “Correction: …”."""
 NOW = re.compile(r",?\s+(?:now|currently|again|these days|at the moment|from now on)$", re.IGNORECASE)
+HELD = r"(?P<whose>my|our|the) (?P<thing>[^\W\d_][\w’'-]*(?: [\w’'-]+){0,5}?)"
+HOLDER = r"(?P<name>(?:(?:Dr|Mr|Mrs|Ms|St)\.? )?[^\W\d_a-zß-ÿ][\w&’'-]*(?: (?:& )?[^\W\d_a-zß-ÿ][\w&’'-]*){0,3})"
+CALLED = (
+    re.compile(rf"(?i:{HELD}) is (?:now )?(?:called |named )?{HOLDER}[.!]?"),
+    re.compile(rf"{HOLDER} is (?:now )?(?i:{HELD})[.!]?"),
+)
+ITS_NAME = re.compile(r"['’]s name$")
 PREPOSITION = re.compile(r"^(?:in|at|on|by|from|to)\s+(?=\S)", re.IGNORECASE)
 ARTICLE = re.compile(r"^(?:the|an?|our|my|your|their)\s+", re.IGNORECASE)
 
@@ -47,6 +54,14 @@ def guess_subjects(statement: str) -> tuple[str, ...]:
 def unpacked(statement: str) -> str:
     """A statement without what it was handed over with: of “FYI the lift is broken.” “the lift is broken.”"""
     return PACKED.sub("", statement)
+
+
+def called(statement: str) -> tuple[str, str, str] | None:
+    """Whose thing has which name, where a statement says that alone, either way round: (“our”, “dentist”, “Dr. Okafor”)
+    of “Dr. Okafor is our dentist.”
+    """
+    told = next(filter(None, (form.fullmatch(statement.strip()) for form in CALLED)), None)
+    return told and (told["whose"].casefold(), ITS_NAME.sub("", told["thing"]), told["name"])
 
 
 def names_in(text: str) -> list[str]:
