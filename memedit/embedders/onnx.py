@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from memedit.embedders.folders import find_model, made_once
+from memedit.embedders.folders import find_model, made_of
 from memedit.embedders.onnx_graph import CARD, OnnxEmbedder, damaged
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _load(source: str, cache: str | Path | None, threads: int | None, *, int8: b
         logger.info("exporting %s for ONNX Runtime (%s); this happens once", model.name, kind)
         export(model, folder, int8=int8)
 
-    folder = made_once(model, f"{kind}-{FORMAT}", make, cache=cache)
+    folder = made_of(model, f"{kind}-{FORMAT}", make, cache=cache)
     try:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
         name, space, alone = card["id"], card["space"], card["alone"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from memedit.embedders.folders import ModelFolder, find_model, made_once
+from memedit.embedders.folders import ModelFolder, find_model, made_of
 from memedit.embedders.port import Embedder
 from memedit.errors import EmbedderError, MissingExtra
 
@@ -60,7 +60,7 @@ def load(source: str = "", *, cache: str | Path | None = None, dimensions: int =
     model = find_model(source)
     folder = model.path
     if not _is_static(folder):
-        folder = made_once(
+        folder = made_of(
             model, f"static{dimensions}-{FORMAT}", lambda into: _distil(model, into, dimensions), cache=cache
         )
     try:

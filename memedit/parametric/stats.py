@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from memedit.parametric.delta import Overlay
 from memedit.parametric.hooks import ending_at, recording
 from memedit.parametric.layout import Anatomy, model_hash
 from memedit.parametric.rewrites import begin
+from memedit.plumbing.kept import cache_root
 
 Progress = Callable[[int, int], None]
 """Is told (done, of how many)."""
@@ -124,7 +124,7 @@ class StatsBook:
     @property
     def root(self) -> Path:
         """The folder of what is kept of models."""
-        return Path(self.cache or os.environ.get("MEMEDIT_CACHE") or "~/.cache/memedit").expanduser()
+        return cache_root(self.cache)
 
     @cached_property
     def folder(self) -> Path:
