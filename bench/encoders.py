@@ -33,6 +33,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from memedit.edits import AnyEdit, Fact
 from memedit.embedders import default_embedder
+from memedit.embedders.finder import load_finder, load_minilm
 from memedit.embedders.folders import bundled_folder
 from memedit.encoder.change import CHANGE, Change, write_change
 from memedit.encoder.deep import deep_judge
@@ -40,7 +41,7 @@ from memedit.encoder.export import Labelled, Pooled, check_shared, write_card, w
 from memedit.encoder.judge import shipped_judge
 from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate.conversation import read_conversation
-from memedit.gate.learning import finder, judge
+from memedit.gate.learning import apart, finder, judge
 from memedit.gate.learning.encoding import SHIPPED, encoder, save
 from memedit.gate.learning.messages import Group, read_groups
 from memedit.gate.learning.scope_sets import DIRECT, OUT, Question, ScopeSet
@@ -121,6 +122,8 @@ def train_judge(asked: argparse.Namespace) -> None:
     questions = [(one["question"], one["sentence"], DIRECT if _entails(one) else OUT) for one in qnli(data)]
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
+    embed = {"embed_messages": load_finder().embed, "embed_edits": load_minilm().embed}
+    pairs += apart.pairs([*groups, *fresh], small_talk("train"), **embed, judge=shipped_judge(), seed=asked.seed)
     recipe = judge.Recipe(seed=asked.seed, older=asked.older, held=asked.held)
     beside = shipped_judge() if asked.beside == SHIPPED else deep_judge(asked.beside) if asked.beside else None
     given = {"minutes": asked.minutes, "rate": asked.rate}
@@ -199,6 +202,11 @@ def statements(part: str) -> Iterator[judge.Pair]:
 def instructions(part: str) -> Iterator[tuple[str, bool]]:
     """Statements, and whether each says how every message is to be answered."""
     return ((one["statement"], one["always"]) for one in _lines(shipped("instructions")) if one["part"] == part)
+
+
+def small_talk(*parts: str) -> list[str]:
+    """Messages that ask for nothing that anybody noted."""
+    return [one["text"] for one in _lines(shipped("small_talk")) if one["part"] in parts]
 
 
 def ordinary(groups: Sequence[Group]) -> list[tuple[str, bool]]:

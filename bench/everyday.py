@@ -3,6 +3,7 @@
 python bench/everyday.py finder FILE...          one memory of all edits of all files
 python bench/everyday.py scope FILE...           one memory a group; --gate for another than the default
     with --languages: as with the extra of that name; with --by-language: apart by the languages of message and edit
+python bench/everyday.py apart FILE...           messages of other groups, and small talk: what is shown all the same
 python bench/everyday.py costs FILE...           a decision against the bare embedder call; the memory it takes
 """
 
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +25,7 @@ import numpy as np
 
 from memedit import EditableLLM, EditMemory, Fact, Verdict
 from memedit.embedders import default_embedder
+from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.contenders import BASELINES, contender
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation
@@ -32,12 +36,13 @@ from memedit.text.language import language_of
 
 RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
 AMONG = (1, 4, 8, 16, 32)
+APART = 64  # messages of each sort that a memory is asked which have nothing to do with it
 Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("finder", "scope", "costs"))
+    parser.add_argument("what", choices=("finder", "scope", "apart", "costs"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--distract", nargs="*", type=Path, default=[], help="files whose edits lie in the memory too")
     parser.add_argument("--crowd", type=int, default=0, help="so many statements of benchmarks lie in it, too")
@@ -53,7 +58,7 @@ def main() -> None:
         return costs(groups)
     if asked.what == "finder":
         return finder(groups, read_groups(asked.distract), asked)
-    return scope(groups, asked)
+    return {"scope": scope, "apart": apart}[asked.what](groups, asked)
 
 
 def opened(asked: argparse.Namespace) -> EditMemory:
@@ -139,21 +144,49 @@ def costs(groups: Sequence[Group]) -> None:
 def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:
     """What is let through and what is left in doubt, one memory a group."""
     rows = []
+    for group, of_group in judged(groups, asked):
+        texts = {edit.id: edit.text for edit in group.edits}
+        for message in group.messages[:: asked.every]:
+            rows.append(_row(message, of_group(message.turns)) | {"languages": languages(message, texts)})
+    report(rows, by_language=asked.by_language)
+    if asked.json:
+        asked.json.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def apart(groups: Sequence[Group], asked: argparse.Namespace) -> None:
+    """What is let through and shown of messages that have nothing to do with the memory of a group."""
+    drawn = random.Random(0)
+    lines = shipped("small_talk").read_text(encoding="utf-8").splitlines()
+    talk = [(("user", one["text"]),) for one in map(json.loads, lines) if one["part"] == "test"]
+    found: dict[str, list[Sequence[Verdict]]] = defaultdict(list)
+    for group, of_group in judged(groups, asked):
+        others = [message.turns for other in groups if other is not group for message in other.messages]
+        for kind, pool in (("of other groups", others), ("small talk", talk)):
+            found[kind] += map(of_group, drawn.sample(pool, APART))
+    for kind, verdicts in found.items():
+        passed, shown = ([[getattr(one, how) for one in own] for own in verdicts] for how in ("passed", "doubtful"))
+        nothing = share(not any(one) and not any(other) for one, other in zip(passed, shown, strict=True))
+        print(f"{kind}: {share(map(any, passed))} let through, nothing shown of {nothing}, n {len(verdicts)}")
+
+
+def judged(
+    groups: Sequence[Group], asked: argparse.Namespace
+) -> Iterator[tuple[Group, Callable[[Sequence[tuple[str, str]]], Sequence[Verdict]]]]:
+    """Each group, and what gives the verdicts on a conversation in a memory of its own."""
     baseline = asked.gate in BASELINES
     judge = None if baseline else as_gate(asked.gate)
     for group in groups:
-        texts = {edit.id: edit.text for edit in group.edits}
         with opened(asked) as memory:
             for _ in memory.add_many(group.edits, on_conflict="keep"):
                 pass
             llm = contender(asked.gate)(FakeLLM(), memory) if baseline else EditableLLM(FakeLLM(), memory, gate=judge)
-            for message in group.messages[:: asked.every]:
-                said = read_conversation(message.turns)
-                (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
-                rows.append(_row(message, hits.verdicts) | {"languages": languages(message, texts)})
-    report(rows, by_language=asked.by_language)
-    if asked.json:
-        asked.json.write_text(json.dumps(rows), encoding="utf-8")
+            yield group, partial(verdicts_on, llm)
+
+
+def verdicts_on(llm: EditableLLM, turns: Sequence[tuple[str, str]]) -> Sequence[Verdict]:
+    said = read_conversation(turns)
+    (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+    return hits.verdicts
 
 
 def _row(message: Message, verdicts: Sequence[Verdict]) -> Row:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoders import contradictions
+from encoders import contradictions, small_talk
 from everyday import share
 
 from memedit import Fact
@@ -34,15 +34,17 @@ from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate import thresholds
 from memedit.gate.learning import governing as learning_governing
 from memedit.gate.learning import standing
-from memedit.gate.learning.messages import read_groups
+from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
-from memedit.gate.learning.thresholds import chosen, read_messages, reading
+from memedit.gate.learning.thresholds import TALK, chosen, read_messages, reading
 from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE, weighed
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.text.language import language_of
 
+TALKS = 16
+"""Messages of small talk that each group's statements are read beside."""
 FOREIGN = 3.0
 """For how many an ordinary statement that is not in English stands: two in five instructions are not."""
 
@@ -69,12 +71,14 @@ def main() -> None:
 
 
 def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None, share: float = 1.0) -> None:
-    """Choose the temperature of a judge's readings, and thresholds."""
+    """Choose the temperature of a judge's readings, what the manner of a message adds, and thresholds."""
     drawn = random.Random(0)
-    groups = [
-        replace(group, messages=tuple(one for one in group.messages if drawn.random() < share))
-        for group in read_groups(files)
-    ]
+    talk = [Message("", "out", TALK, (("user", text),), frozenset()) for text in small_talk("dev")]
+
+    def some(group: Group) -> tuple[Message, ...]:
+        return (*(one for one in group.messages if drawn.random() < share), *drawn.sample(talk, TALKS))
+
+    groups = [replace(group, messages=some(group)) for group in read_groups(files)]
     read = read_messages(reading(judge), groups)
     found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in groups]})
     thresholds.save(found, into)

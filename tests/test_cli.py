@@ -195,6 +195,28 @@ def test_add_replaces_and_says_so(run: Run) -> None:
     assert value(refused)["error"]["type"] == "EditConflict"
 
 
+def test_add_replaces_what_it_is_told_to(run: Run) -> None:
+    old = add(run, "We ship to Sweden.")
+    told = run("add", "Parcels go to Norway now.", "--replaces", old[:6]).stdout
+    assert f"− replaces {old[:8]}  We ship to Sweden." in told
+    assert "ship" not in run("list").stdout
+    run("add", "x is y", "--replaces", "nothing", code=4)
+    for other in (("--propose",), ("--derive",), ("--file", "x.jsonl")):
+        assert "one edit" in run("add", "x is y", "--replaces", old[:6], *other, code=2).stderr
+
+
+def test_a_text_that_begins_with_a_dash_goes_behind_two(run: Run) -> None:
+    assert 'memedit add -- "-5 …"' in run("add", "-5 degrees is the limit.", code=2).stderr
+    assert "-5 degrees" in run("add", "--", "-5 degrees is the limit.").stdout
+
+
+def test_what_may_contradict_comes_with_what_to_do(run: Run) -> None:
+    old = add(run, "The office of Acme is in Paris.")
+    told = run("add", "The office of Acme is in Rome.").stdout
+    assert f"! may contradict {old[:8]}  The office of Acme is in Paris." in told
+    assert f"`memedit retract {old[:8]}`" in told
+
+
 def test_add_takes_every_field(run: Run) -> None:
     options = {
         "--subject": "Australia", "--relation": "capital", "--object": "Sydney", "--previous": "Canberra",

@@ -13,7 +13,7 @@ from memedit.gate.port import Verdict
 from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.methods import multihop
 from memedit.methods.base import Recall
-from memedit.testing import FakeLLM
+from memedit.testing import FakeLLM, HashEmbedder
 
 FACTS = (
     "The CEO of Tallis Robotics is Carol Diaz.",
@@ -212,6 +212,27 @@ def test_what_was_not_read_bears_on_nothing_and_radii_widen_what_was():
     assert rows[1, 0] > 0.99
     assert rows[2, 1] == pytest.approx(np.exp(0.5) / (1 + np.exp(0.5) + np.exp(-0.5)))
     assert Thresholds(2.0, ()).probabilities({}, []).shape == (0, 3)
+
+
+def test_the_manner_of_a_message_shifts_what_was_read():
+    judged, vector = {0: np.array([0.0, 4.0, -4.0])}, np.array([0.6, 0.8], dtype=np.float32)
+    by = Thresholds(2.0, (), manner=(0.5, -1.0, 0.25))
+    assert by.shift(vector) == pytest.approx(-0.25)
+    assert by.shift(None) == Thresholds(2.0, ()).shift(vector) == 0.0
+    shifted = by.probabilities(judged, [by.shift(vector)])[0]
+    assert shifted[1] == pytest.approx(np.exp(1.75) / (1 + np.exp(1.75) + np.exp(-2.25)))
+
+
+def test_another_embedder_tells_no_manner():
+    shifting = Thresholds(1.0, ((0.005, 0.5),), manner=(*[0.0] * 384, 3.0))
+    found = []
+    for embedder in (None, HashEmbedder()):
+        with EditMemory(embedder=embedder, judge=None) as memory:
+            memory.add("The gym opens at 6 am.")
+            recalled = memory.recall("Is the gym open?", whole="Is the gym open?")
+            (verdict,) = JudgeGate(thresholds=shifting).decide(recalled)
+            found.append(verdict.numbers["manner"])
+    assert found == [3.0, 0.0]
 
 
 def test_doubt_begins_where_one_edit_probably_bears_and_takes_what_is_hardly_less_likely():

@@ -10,11 +10,11 @@ from command_line import documented
 
 from memedit.encoder.graph import CARD, FORMAT, Encoder
 from memedit.errors import FileRejected, RunRejected
-from memedit.gate import thresholds
+from memedit.gate import read_conversation, thresholds
 from memedit.gate.judge_gate import JudgeGate
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.scope_sets import OUT
-from memedit.gate.learning.thresholds import RATES, chosen, read_messages, reading
+from memedit.gate.learning.thresholds import RATES, TALK, Read, chosen, read_messages, reading
 
 pytestmark = pytest.mark.model
 
@@ -261,6 +261,40 @@ def test_thresholds_are_chosen_kept_and_read_again(groups, tmp_path):
     again = thresholds.load(tmp_path)
     assert replace(again, card={}) == replace(found, card={})
     assert np.array_equal(read[0].probabilities(again), read[0].probabilities(found))
+
+
+def test_what_the_manner_of_a_message_says_is_learned():
+    from memedit.gate.learning import manner
+
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6000, 2)).astype(np.float32)
+    odds = rng.normal(size=6000).astype(np.float32)
+    bears = odds + 2 * vectors[:, 0] > rng.logistic(size=6000)
+    *line, bias = manner.fit(vectors, odds, bears)
+    assert line[0] == pytest.approx(2, abs=0.5)
+    assert line[1] == pytest.approx(0, abs=0.4)
+    assert float((vectors @ np.array(line)).mean()) + bias == pytest.approx(0, abs=1e-3)
+
+
+def test_small_talk_says_nothing_of_thresholds(groups):
+    read = [replace(one, vector=None) for one in read_messages(reading(), groups)]
+    loud = Read("g", f"out {TALK}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
+    assert chosen([*read, loud]) == chosen(read)
+
+
+def test_messages_of_other_groups_are_read_beside_statements_that_none_of_them_needs(groups):
+    from memedit.embedders.finder import load_finder, load_minilm
+    from memedit.encoder.judge import shipped_judge
+    from memedit.gate.learning import apart
+
+    embed = {"embed_messages": load_finder().embed, "embed_edits": load_minilm().embed}
+    pairs = list(apart.pairs(groups, ["thanks!"], **embed, judge=shipped_judge()))
+    own = {edit.text: group for group in groups for edit in group.edits}
+    assert {label for _, _, label in pairs} == {OUT}
+    assert "thanks!" in {text for text, _, _ in pairs}
+    for text, statement, _ in pairs:
+        said = {read_conversation(one.turns).whole for one in own[statement].messages}
+        assert text == "hi" or text not in said  # which somebody says in both
 
 
 def test_a_judge_of_ones_own_is_trained_on_the_command_line_and_used(tmp_path, monkeypatch):

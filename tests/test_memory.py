@@ -301,6 +301,36 @@ def test_statements_that_are_alike_are_listed(memory):
     assert memory.add("Whales are mammals.").possible_conflicts == ()
 
 
+def test_what_an_edit_replaces_can_be_said(memory):
+    sweden, pets = memory.add("We ship to Sweden."), memory.add("Dogs are welcome.")
+    norway = memory.add("Parcels go to Norway now.", replaces=sweden.id)
+    assert (norway.superseded, norway.possible_conflicts) == ((sweden.id,), ())
+    assert texts(memory) == ["Dogs are welcome.", "Parcels go to Norway now."]
+    with pytest.raises(UnknownEdit, match="nothing"):
+        memory.add("Cats are welcome.", replaces=[pets.id, "nothing"])
+    assert texts(memory) == ["Dogs are welcome.", "Parcels go to Norway now."]
+    memory.undo()
+    assert texts(memory) == ["Dogs are welcome.", "We ship to Sweden."]
+
+
+def test_what_is_known_can_replace_another(memory):
+    first, second = memory.add(ceo("Ann")), memory.add(ceo("Bob"), on_conflict="keep")
+    revision = memory.revision()
+    again = memory.add(ceo("Bob"), replaces=[first.id, second.id])
+    assert (again.status, again.id, again.superseded) == ("known", second.id, (first.id,))
+    assert [edit.object for edit in memory.edits()] == ["Bob"]
+    assert again.revision == memory.revision() == revision + 1
+    assert memory.add(ceo("Bob"), replaces=second.id).superseded == ()  # itself
+    assert memory.revision() == revision + 1
+
+
+def test_what_is_replaced_is_no_conflict(memory):
+    ann = memory.add(ceo("Ann"))
+    assert memory.add(ceo("Bob"), replaces=ann.id, on_conflict="error").superseded == (ann.id,)
+    lasting = memory.add(ceo("Bob", expires_at="2999-01-01T00:00Z"), replaces=memory.edits()[0].id)
+    assert [edit.id for edit in memory.edits()] == [lasting.id]
+
+
 def test_keep_and_error(memory):
     ann = memory.add(ceo("Ann"))
     kept = memory.add(ceo("Bob"), on_conflict="keep")

@@ -163,6 +163,31 @@ def test_an_edit_is_added_retracted_and_brought_back(page: Page, memory: EditMem
     assert [change.kind for change in memory.history(namespace="a")][-3:] == ["add", "retract", "undo"]
 
 
+def test_an_edit_is_corrected(page: Page, memory: EditMemory) -> None:
+    memory.add("We ship to Sweden.", namespace="a", tags=["shop"])
+    page.reload()
+    card(page, "Sweden").get_by_role("button", name="Correct").click()
+    expect(page.get_by_label("New edit")).to_be_focused()
+    expect(page.get_by_label("New edit")).to_have_value("We ship to Sweden.")
+    expect(page.locator("#replaces")).to_contain_text("Takes the place of:We ship to Sweden.")
+    page.get_by_role("button", name="Leave it as it is").click()
+    expect(page.get_by_label("New edit")).to_have_value("")
+    expect(page.locator("#replaces")).to_be_empty()
+    card(page, "Sweden").get_by_role("button", name="Correct").click()
+    page.get_by_label("New edit").fill("Parcels go to Norway now.")
+    page.locator("#send").click()
+    expect(card(page, "Norway")).to_contain_text("shop")
+    expect(card(page, "Sweden")).to_have_count(0)
+    expect(done(page)).to_contain_text("It took the place of:We ship to Sweden.")
+    expect(page.locator("#send")).to_have_text("Add")
+    card(page, "Ann Lee").filter(has_text="chief").get_by_role("button", name="Correct").click()
+    expect(page.get_by_label("Object")).to_have_value("Ann Lee")
+    page.get_by_label("Object").fill("Cid Roe")
+    page.locator("#send").click()
+    expect(card(page, "The chief executive officer of Acme is Cid Roe")).to_contain_text("staff")
+    assert memory.history(namespace="a")[-1].kind == "add"
+
+
 def test_what_waits_is_reviewed(page: Page, memory: EditMemory) -> None:
     expect(page.locator("#review")).to_be_hidden()
     memory.propose(
@@ -482,7 +507,8 @@ def test_what_is_asked_is_named_and_the_old_is_taken_away(page: Page, upstream: 
 
 
 def test_an_edit_that_says_no_question_is_not_shown_as_proved(page: Page, memory: EditMemory) -> None:
-    memory.add("Quietly now.", namespace="a")
+    stays = {"prompt": "What is two plus two?", "must": "stay"}
+    memory.add({"statement": "Quietly now.", "probes": [stays]}, namespace="a")
     page.reload()
     page.get_by_label("Model").fill("m")
     card(page, "Quietly").get_by_role("button", name="Verify").click()

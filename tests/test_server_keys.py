@@ -173,6 +173,7 @@ async def test_an_answer_does_not_depend_on_another_namespace(memory: EditMemory
                 ("GET", "/memedit/edits/theirs", {}), ("DELETE", "/memedit/edits/theirs", {}),
                 ("POST", "/memedit/explain", {"json": {"input": IN}}), ("GET", "/memedit/history", {}),
                 ("POST", "/memedit/edits", {"json": {"edit": {"statement": "x is y", "id": "theirs", **DAY}}}),
+                ("POST", "/memedit/edits", {"json": {"edit": "x is y", "replaces": ["theirs"]}}),
                 ("GET", "/memedit/edits", {"params": {"search": "Norland"}}), ("GET", "/memedit/me", {}),
                 ("POST", "/memedit/revert", {"json": {"to": 2}}), ("POST", "/memedit/undo", {"json": {}}),
                 ("POST", "/memedit/undo", {"json": {}}), ("POST", "/memedit/undo", {"json": {}}),

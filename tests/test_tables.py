@@ -37,6 +37,8 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(f"\ufeffstatement{between}tags\r\nA, or B, is C.{between}t|u\r\n".encode())
         (edit,) = read_entries(tmp_path / name).edits
         assert (edit.text, edit.tags) == ("A, or B, is C.", ("t", "u"))
+    (tmp_path / "wide.csv").write_bytes("statement\r\nKöln is open.\r\n".encode("utf-16"))
+    assert [edit.text for edit in read_entries(tmp_path / "wide.csv").edits] == ["Köln is open."]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,10 @@ def fault_of(error: Exception) -> Fault:
         return Fault(WRONG, "UsageError", error.format_message())
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        do = f"see `{context.command_path if context else 'memedit'} --help`"
+        command = context.command_path if context else "memedit"
+        do = f"see `{command} --help`"
+        if isinstance(error, click.NoSuchOption):
+            do += f'; a text that begins with a dash goes behind two: `{command} -- "-5 …"`'
         return Fault(WRONG, "UsageError", error.format_message(), do)
     if isinstance(error, MemeditError):
         return Fault(code_of(error), kind, error.what, in_shell(error.do))

@@ -11,10 +11,10 @@ import click
 from memedit.cli._common import Command, Session, cited, day, find_edits, read_text, revision_or_time
 from memedit.cli._documents import accepted, as_values, proposed
 from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
+from memedit.cli._receipts import show_receipt, show_receipts
 
 if TYPE_CHECKING:
     from memedit.edits import EditLike
-    from memedit.memory import EditMemory, Receipt
     from memedit.memory.files import Entries
 
 KINDS = ("fact", "feedback", "patch", "demonstration", "description", "behaviour", "erasure")
@@ -24,7 +24,6 @@ ON_CONFLICT = click.option(
     help="What to do where an edit in force gives the same subject and relation another object.",
 )  # fmt: skip
 STDIO = Path("-")
-SHOWN = 10  # edits that are listed one by one
 AUTHOR = click.option("--author", metavar="NAME", help="Who makes the change.")
 REASON = click.option("--reason", metavar="TEXT", help="Why.")
 
@@ -55,6 +54,8 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @AUTHOR
 @REASON
 @ON_CONFLICT
+@click.option("--replaces", metavar="ID", multiple=True,
+              help="An edit in force (how its id begins) whose place it takes; repeatable.")  # fmt: skip
 @click.option("--file", "file", type=click.Path(path_type=Path), metavar="FILE",
               help="Add the edits of a .jsonl, .yaml, .csv or .txt file, or of stdin: `-`.")  # fmt: skip
 @click.option("--from-document", "document", type=click.Path(path_type=Path), metavar="FILE",
@@ -65,7 +66,7 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.pass_obj
 def add(
     session: Session, /, statement: str | None, file: Path | None, on_conflict: Any, document: Path | None, yes: bool,
-    derive: bool, propose: bool,
+    derive: bool, propose: bool, replaces: Sequence[str],
     **given: Any,
 ) -> None:  # fmt: skip
     """Put an edit in force, or all edits of a file (`-` reads JSON lines, YAML or a statement a line from stdin).
@@ -79,18 +80,21 @@ def add(
         memedit add --situation "the deadline" --clarification "the one of the tax office"
         memedit add --topic Acme --conduct "be positive"
         memedit add --kind erasure --subject Acme --relation CEO --object "Carol Diaz"
+        memedit add "We ship to Norway." --replaces 3f2a
         memedit add --file edits.yaml
         memedit add --from-document news.txt --propose --yes
     """
     who = {name: given.pop(name) for name in ("author", "source", "reason", "tags")}
     fields = {name: value for name, value in given.items() if value not in (None, ())}
     how = {"namespace": session.namespace, **who} | ({"propose": True} if propose else {"on_conflict": on_conflict})
+    if replaces and (document or file or statement == "-" or derive or propose):
+        raise click.UsageError("--replaces goes with one edit, which is put in force.")
     if document is not None:
         if statement is not None or file is not None or fields:
             raise click.UsageError("The facts of a document are whole: give --from-document alone.")
         _add_from(session, document, how, yes=yes)
     elif file is None and statement != "-":
-        _add_one(session, statement, fields, how, derive=derive)
+        _add_one(session, statement, fields, how, derive=derive, replaces=replaces)
     elif fields or (file is not None and statement is not None):
         raise click.UsageError("The edits of a file are whole: put the other options into the file.")
     elif derive:
@@ -212,34 +216,6 @@ def retract(session: Session, ids: Sequence[str], author: str | None, reason: st
     say((f"revision {change.revision}; `memedit undo` brings back what was retracted", "dim"))
 
 
-def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Receipt]) -> None:
-    """What adding many edits did: in numbers, and which edits were replaced."""
-    kinds = ("added", "known", *(["proposed"] if any(one.status == "proposed" for one in receipts) else []))
-    count = {status: sum(receipt.status == status for receipt in receipts) for status in kinds}
-    replaced = sum(len(receipt.superseded) for receipt in receipts)
-    doubtful = [receipt for receipt in receipts if receipt.possible_conflicts]
-    if session.as_json:
-        values = [receipt.to_dict() for receipt in receipts]
-        show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
-        return
-    if not receipts:
-        say(("! ", "yellow"), "no edits were given; nothing was changed")
-        return
-    waits = f", {count['proposed']} proposed (see `memedit review`)" if "proposed" in count else ""
-    say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced{waits}")
-    gone = [(receipt.edit, one) for receipt in receipts for one in receipt.superseded]
-    texts = memory.recorded([one for _, one in gone[:SHOWN]], namespace=session.namespace)
-    for edit, one in gone[:SHOWN]:
-        say(("− ", "red"), cited(texts[one]), (f"  replaced by {short(edit.id)}", "dim"))
-    if len(gone) > SHOWN:
-        say((f"  and {len(gone) - SHOWN} more were replaced; --json lists them", "dim"))
-    for receipt in doubtful[:SHOWN]:
-        others = ", ".join(short(edit_id) for edit_id in receipt.possible_conflicts)
-        say(("! ", "yellow"), f"{cited(receipt.edit)}", (f"  may contradict {others}", "dim"))
-    if len(doubtful) > SHOWN:
-        say((f"  and {len(doubtful) - SHOWN} more that may contradict others; --json lists them", "dim"))
-
-
 def read_given(path: Path | None) -> Entries:
     """The edits of a file, or those on stdin: JSON lines, YAML, a table, or lines of plain text, told by how it begins.
 
@@ -255,8 +231,9 @@ def read_given(path: Path | None) -> Entries:
 
 
 def _add_one(
-    session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any], *, derive: bool
-) -> None:
+    session: Session, statement: str | None, fields: dict[str, Any], how: dict[str, Any], *, derive: bool,
+    replaces: Sequence[str],
+) -> None:  # fmt: skip
     from memedit.edits import as_edit
     from memedit.multihop.graph import with_derived
     from memedit.text import is_blank
@@ -272,14 +249,20 @@ def _add_one(
         with busy("loading the embedder…"):
             _ = memory.embedder
         edits = with_derived(as_edit(edit), memory.edits(namespace=session.namespace)) if derive else [edit]
-        receipts = memory.propose(edits, **how) if how.pop("propose", False) else list(memory.add_many(edits, **how))
+        if how.pop("propose", False):
+            receipts = memory.propose(edits, **how)
+        elif replaces:
+            gone = find_edits(memory.edits(namespace=session.namespace), replaces, session.namespace)
+            receipts = [memory.add(edit, replaces=[one.id for one in gone], **how)]
+        else:
+            receipts = list(memory.add_many(edits, **how))
         if derive and session.as_json:
             show_json([receipt.to_dict() for receipt in receipts])
         elif session.as_json:
             show_json(receipts[0].to_dict())
         else:
             for receipt in receipts:
-                _show_receipt(memory, receipt, session.namespace)
+                show_receipt(memory, receipt, session.namespace)
 
 
 def _add_from(session: Session, document: Path, how: dict[str, Any], *, yes: bool) -> None:
@@ -308,24 +291,6 @@ def _add_many(session: Session, given: Entries, how: dict[str, Any]) -> None:
         if waiting:
             receipts += memory.propose(waiting, **{name: one for name, one in how.items() if name != "on_conflict"})
         show_receipts(session, memory, receipts)
-
-
-def _show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
-    if receipt.status == "known":
-        say(("· ", "yellow"), "known already: ", cited(receipt.edit))
-        return
-    say(("✓ ", "green"), f"{receipt.status} ", cited(receipt.edit))
-    from memedit.edits import Behaviour
-
-    if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
-        say(("  → a standing instruction: it governs every answer", "dim"))
-    texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
-    for edit_id in receipt.superseded:
-        say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))
-    for edit_id in receipt.possible_conflicts:
-        say(("  ! may contradict ", "yellow"), cited(texts[edit_id]) if edit_id in texts else short(edit_id))
-    then = "`memedit review` decides on it" if receipt.status == "proposed" else "`memedit undo` takes it back"
-    say((f"  namespace {namespace}, revision {receipt.revision}; {then}", "dim"))
 
 
 def _kind_of(fields: Iterable[str]) -> str:

@@ -13,7 +13,8 @@ from memedit.cli import FAILED
 from memedit.cli._common import Command, Session, cited
 from memedit.cli._options import Asking, asking
 from memedit.cli._print import busy, printable, progress, say, show_json
-from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, STDIO, read_given, show_receipts
+from memedit.cli._receipts import show_receipts
+from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, STDIO, read_given
 from memedit.text import some
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import click
 
 from memedit.cli._common import Command, Session, cited, day
 from memedit.cli._print import Piece, busy, say, short, show_json, table
-from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON, show_receipts
+from memedit.cli._receipts import show_receipts
+from memedit.cli.edits import AUTHOR, ON_CONFLICT, REASON
 from memedit.text import some
 
 if TYPE_CHECKING:

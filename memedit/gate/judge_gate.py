@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 
 from memedit.edits import AnyEdit, Fact
+from memedit.embedders.folders import BUNDLED_ID
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.encoder.network import softmax
@@ -57,6 +58,7 @@ class Read:
         far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
         stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
         replaced: Whether it took another's place, which was read as well: the likelier reading counts.
+        shift: What the manner of the message adds to the judge's log-odds.
     """
 
     weights: tuple[float, ...]
@@ -67,6 +69,7 @@ class Read:
     far: bool = False
     stated: bool = False
     replaced: bool = False
+    shift: float = 0.0
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
@@ -92,6 +95,7 @@ class Read:
             "p(bridge)": bridge,
             "place": self.place,
             "across": self.across,
+            "manner": self.shift,
         }
 
 
@@ -151,13 +155,14 @@ class JudgeGate(Gate):
     def _judged(self, recalled: Recalled, found: Sequence[Candidate]) -> list[Verdict]:
         foreign = foreigners(recalled.whole, found)
         judged, evidence = self.read(recalled, found, foreign)
-        weights = self.chosen.probabilities(judged, [_radius(one) for one in found]).tolist()
+        shift = self.chosen.shift(minilm_vector(recalled))
+        weights = self.chosen.probabilities(judged, [_radius(one) + shift for one in found]).tolist()
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
         plain = [one.edit.id in erased or _is_plain(one.edit) for one in found]
         read = [
             Read(
                 tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign),
-                stated=plain[at], replaced=bool(one.before),
+                stated=plain[at], replaced=bool(one.before), shift=shift,
             )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]  # fmt: skip
@@ -238,6 +243,12 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
     near = sorted((at for at, one in enumerate(found) if one.across >= ACROSS), key=lambda at: -found[at].across)
     said = language_of(whole) if near else ""
     return [at for at in near if language_of(found[at].edit.text) != said][:FOREIGN]
+
+
+def minilm_vector(recalled: Recalled) -> Vectors | None:
+    """Of the query, by MiniLM; None where another embedder made it."""
+    known = recalled.embedder is not None and recalled.embedder.space == BUNDLED_ID
+    return recalled.vector if known else None
 
 
 def _may_bear(logits: Vectors, across: float) -> bool:

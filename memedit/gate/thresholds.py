@@ -1,7 +1,9 @@
 """What the judge's readings of a message's candidates come to: which pass, and which are in doubt.
 
-The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599). That and the thresholds
-are chosen on messages of groups that the judge was not trained on (`learning/thresholds.py`).
+The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599), and log-odds are shifted
+by the manner of the message: of a plain question that an edit answers the judge is sure, and what it finds only likely
+there is mostly wrong; of a need that is told in passing it is less sure, and oftener right than it says. That and the
+thresholds are chosen on messages of groups that the judge was not trained on (`learning/thresholds.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Thresholds:
         bridge: Probability from which an edit on the way is let through.
         any: Probability that one candidate has to have before any is left in doubt.
         behind: How far the log-odds of a candidate may lie behind the likeliest one's for it to be in doubt then.
+        manner: Weights of a message's vector by MiniLM and, last, a bias; empty where nothing is shifted.
     """
 
     temperature: float
@@ -44,6 +47,7 @@ class Thresholds:
     bridge: float = 0.5
     any: float = 0.2
     behind: float = 2.0
+    manner: tuple[float, ...] = field(default=(), repr=False)
     card: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def threshold(self, rate: float | None = None) -> float:
@@ -61,12 +65,19 @@ class Thresholds:
             raise GateUnusable(f"max_false_fires {rate} was not reached; the least is {least}.", do=f"give {least}")
         return min(found)
 
+    def shift(self, vector: Vectors | None) -> float:
+        """What the manner of a message adds to log-odds. vector: By MiniLM; None where there is none."""
+        if vector is None or not self.manner:
+            return 0.0
+        *weights, bias = self.manner
+        return float(np.dot(vector, weights)) + bias
+
     def probabilities(self, judged: Mapping[int, Vectors], radii: Sequence[float]) -> Vectors:
         """Of `LABELS`, for the candidates of one message. Result (candidates, 3).
 
         Args:
             judged: The judge's logits, by the place of the candidate.
-            radii: Of all candidates; added to the log-odds of each.
+            radii: Of all candidates, with what the manner of the message adds; added to the log-odds of each.
         """
         logits = np.array([judged.get(at, UNREAD) for at in range(len(radii))], dtype=np.float32).reshape(-1, 3)
         logits /= self.temperature
@@ -102,7 +113,9 @@ def load(folder: Path) -> Thresholds:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))[NAME]
         rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
-        return Thresholds(float(card["temperature"]), rates, card["bridge"], card["any"], card["behind"], card)
+        manner = tuple(map(float, card.get("manner", "").split()))
+        known = card["bridge"], card["any"], card["behind"]
+        return Thresholds(float(card["temperature"]), rates, *known, manner, card)
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = f"its card has no {error}" if isinstance(error, KeyError) else error
         raise GateUnusable(
@@ -117,6 +130,7 @@ def save(thresholds: Thresholds, folder: Path) -> None:
     card[NAME] = {
         **thresholds.card, "temperature": thresholds.temperature, "rates": [list(rate) for rate in thresholds.rates],
         "bridge": thresholds.bridge, "any": thresholds.any, "behind": thresholds.behind,
+        "manner": " ".join(map(str, thresholds.manner)),
     }  # fmt: skip
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 

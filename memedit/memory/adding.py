@@ -45,6 +45,7 @@ class Adding:
         change: What the call is recorded as.
         on_conflict: As in `EditMemory.add`.
         retracting: Ids of edits in force that the first chunk takes out of force before it adds its own.
+        replacing: Likewise, those whose place the first edit takes.
         book: Decides what is recorded.
     """
 
@@ -52,7 +53,7 @@ class Adding:
         self, ledger: Ledger, views: Views, vectors: TextVectors,
         languages: Callable[[], TextVectors | None], relations: Relations,
         encoders: Encoders, change: Change, on_conflict: OnConflict,
-        retracting: Sequence[str] = (), book: type[Book] = Book,
+        retracting: Sequence[str] = (), replacing: Sequence[str] = (), book: type[Book] = Book,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._views = views
@@ -63,6 +64,7 @@ class Adding:
         self._change = change
         self._on_conflict = on_conflict
         self._retracting = tuple(retracting)
+        self._replacing = tuple(replacing)
         self._book = book
         self._begun: Head | None = None
 
@@ -122,12 +124,14 @@ class Adding:
             head = writer.namespace(self._change.namespace)
             goes_on = self._begun is not None and head.revision == self._begun.revision
             revision = head.revision if goes_on else head.revision + 1
-            if missing := set(self._retracting) - writer.active_among(head.namespace_id, self._retracting):
+            wanted = [*self._retracting, *self._replacing]
+            if missing := set(wanted) - writer.active_among(head.namespace_id, wanted):
                 raise unknown(sorted(missing), self._change.namespace)
             book = self._book(
-                writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals
-            )
-            self._retracting = ()
+                writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals,
+                self._replacing,
+            )  # fmt: skip
+            self._retracting = self._replacing = ()
             receipts = [
                 book.enter(row, edit, self._on_conflict, revision) for row, edit in zip(rows, edits, strict=True)
             ]

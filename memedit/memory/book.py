@@ -29,11 +29,12 @@ class Book:
         now: An edit whose time is over by then is no rival, and none that is known.
         retracting: Ids of edits that the same change takes out of force first.
         contradicted: Which statements, in force or of the chunk, each may contradict.
+        replacing: Ids of edits in force whose place the first of the chunk takes.
     """
 
     def __init__(
         self, reader: Reader, namespace_id: int, rows: Sequence[Row], relations: Relations, now: datetime,
-        retracting: Sequence[str] = (), contradicted: Contradicted = NOTHING,
+        retracting: Sequence[str] = (), contradicted: Contradicted = NOTHING, replacing: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.events: list[Event] = [retracted(edit_id) for edit_id in retracting]
         self.fresh: list[tuple[Row, str]] = []
@@ -43,13 +44,14 @@ class Book:
             if (rival.subject_key, rival.relation_key) in slots:
                 met[rival.id] = rival
         others = {other for found in contradicted.values() for other in found}
-        self._stored = reader.edits(namespace_id, {*met, *others, *(row.id for row in rows)})
+        self._stored = reader.edits(namespace_id, {*met, *others, *replacing, *(row.id for row in rows)})
         gone = set(retracting)
         active = reader.active_among(namespace_id, list(others)) - gone
-        if lost := (met.keys() | active) - self._stored.keys():
+        if lost := (met.keys() | active | set(replacing)) - self._stored.keys():
             raise is_gone(min(lost))
         self._rivals = {one for one in active if not expired(self._stored[one], now)}
         self._contradicted = contradicted
+        self._replacing = tuple(replacing)
         live = [row for row in met.values() if row.id not in gone and not expired(self._stored[row.id], now)]
         self._known = {row.content_hash: row.id for row in live}
         self._slots = Slots(relations)
@@ -62,17 +64,17 @@ class Book:
     def enter(self, row: Row, edit: AnyEdit, on_conflict: OnConflict, revision: int) -> Receipt:
         """The receipt of one edit, if it becomes part of change set `revision`."""
         known = self._stored.get(self._known.get(row.content_hash, ""))
+        replaced, self._replacing = self._replacing, ()
         if known is not None and known.expires_at == edit.expires_at:
-            return Receipt(known, revision, "known")
+            replaced = tuple(one for one in replaced if one != known.id)
+            self._supersede(replaced, by=known.id)
+            return Receipt(known, revision, "known", replaced)
         stored = self._own(row, edit)
+        self._supersede(replaced, by=row.id)
         gone, possible = self._judged(row, edit, on_conflict)
-        if known is not None and known.id not in gone:  # it says the same, and only ends at another time
+        if known is not None and known.id not in replaced + gone:  # it says the same, and only ends at another time
             gone += (known.id,)
-        for edit_id in gone:
-            self.events.append(superseded(edit_id, by=row.id))
-            self._slots.remove(edit_id)
-            self._rivals.discard(edit_id)
-            self._known.pop(self._stored[edit_id].content_hash, None)
+        self._supersede(gone, by=row.id)
         if stored is None:
             stored = self._stored[row.id] = edit
             self.fresh.append((row, edit.model_dump_json(exclude_defaults=True)))
@@ -80,7 +82,14 @@ class Book:
         self._known[row.content_hash] = row.id
         self._slots.put(row, stored)
         self._rivals.add(row.id)
-        return Receipt(stored, revision, "added", gone, possible)
+        return Receipt(stored, revision, "added", replaced + gone, possible)
+
+    def _supersede(self, gone: Sequence[str], *, by: str) -> None:
+        for edit_id in gone:
+            self.events.append(superseded(edit_id, by=by))
+            self._slots.remove(edit_id)
+            self._rivals.discard(edit_id)
+            self._known.pop(self._stored[edit_id].content_hash, None)
 
     def _own(self, row: Row, edit: AnyEdit) -> AnyEdit | None:
         """The edit as it is recorded under its id; None where it is new.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -91,7 +92,9 @@ def read_entries(path: Path) -> Entries:
     """
     _form(path)  # before it is read
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of some systems put a byte order mark first
+        with path.open("rb") as file:
+            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = path.read_text(encoding="utf-16" if wide else "utf-8-sig")  # as Windows writes, with a mark first
     except UnicodeDecodeError as error:
         raise FileRejected(
             f"{_shown(path)} is not UTF-8: {error.reason} at byte {error.start}.", do="save it as UTF-8"

@@ -33,6 +33,7 @@ class Writes(Care):
         source: str | None = None,
         reason: str | None = None,
         tags: Sequence[str] = (),
+        replaces: str | Sequence[str] = (),
     ) -> Receipt:
         """Put an edit in force.
 
@@ -48,15 +49,19 @@ class Writes(Care):
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
             tags: Its labels, where it leaves them out.
+            replaces: Ids of edits in force whose place it takes, whatever it says: for what nothing recognises.
 
         Raises:
             EditRejected: It is not a valid edit, or its id names another edit.
             EditConflict: It contradicts edits in force, and `on_conflict` is `error`.
+            UnknownEdit: What it replaces is not in force; nothing is changed.
         """
-        many = self.add_many(
-            [edit], namespace=namespace, on_conflict=on_conflict, author=author, source=source, reason=reason, tags=tags
-        )
-        return next(iter(many))
+        check_on_conflict(on_conflict)
+        change = self._change("add", namespace, author, reason)
+        gone = [storable(one) for one in dict.fromkeys([replaces] if isinstance(replaces, str) else replaces)]
+        given = settled([edit], change.namespace, made_by(change, source, tags))
+        (receipt,) = self._adding(change, on_conflict, replacing=gone).run(given, 1)
+        return receipt
 
     def add_many(
         self,
@@ -106,7 +111,8 @@ class Writes(Care):
         if not edits:
             changing.retract(self._ledger, change, retract)
             return []
-        adding = self._adding(change, on_conflict, [storable(edit_id) for edit_id in dict.fromkeys(retract)])
+        gone = [storable(edit_id) for edit_id in dict.fromkeys(retract)]
+        adding = self._adding(change, on_conflict, retracting=gone)
         return list(adding.run(settled(edits, change.namespace, {}), len(edits)))
 
     def retract(
@@ -163,7 +169,8 @@ class Writes(Care):
     # ---- how it is done -------------------------------------------------------------------------------------------
 
     def _adding(
-        self, change: Change, on_conflict: OnConflict, retracting: Sequence[str] = (), book: type[Book] = Book
-    ) -> Adding:
+        self, change: Change, on_conflict: OnConflict, *, retracting: Sequence[str] = (),
+        replacing: Sequence[str] = (), book: type[Book] = Book,
+    ) -> Adding:  # fmt: skip
         parts = self._ledger, self._views, self._vectors, lambda: self._languages, self.relations, self._encoders
-        return Adding(*parts, change, on_conflict, retracting, book)
+        return Adding(*parts, change, on_conflict, retracting, replacing, book)

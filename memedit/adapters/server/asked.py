@@ -80,6 +80,9 @@ class Adding(Reasoned):
     edit: str | dict[str, Any] = Field(description="A statement, or an edit with its `kind` and fields.")
     tags: Tags = Field(default=[], description="Its labels, where it names none.")
     on_conflict: OnConflict = "supersede"
+    replaces: Annotated[list[Id], Field(max_length=100)] = Field(
+        default=[], description="Ids of edits in force whose place it takes, whatever it says."
+    )
 
 
 class Proposing(Reasoned):

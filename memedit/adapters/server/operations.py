@@ -119,7 +119,9 @@ def listed(caller: Caller, given: asked.Listing) -> Any:
 def added(caller: Caller, given: asked.Adding) -> Any:
     """Put an edit in force. Its author is the key's name."""
     edit = given.edit if isinstance(given.edit, str) else {**given.edit, "author": caller.key.name}
-    receipt = caller.memory.add(edit, on_conflict=given.on_conflict, tags=given.tags, **caller.who(given.reason))
+    receipt = caller.memory.add(
+        edit, on_conflict=given.on_conflict, tags=given.tags, replaces=given.replaces, **caller.who(given.reason)
+    )
     return _told(receipt) | {"texts": _others(caller, [receipt])}
 
 

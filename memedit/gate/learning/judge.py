@@ -2,9 +2,10 @@
 (SERAC's scope classifier, Mitchell et al. 2022, arXiv:2206.06520).
 
 Its negatives are what the finder proposes from the same memory: near-by edits that do not bear on the message; and,
-of a message out of scope, above all the edit that it was written around. Besides, it learns to read two statements, and
-to tell whether the later one takes the earlier one's place, says the same, or leaves it standing; and to read one, and
-to tell whether it says how every message is to be answered.
+of a message out of scope, above all the edit that it was written around; besides those, edits of memories that have
+nothing to do with the message (`apart.py`). It also learns to read two statements, and to tell whether the later one
+takes the earlier one's place, says the same, or leaves it standing; and to read one, and to tell whether it says how
+every message is to be answered.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
-from memedit.gate.judge_gate import SHOWN, JudgeGate
+from memedit.gate.judge_gate import SHOWN, JudgeGate, minilm_vector
+from memedit.gate.learning import manner
 from memedit.gate.learning.messages import Group
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.likeness import facts
@@ -27,6 +28,8 @@ SILENT = 0.6
 NOTES = 2.0
 """Edits that a message in scope is shown at most, on average."""
 TEMPERATURES = np.geomspace(0.5, 4, 43)
+TALK = "small talk"  # kind of messages that ask for nothing that anybody noted
+LEAST = -12.0  # log-odds of what was not read
 GAPS = (6.0, 5.0, 4.0, 3.5, 3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.0)
 """Of log-odds."""
 
@@ -40,16 +43,34 @@ class Read:
         kind: Of the message, with its side.
         judged: The judge's logits, by place, of those that it read.
         roles: What each candidate is, nearest first; (candidates,).
+        vector: Of the message, by MiniLM; None where another embedder made it.
     """
 
     group: str
     kind: str
     judged: Mapping[int, Vectors] = field(repr=False)
     roles: NDArray[np.int64] = field(repr=False)
+    vector: Vectors | None = field(default=None, repr=False)
 
     def probabilities(self, by: Thresholds) -> Vectors:
         """Of `LABELS`, (candidates, 3)."""
-        return by.probabilities(self.judged, [0.0] * len(self.roles))
+        return by.probabilities(self.judged, [by.shift(self.vector)] * len(self.roles))
+
+    @property
+    def counts(self) -> bool:
+        """Whether thresholds are chosen on it: small talk would make any of them look good."""
+        return self.kind != f"out {TALK}"
+
+    @property
+    def bears(self) -> bool:
+        """Whether one of the candidates does."""
+        return bool((self.roles != OUT).any())
+
+    @property
+    def best(self) -> float:
+        """The judge's log-odds of what was likeliest: of what bears, where something does."""
+        read = (in_scope_odds(logits) for at, logits in self.judged.items() if (self.roles[at] != OUT) == self.bears)
+        return max(map(float, read), default=LEAST)
 
 
 def reading(judge: Judge | None = None) -> JudgeGate:
@@ -70,20 +91,25 @@ def read_messages(gate: JudgeGate, groups: Iterable[Group], embedder: Any = None
                 proposed = facts(recalled)
                 roles = [DIRECT if one.edit.id in message.bearing else OUT for one in proposed]
                 judged, _ = gate.read(recalled, proposed)
-                found.append(Read(group.name, f"{message.side} {message.kind}", judged, np.array(roles, np.int64)))
+                kind, vector = f"{message.side} {message.kind}", minilm_vector(recalled)
+                found.append(Read(group.name, kind, judged, np.array(roles, np.int64), vector))
     return found
 
 
 def chosen(read: Sequence[Read]) -> Thresholds:
-    """The temperature of the readings, and thresholds at which these messages fire at the promised rates."""
-    at = Thresholds(_temperature(read), ((1.0, 0.0),))
-    scored = [(one, one.probabilities(at)) for one in read]
+    """The temperature of the readings, what the manner of a message adds, and thresholds at which these messages fire
+    at the promised rates.
+    """
+    counts = [one for one in read if one.counts]
+    at = Thresholds(_temperature(counts), ((1.0, 0.0),))
+    at = replace(at, manner=_manner(read, at.temperature))
+    scored = [(one, one.probabilities(at)) for one in counts]
     wrong = np.sort([_best(p, one.roles == OUT) for one, p in scored if one.kind.startswith("out")])[::-1]
     rates = tuple((rate, round(float(wrong[int(rate * len(wrong))]) + 1e-4, 4)) for rate in RATES)
     any_ = round(float(wrong[int((1 - SILENT) * len(wrong))]), 4)
     inside = [p[:, 1:].max(axis=1) for one, p in scored if one.kind.startswith("in") and len(p)]
     behind = next((gap for gap in GAPS if _notes(inside, any_, gap) <= NOTES), GAPS[-1])
-    return Thresholds(at.temperature, rates, 0.5, any_, behind)
+    return replace(at, rates=rates, bridge=0.5, any=any_, behind=behind)
 
 
 def _temperature(read: Sequence[Read]) -> float:
@@ -94,6 +120,18 @@ def _temperature(read: Sequence[Read]) -> float:
     signed = np.where(bears, -odds, odds)
     costs = [np.logaddexp(0, signed / temperature).mean() for temperature in TEMPERATURES]
     return round(float(TEMPERATURES[int(np.argmin(costs))]), 3)
+
+
+def _manner(read: Sequence[Read], temperature: float) -> tuple[float, ...]:
+    found = [
+        (one.vector, one.best / temperature, one.bears)
+        for one in read
+        if one.vector is not None and (one.bears or not one.kind.startswith("in"))
+    ]
+    if not found:
+        return ()
+    vectors, odds, bears = zip(*found, strict=True)
+    return manner.fit(np.stack(vectors), np.array(odds, dtype=np.float32), np.array(bears))
 
 
 def _notes(likely: Sequence[Vectors], any_: float, behind: float) -> float:

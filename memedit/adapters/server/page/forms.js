@@ -37,13 +37,21 @@ export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required
 /**
  * What a form says: a statement, whose kind the memory tells, or an edit with its fields.
  * @param {string} kind @param {string} statement @param {Iterable<HTMLInputElement>} fields
+ * @param {?Record<string, any>} corrected The edit that is written again, whose cloze stays.
  * @returns {string | Record<string, string>}
  */
-export function written(kind, statement, fields) {
+export function written(kind, statement, fields, corrected) {
   if (!kind) return statement;
+  const cloze = kind === "fact" && corrected?.prompt ? { prompt: corrected.prompt } : {};
   const said = [...fields].map(({ name, value }) => [name, value.trim()]).filter(([, value]) => value);
-  return { kind, ...Object.fromEntries(said) };
+  return { kind, ...cloze, ...Object.fromEntries(said) };
 }
+
+/** Whether an edit can be written again: of what is erased only the memory knows. @param {Record<string, any>} edit */
+export const correctable = ({ kind }) => FORMS.includes(kind) && kind !== "erasure";
+
+/** The kind whose fields an edit fills; none where it is a statement. @param {Record<string, any>} edit */
+export const formOf = (edit) => (KINDS[edit.kind].every(([name, , required]) => edit[name] || !required) ? edit.kind : "");
 
 /** Labels, as they are typed into one field. @param {string} text */
 export const labels = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);

@@ -2,7 +2,7 @@
 // The page of the edits: what it asks the server, and what each form and button does. `shown.js` says how things look,
 // `forms.js` what is asked of each kind of edit.
 
-import { FORMS, KINDS, fieldsOf, inWords, labels, written } from "./forms.js";
+import { FORMS, KINDS, correctable, fieldsOf, formOf, inWords, labels, written } from "./forms.js";
 import { bearing, changed, checks, counted, fine, looked, make, receipt, said, shown } from "./shown.js";
 
 /** @typedef {import("./shown.js").Edit} Edit */
@@ -121,7 +121,7 @@ async function open() {
   for (const part of document.querySelectorAll("[data-role]:not(body)")) {
     /** @type {HTMLElement} */ (part).hidden = !may(part.getAttribute("data-role") ?? "");
   }
-  $("send").textContent = may("edit") ? "Add" : "Propose";
+  $("send").textContent = sends();
   $("inside").hidden = $("leave").hidden = $("parts").hidden = false;
   $("sign").hidden = true;
   await show();
@@ -183,6 +183,7 @@ function card(edit) {
     item.append(make("pre", { text: JSON.stringify(await ask("GET", path), null, 2), tabIndex: 0 }));
   }));
   if (!may("edit")) return item;
+  if (correctable(edit)) row.append(button("Correct", edit, async () => correct(edit)));
   row.append(button("Verify", edit, async () => {
     item.querySelector(".checks")?.remove();
     const proved = await ask("POST", `${path}/verify`, { model: $("model").value });
@@ -193,6 +194,31 @@ function card(edit) {
     tell("Retracted; “Undo last change” brings it back:", said(edit.text, "text quoted"));
   }));
   return item;
+}
+
+/** The edit whose place the next one takes. @type {?Record<string, any>} */
+let corrected = null;
+const sends = () => (corrected ? "Correct" : may("edit") ? "Add" : "Propose");
+
+/** Write an edit again: what is added then takes its place. @param {?Record<string, any>} edit */
+function correct(edit) {
+  corrected = edit;
+  const form = edit ? formOf(edit) : $("as").value;
+  $("as").value = form;
+  $("as").dispatchEvent(new Event("change"));
+  $("statement").value = edit && !form ? edit.text : "";
+  for (const field of $("fields").querySelectorAll("input")) field.value = edit?.[field.name] ?? "";
+  $("tags").value = edit?.tags?.join(", ") ?? "";
+  $("send").textContent = sends();
+  $("replaces").replaceChildren();
+  if (!edit) return;
+  const leave = make("button", { text: "Leave it as it is", type: "button" });
+  leave.addEventListener("click", () => {
+    correct(null);
+    $("as").focus();
+  });
+  $("replaces").append(fine("Takes the place of:"), said(edit.text, "text quoted"), leave);
+  (form ? $("fields").querySelector("input") : $("statement")).focus();
 }
 
 /** What waits for approval. */
@@ -304,12 +330,14 @@ on("earlier", "click", () => past(Math.min(MOST, $("history").children.length + 
 on("add", "submit", async () => {
   const reason = $("reason").value;
   const fields = $("fields").querySelectorAll("input");
-  const edit = written($("as").value, $("statement").value, fields);
+  const edit = written($("as").value, $("statement").value, fields, corrected);
   const [adds, tags] = [may("edit"), labels($("tags").value)];
-  const done = adds ? await ask("POST", "/edits", { edit, tags, reason }) : await ask("POST", "/proposals", { edits: [edit], tags, reason });
-  for (const one of [$("statement"), $("tags"), $("reason"), ...fields]) one.value = "";
+  const replaces = corrected ? [corrected.id] : [];
+  const done = adds ? await ask("POST", "/edits", { edit, tags, reason, replaces }) : await ask("POST", "/proposals", { edits: [edit], tags, reason });
+  correct(null);
+  $("reason").value = "";
   await open();
-  if (adds) return tell(done.status === "known" ? "Already known:" : "Added:", receipt(done, done.texts));
+  if (adds) return tell(done.status === "known" && !done.superseded.length ? "Already known:" : "Added:", receipt(done, done.texts));
   const known = done.receipts[0].status === "known";
   tell(known ? "It says what is in force already:" : "Proposed; it waits until somebody accepts it:", said(inWords(edit), "text quoted"));
 });

@@ -77,8 +77,8 @@ export function bearing({ superseded, possible_conflicts: rivals, edit }, texts,
 
 /** What became of one edit. @param {Receipt} receipt @param {Texts} texts */
 export function receipt(receipt, texts) {
-  const { status, edit, revision } = receipt;
-  const how = status === "known" ? "already known, nothing was changed" : `${status} in revision ${revision}`;
+  const { status, edit, revision, superseded } = receipt;
+  const how = status === "known" && !superseded.length ? "already known, nothing was changed" : `${status} in revision ${revision}`;
   return make("div", {}, said(edit.text, "text quoted"), fine(`${edit.kind}, ${how}`), ...bearing(receipt, texts, true));
 }
 
