@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,15 @@ from memedit.gate.learning import governing as learning_governing
 from memedit.gate.learning import standing
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.gate.learning.network import fit_members
-from memedit.gate.learning.thresholds import TALK, chosen, read_messages, reading
+from memedit.gate.learning.thresholds import APART, chosen, read_messages, reading
 from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE, weighed
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.text.language import language_of
 
-TALKS = 16
-"""Messages of small talk that each group's statements are read beside."""
+EACH = 16
+"""Messages of small talk, and of other groups, that each group's statements are read beside."""
 FOREIGN = 3.0
 """For how many an ordinary statement that is not in English stands: two in five instructions are not."""
 
@@ -72,17 +72,24 @@ def main() -> None:
 
 def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None, share: float = 1.0) -> None:
     """Choose the temperature of a judge's readings, what the manner of a message adds, and thresholds."""
-    drawn = random.Random(0)
-    talk = [Message("", "out", TALK, (("user", text),), frozenset()) for text in small_talk("dev")]
-
-    def some(group: Group) -> tuple[Message, ...]:
-        return (*(one for one in group.messages if drawn.random() < share), *drawn.sample(talk, TALKS))
-
-    groups = [replace(group, messages=some(group)) for group in read_groups(files)]
+    told, drawn = read_groups(files), random.Random(0)
+    groups = [replace(group, messages=tuple(one for one in group.messages if drawn.random() < share)) for group in told]
+    groups += [replace(group, messages=tuple(apart(group, told, drawn))) for group in told]
     read = read_messages(reading(judge), groups)
-    found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in groups]})
+    found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in told]})
     thresholds.save(found, into)
     print(json.dumps(asdict(found), indent=1))
+
+
+def apart(group: Group, groups: Sequence[Group], drawn: random.Random) -> Iterator[Message]:
+    """Messages that have nothing to do with the memory of a group."""
+    others = [message for other in groups if other is not group for message in other.messages]
+    said = (
+        drawn.sample([(("user", text),) for text in small_talk("dev")], EACH),
+        (message.turns for message in drawn.sample(others, EACH)),
+    )
+    for kind, conversations in zip(APART, said, strict=True):
+        yield from (Message("", "out", kind, turns, frozenset()) for turns in conversations)
 
 
 def fit_governing(files: Sequence[Path], into: Path) -> None:

@@ -14,7 +14,7 @@ from memedit.gate import read_conversation, thresholds
 from memedit.gate.judge_gate import JudgeGate
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.scope_sets import OUT
-from memedit.gate.learning.thresholds import RATES, TALK, Read, chosen, read_messages, reading
+from memedit.gate.learning.thresholds import APART, RATES, Read, chosen, read_messages, reading
 
 pytestmark = pytest.mark.model
 
@@ -270,7 +270,7 @@ def test_what_the_manner_of_a_message_says_is_learned():
     vectors = rng.normal(size=(6000, 2)).astype(np.float32)
     odds = rng.normal(size=6000).astype(np.float32)
     bears = odds + 2 * vectors[:, 0] > rng.logistic(size=6000)
-    *line, bias = manner.fit(vectors, odds, bears)
+    *line, bias = manner.fit(vectors, odds, bears, np.ones(len(odds)))
     assert line[0] == pytest.approx(2, abs=0.5)
     assert line[1] == pytest.approx(0, abs=0.4)
     assert float((vectors @ np.array(line)).mean()) + bias == pytest.approx(0, abs=1e-3)
@@ -278,7 +278,7 @@ def test_what_the_manner_of_a_message_says_is_learned():
 
 def test_small_talk_says_nothing_of_thresholds(groups):
     read = [replace(one, vector=None) for one in read_messages(reading(), groups)]
-    loud = Read("g", f"out {TALK}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
+    loud = Read("g", f"out {APART[0]}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
     assert chosen([*read, loud]) == chosen(read)
 
 

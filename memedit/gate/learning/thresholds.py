@@ -28,7 +28,9 @@ SILENT = 0.6
 NOTES = 2.0
 """Edits that a message in scope is shown at most, on average."""
 TEMPERATURES = np.geomspace(0.5, 4, 43)
-TALK = "small talk"  # kind of messages that ask for nothing that anybody noted
+APART = ("small talk", "of another group")
+"""Kinds of messages that have nothing to do with a memory, beside those of everyday."""
+STANDS_FOR = 3.0  # messages, by one of these: people write more of them than were read
 LEAST = -12.0  # log-odds of what was not read
 GAPS = (6.0, 5.0, 4.0, 3.5, 3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.0)
 """Of log-odds."""
@@ -58,8 +60,8 @@ class Read:
 
     @property
     def counts(self) -> bool:
-        """Whether thresholds are chosen on it: small talk would make any of them look good."""
-        return self.kind != f"out {TALK}"
+        """Whether thresholds are chosen on it: with what has nothing to do with a memory, any would look good."""
+        return self.kind.removeprefix("out ") not in APART
 
     @property
     def bears(self) -> bool:
@@ -124,14 +126,14 @@ def _temperature(read: Sequence[Read]) -> float:
 
 def _manner(read: Sequence[Read], temperature: float) -> tuple[float, ...]:
     found = [
-        (one.vector, one.best / temperature, one.bears)
+        (one.vector, one.best / temperature, one.bears, 1.0 if one.counts else STANDS_FOR)
         for one in read
         if one.vector is not None and (one.bears or not one.kind.startswith("in"))
     ]
     if not found:
         return ()
-    vectors, odds, bears = zip(*found, strict=True)
-    return manner.fit(np.stack(vectors), np.array(odds, dtype=np.float32), np.array(bears))
+    vectors, odds, bears, counts = zip(*found, strict=True)
+    return manner.fit(np.stack(vectors), np.array(odds, dtype=np.float32), np.array(bears), np.array(counts))
 
 
 def _notes(likely: Sequence[Vectors], any_: float, behind: float) -> float:
