@@ -123,7 +123,8 @@ def train_judge(asked: argparse.Namespace) -> None:
     pairs = [*questions, *across_languages(data)]
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
     embed = {"embed_messages": load_finder().embed, "embed_edits": load_minilm().embed}
-    pairs += apart.pairs([*groups, *fresh], small_talk("train"), **embed, judge=shipped_judge(), seed=asked.seed)
+    talk = apart.small_talk(shipped("small_talk"), "train")
+    pairs += apart.pairs([*groups, *fresh], talk, **embed, judge=shipped_judge(), seed=asked.seed)
     recipe = judge.Recipe(seed=asked.seed, older=asked.older, held=asked.held)
     beside = shipped_judge() if asked.beside == SHIPPED else deep_judge(asked.beside) if asked.beside else None
     given = {"minutes": asked.minutes, "rate": asked.rate}
@@ -202,11 +203,6 @@ def statements(part: str) -> Iterator[judge.Pair]:
 def instructions(part: str) -> Iterator[tuple[str, bool]]:
     """Statements, and whether each says how every message is to be answered."""
     return ((one["statement"], one["always"]) for one in _lines(shipped("instructions")) if one["part"] == part)
-
-
-def small_talk(*parts: str) -> list[str]:
-    """Messages that ask for nothing that anybody noted."""
-    return [one["text"] for one in _lines(shipped("small_talk")) if one["part"] in parts]
 
 
 def ordinary(groups: Sequence[Group]) -> list[tuple[str, bool]]:

@@ -29,6 +29,7 @@ from memedit.eval.benchmarks.everyday import shipped
 from memedit.eval.contenders import BASELINES, contender
 from memedit.eval.stats import Share
 from memedit.gate import as_gate, read_conversation
+from memedit.gate.learning.apart import apart_from, small_talk
 from memedit.gate.learning.messages import Group, Message, read_groups
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM
@@ -156,13 +157,11 @@ def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:
 def apart(groups: Sequence[Group], asked: argparse.Namespace) -> None:
     """What is let through and shown of messages that have nothing to do with the memory of a group."""
     drawn = random.Random(0)
-    lines = shipped("small_talk").read_text(encoding="utf-8").splitlines()
-    talk = [(("user", one["text"]),) for one in map(json.loads, lines) if one["part"] == "test"]
+    talk = small_talk(shipped("small_talk"), "test")
     found: dict[str, list[Sequence[Verdict]]] = defaultdict(list)
     for group, of_group in judged(groups, asked):
-        others = [message.turns for other in groups if other is not group for message in other.messages]
-        for kind, pool in (("of other groups", others), ("small talk", talk)):
-            found[kind] += map(of_group, drawn.sample(pool, APART))
+        for message in apart_from(group, groups, talk, APART, drawn):
+            found[message.kind].append(of_group(message.turns))
     for kind, verdicts in found.items():
         passed, shown = ([[getattr(one, how) for one in own] for own in verdicts] for how in ("passed", "doubtful"))
         nothing = share(not any(one) and not any(other) for one, other in zip(passed, shown, strict=True))

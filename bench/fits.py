@@ -15,13 +15,13 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoders import contradictions, small_talk
+from encoders import contradictions
 from everyday import share
 
 from memedit import Fact
@@ -34,9 +34,10 @@ from memedit.eval.benchmarks.everyday import shipped
 from memedit.gate import thresholds
 from memedit.gate.learning import governing as learning_governing
 from memedit.gate.learning import standing
-from memedit.gate.learning.messages import Group, Message, read_groups
+from memedit.gate.learning.apart import apart_from, small_talk
+from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.network import fit_members
-from memedit.gate.learning.thresholds import APART, chosen, read_messages, reading
+from memedit.gate.learning.thresholds import chosen, read_messages, reading
 from memedit.memory import governing, statements
 from memedit.memory.contradictions import LIKELY, SURE, weighed
 from memedit.memory.standing import FILE
@@ -74,22 +75,12 @@ def fit_thresholds(files: Sequence[Path], into: Path, judge: Judge | None = None
     """Choose the temperature of a judge's readings, what the manner of a message adds, and thresholds."""
     told, drawn = read_groups(files), random.Random(0)
     groups = [replace(group, messages=tuple(one for one in group.messages if drawn.random() < share)) for group in told]
-    groups += [replace(group, messages=tuple(apart(group, told, drawn))) for group in told]
+    talk = small_talk(shipped("small_talk"), "dev")
+    groups += [replace(group, messages=tuple(apart_from(group, told, talk, EACH, drawn))) for group in told]
     read = read_messages(reading(judge), groups)
     found = replace(chosen(read), card={"messages": len(read), "groups": [group.name for group in told]})
     thresholds.save(found, into)
     print(json.dumps(asdict(found), indent=1))
-
-
-def apart(group: Group, groups: Sequence[Group], drawn: random.Random) -> Iterator[Message]:
-    """Messages that have nothing to do with the memory of a group."""
-    others = [message for other in groups if other is not group for message in other.messages]
-    said = (
-        drawn.sample([(("user", text),) for text in small_talk("dev")], EACH),
-        (message.turns for message in drawn.sample(others, EACH)),
-    )
-    for kind, conversations in zip(APART, said, strict=True):
-        yield from (Message("", "out", kind, turns, frozenset()) for turns in conversations)
 
 
 def fit_governing(files: Sequence[Path], into: Path) -> None:

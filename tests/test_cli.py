@@ -206,7 +206,7 @@ def test_add_replaces_what_it_is_told_to(run: Run) -> None:
 
 
 def test_a_text_that_begins_with_a_dash_goes_behind_two(run: Run) -> None:
-    assert 'memedit add -- "-5 …"' in run("add", "-5 degrees is the limit.", code=2).stderr
+    assert 'memedit add … -- "-5 …"' in run("add", "-5 degrees is the limit.", code=2).stderr
     assert "-5 degrees" in run("add", "--", "-5 degrees is the limit.").stdout
 
 
@@ -264,7 +264,7 @@ def test_add_many_from_a_file_and_from_stdin(run: Run) -> None:
     lines, table = "A gym opens.\nA shop closes.\n", "statement,author\nThe gym opens at 6.,ann\n"
     assert "2 added" in run("import", "-", "--namespace", "lines", input=lines).stdout
     assert "1 added" in run("import", "-", "--namespace", "table", input=table).stdout
-    assert "UTF-8" in run("add", "-", input=b"\xff\xfe", code=2).stderr
+    assert "UTF-8" in run("add", "-", input=b"\xff\xfa", code=2).stderr
     assert "holds no list" in run("add", "-", input="edits: text", code=2).stderr
     assert len(value(run("list", "--json"))) == 4
 

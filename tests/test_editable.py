@@ -268,3 +268,12 @@ def test_around_another_model_the_memory_is_the_same() -> None:
     assert two.invoke("What is the capital of Norland?").citations == tuple(one.memory.edits())
     assert "Oslo" in two("What is the capital of Norland?")
     assert one("What is the capital of Norland?") == "one"
+
+
+@pytest.mark.parametrize("how", ["derive", "propose"])
+def test_what_is_replaced_goes_with_one_edit_that_is_put_in_force(how: str) -> None:
+    llm = EditableLLM(FakeLLM(), EditMemory(embedder=HashEmbedder()))
+    old = llm.edit("We ship to Sweden.")
+    with pytest.raises(EditRejected, match="goes with one edit"):
+        llm.edit("Parcels go to Norway now.", replaces=old.id, **{how: True})
+    assert llm.edit("Parcels go to Norway now.", replaces=old.id).superseded == (old.id,)

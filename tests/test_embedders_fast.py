@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +17,7 @@ from memedit.embedders import Embedder, as_embedder
 from memedit.embedders.folders import BUNDLED_ID, ModelFolder, find_model, made_of
 from memedit.errors import EmbedderError, MissingExtra
 from memedit.gate import EvidenceGate, scorer
+from memedit.plumbing.kept import DAY
 from memedit.testing import FakeLLM, HashEmbedder
 
 pytest.importorskip("onnx")
@@ -75,6 +77,14 @@ def test_what_fails_leaves_nothing(model, tmp_path):
     with pytest.raises(EmbedderError, match="no"):
         made_of(model, "thing", fail, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes(model, tmp_path):
+    for name, age in ((".making-old", 2 * DAY), (".making-new", 60)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    made_of(model, "thing", lambda folder: None, cache=tmp_path)
+    assert [path.name for path in tmp_path.glob(".making-*")] == [".making-new"]
 
 
 def test_two_make_it_at_once(model, tmp_path):

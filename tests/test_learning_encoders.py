@@ -12,9 +12,10 @@ from memedit.encoder.graph import CARD, FORMAT, Encoder
 from memedit.errors import FileRejected, RunRejected
 from memedit.gate import read_conversation, thresholds
 from memedit.gate.judge_gate import JudgeGate
+from memedit.gate.learning.apart import KINDS
 from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.scope_sets import OUT
-from memedit.gate.learning.thresholds import APART, RATES, Read, chosen, read_messages, reading
+from memedit.gate.learning.thresholds import RATES, Read, chosen, read_messages, reading
 
 pytestmark = pytest.mark.model
 
@@ -278,7 +279,7 @@ def test_what_the_manner_of_a_message_says_is_learned():
 
 def test_small_talk_says_nothing_of_thresholds(groups):
     read = [replace(one, vector=None) for one in read_messages(reading(), groups)]
-    loud = Read("g", f"out {APART[0]}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
+    loud = Read("g", f"out {KINDS[0]}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
     assert chosen([*read, loud]) == chosen(read)
 
 

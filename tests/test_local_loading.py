@@ -198,6 +198,22 @@ def test_the_bundled_model_is_read_once_and_opened_from_then_on(
     assert as_it_is.encode(hello) == again.encode(hello)
 
 
+def test_what_was_kept_and_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setenv("MEMEDIT_CACHE", str(tmp_path))
+    tiny: Any = as_llm(f"hf:{folder}")
+    monkeypatch.setattr(transformers_loading, "load_gguf", lambda source, **options: tiny)
+    as_llm("bundled")
+    (kept,) = tmp_path.iterdir()
+    weights = kept / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UnsupportedModel, match=kept.name) as told:
+        as_llm("bundled")
+    assert told.value.do == "delete that folder; it is made anew"
+    with pytest.raises(UnsupportedModel, match="no option `nothing`") as other:
+        as_llm("bundled", nothing=1)
+    assert "delete" not in (other.value.do or "")
+
+
 def test_where_the_bundled_model_cannot_be_kept_its_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -313,6 +313,16 @@ def test_what_an_edit_replaces_can_be_said(memory):
     assert texts(memory) == ["Dogs are welcome.", "We ship to Sweden."]
 
 
+@pytest.mark.parametrize("ids", [None, 3, [None], Fact("A is B.")])
+def test_ids_are_texts(memory, ids):
+    receipt = memory.add("Dogs are welcome.")
+    for verb in (lambda: memory.add("A is C.", replaces=ids), lambda: memory.retract(ids), lambda: memory.reject(ids),
+                 lambda: memory.apply([], retract=ids), lambda: memory.purge([receipt.id, ids])):  # fmt: skip
+        with pytest.raises(EditRejected, match="The id of an edit is a text"):
+            verb()
+    assert texts(memory) == ["Dogs are welcome."]
+
+
 def test_what_is_known_can_replace_another(memory):
     first, second = memory.add(ceo("Ann")), memory.add(ceo("Bob"), on_conflict="keep")
     revision = memory.revision()

@@ -23,7 +23,7 @@ from test_server_keys import KEYS, as_, token
 from test_server_stream import listening
 from wire_server import WireServer
 
-from memedit import EditMemory
+from memedit import EditMemory, Fact
 from memedit.adapters.server.app import make_app
 from memedit.adapters.server.backend import Editing, Endpoint
 from memedit.gate import Gate
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MARKUP = '<img src=x onerror="document.title=1"> is the logo of Acme.'
 CHIEF = {"subject": "Acme", "relation": "chief executive officer", "object": "Ann Lee",
-         "prompt": "The chief executive officer of {} is", "tags": ["staff"]}  # fmt: skip
+         "prompt": "The chief executive officer of {} is", "tags": ["staff"], "aliases": ["Acme Inc."]}  # fmt: skip
 SPOUSE = {"subject": "Ann Lee", "relation": "spouse", "object": "Bob Ray", "prompt": "The spouse of {} is"}
 NORLAND = {"subject": "Norland", "relation": "capital", "object": "Oslo", "prompt": "The capital of {} is",
            "statement": "The capital of Norland is Oslo"}  # fmt: skip
@@ -185,7 +185,9 @@ def test_an_edit_is_corrected(page: Page, memory: EditMemory) -> None:
     page.get_by_label("Object").fill("Cid Roe")
     page.locator("#send").click()
     expect(card(page, "The chief executive officer of Acme is Cid Roe")).to_contain_text("staff")
-    assert memory.history(namespace="a")[-1].kind == "add"
+    corrected = memory.edits(namespace="a")[-1]
+    assert isinstance(corrected, Fact)
+    assert (corrected.prompt, corrected.aliases) == (CHIEF["prompt"], ("Acme Inc.",))
 
 
 def test_what_waits_is_reviewed(page: Page, memory: EditMemory) -> None:

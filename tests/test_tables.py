@@ -41,6 +41,11 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
     assert [edit.text for edit in read_entries(tmp_path / "wide.csv").edits] == ["Köln is open."]
 
 
+def test_stdin_is_read_as_files_are(run: Run) -> None:
+    assert "Köln is open." in run("add", "-", input="Köln is open.\r\n".encode("utf-16")).stdout + run("list").stdout
+    assert "not UTF-8" in run("add", "-", input=b"\xff\xfe\xfa", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

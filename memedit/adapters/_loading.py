@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from memedit.errors import MissingExtra, UnsupportedModel
@@ -59,7 +60,7 @@ def load_files(folder: str, options: Mapping[str, Any], files: Mapping[str, str]
             return loader.from_pretrained(folder, **files, **shared, **own), tokenizer
     except ModuleNotFoundError as error:
         raise MissingExtra("local", package=error.name or "transformers") from error
-    except (ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         what = f"No model could be loaded from {'/'.join([folder, *files.values()])}: {first}"
         if isinstance(error, ImportError):

@@ -81,6 +81,9 @@ def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
 
     To read its GGUF file takes eleven seconds. What was read is kept beside what else is (`MEMEDIT_CACHE`), as a folder
     of 540 MB that opens in one; where that cannot be kept, the file is read each time.
+
+    Raises:
+        UnsupportedModel: It is not installed, an option is not known, or what was kept is damaged.
     """
     file = bundled_file()
     try:
@@ -89,7 +92,12 @@ def load_bundled(_name: str = "", **options: Any) -> LocalLLM:
     except OSError as error:
         logger.info("%s cannot be kept read: %s", BUNDLED, error)
         return load_gguf(str(file), name=BUNDLED, **options)
-    return _load(str(kept), BUNDLED, {"dtype": "float32"} | options)
+    try:
+        return _load(str(kept), BUNDLED, {"dtype": "float32"} | options)
+    except UnsupportedModel as error:
+        if str(kept) not in error.what:  # an option, or a device
+            raise
+        raise UnsupportedModel(error.what, do="delete that folder; it is made anew") from error
 
 
 def wrap(source: Any, *, tokenizer: Any = None, **options: Any) -> LocalLLM:

@@ -234,8 +234,10 @@ def use_threads(count: int) -> None:
 
 def read_text(given: str, *, what: str) -> str:
     """What was given as an argument; `-` reads stdin."""
+    from memedit.text import decoded
+
     try:
-        text = sys.stdin.read() if given == "-" else given
+        text = decoded(sys.stdin.buffer.read()) if given == "-" else given
     except UnicodeDecodeError as error:
         raise click.UsageError(f"What stands on stdin is not UTF-8: {error.reason}.") from None
     if not text.strip():

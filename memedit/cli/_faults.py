@@ -100,7 +100,7 @@ def fault_of(error: Exception) -> Fault:
         command = context.command_path if context else "memedit"
         do = f"see `{command} --help`"
         if isinstance(error, click.NoSuchOption):
-            do += f'; a text that begins with a dash goes behind two: `{command} -- "-5 …"`'
+            do += f'; a text that begins with a dash goes last, behind two: `{command} … -- "-5 …"`'
         return Fault(WRONG, "UsageError", error.format_message(), do)
     if isinstance(error, MemeditError):
         return Fault(code_of(error), kind, error.what, in_shell(error.do))

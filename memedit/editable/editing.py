@@ -10,6 +10,7 @@ from memedit.editable.baking import Bakes
 from memedit.editable.documents import Proposal, propose
 from memedit.editable.feedback import as_feedback
 from memedit.edits import EditLike, as_edit
+from memedit.errors import EditRejected
 from memedit.memory import Change, Receipt
 from memedit.multihop.graph import with_derived
 
@@ -27,8 +28,17 @@ class Edits(Bakes):
             derive: Whether what follows from it by the rules of `memedit.multihop.graph` is put in force too, in
                 the same change.
             propose: Whether it waits until somebody accepts it, and does nothing until then (`EditMemory.propose`).
+            how: As for `EditMemory.add` (author, reason, replaces, …); `replaces` with neither of the two.
+
+        Raises:
+            EditRejected: It is not a valid edit, or what it replaces was named of one that is derived from or waits.
         """
         where = self._in(namespace)
+        if (derive or propose) and "replaces" in how:
+            raise EditRejected(
+                "`replaces` goes with one edit, which is put in force.",
+                do="leave `derive` and `propose` out, or retract what it replaces when it is accepted",
+            )
         if propose:
             given = with_derived(as_edit(edit), self.memory.edits(namespace=where)) if derive else [edit]
             return self.memory.propose(given, namespace=where, **how)[0]

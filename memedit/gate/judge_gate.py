@@ -42,7 +42,6 @@ ACROSS = 0.2  # cosine by the encoder of many languages from which a statement i
 FOREIGN = 3  # of those that are read at most
 LEAN = 15.0  # on that cosine, beside the judge's log-odds, since the judge learned English
 UNSURE = 2.0  # from which sum of both such a statement stays in doubt
-TELLS = 0.7  # log-odds from which it is told what the manner of a message adds
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -81,12 +80,9 @@ class Read:
             return (*self.evidence.reasons(), found)
         if self.judged is None:
             return (f"too far from what is said to be read; {found}",)
-        share, label = max(zip(self.judged, LABELS, strict=True))
+        share, label = max(zip(self.weights, LABELS, strict=True))
         what = "as it reads, or what it replaced, it" if self.replaced else "as it reads, it"
-        said = f"{what} {IN_WORDS[label]} ({share:.0%})"
-        if abs(self.shift) >= TELLS:
-            said += f", which counts for {'more' if self.shift > 0 else 'less'} in a message put like this"
-        return (said, found)
+        return (f"{what} {IN_WORDS[label]} ({share:.0%})", found)
 
     def numbers(self) -> dict[str, float]:
         """By name."""

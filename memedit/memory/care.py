@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from memedit.memory.backups import Backup, backup, restore
-from memedit.memory.checks import checked_namespace, checked_note
+from memedit.memory.checks import checked_ids, checked_namespace, checked_note
 from memedit.memory.encoders import Encoders
 from memedit.memory.events import Change, ChangeKind
 from memedit.memory.ledger import Ledger
@@ -80,7 +80,7 @@ class Care(Shared):
             )
         choose: Choose = all_of_it
         if ids is not None:
-            choose = of_ids([ids] if isinstance(ids, str) else ids)
+            choose = of_ids(checked_ids(ids))
         elif subject is not None:
             choose = of_subject(subject)
         elif mention is not None:

@@ -10,22 +10,22 @@ from memedit.memory.checks import check_revision, not_waiting, unknown
 from memedit.memory.events import Change, Event, proposed, rejected, removed, restored, retracted
 from memedit.memory.ledger import Ledger, Writer
 from memedit.memory.rows import Head
-from memedit.text import storable
 
 
 def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
     """Take edits out of force; the change set as it is recorded.
 
+    ids: As `checked_ids` gives them, here and below.
+
     Raises:
         UnknownEdit: One of them is not in force; nothing is changed.
     """
-    wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
     with ledger.writing() as writer:
         head = writer.head(change.namespace)
-        active = writer.active_among(head.namespace_id, wanted)
-        if missing := [edit_id for edit_id in wanted if edit_id not in active]:
+        active = writer.active_among(head.namespace_id, ids)
+        if missing := [edit_id for edit_id in ids if edit_id not in active]:
             raise unknown(missing, change.namespace)
-        return _recorded(writer, head, change, [retracted(edit_id) for edit_id in wanted])
+        return _recorded(writer, head, change, [retracted(edit_id) for edit_id in ids])
 
 
 def reject(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
@@ -34,13 +34,12 @@ def reject(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
     Raises:
         UnknownEdit: One of them does not wait; nothing is changed.
     """
-    wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
     with ledger.writing() as writer:
         head = writer.head(change.namespace)
-        known = set(writer.waiting(head.namespace_id)) if wanted else set()
-        if missing := [edit_id for edit_id in wanted if edit_id not in known]:
+        known = set(writer.waiting(head.namespace_id)) if ids else set()
+        if missing := [edit_id for edit_id in ids if edit_id not in known]:
             raise not_waiting(missing, change.namespace)
-        return _recorded(writer, head, change, [rejected(edit_id) for edit_id in wanted])
+        return _recorded(writer, head, change, [rejected(edit_id) for edit_id in ids])
 
 
 def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:

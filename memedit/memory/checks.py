@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memedit.edits import Edit
 from memedit.errors import EditRejected, UnknownEdit, UnknownRevision
@@ -22,6 +22,16 @@ def checked_namespace(name: str) -> str:
             do="give another name",
         )
     return name
+
+
+def checked_ids(ids: object) -> list[str]:
+    """Ids of edits, each once: one, or several."""
+    several = [ids] if isinstance(ids, str) else list(ids) if isinstance(ids, Iterable) else [ids]
+    if wrong := [one for one in several if not isinstance(one, str)]:
+        raise EditRejected(
+            f"The id of an edit is a text, not {wrong[0]!a:.40}.", do="give an id, such as `receipt.id`, or several"
+        )
+    return [storable(one) for one in dict.fromkeys(several)]
 
 
 def checked_note(author: str | None, reason: str | None) -> tuple[str | None, str | None]:

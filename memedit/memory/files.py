@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -20,7 +19,7 @@ import yaml
 from memedit.edits import AnyEdit, EditLike, as_edit
 from memedit.edits.table import column, fields_of
 from memedit.errors import EditRejected, FileRejected
-from memedit.text import one_line, storable
+from memedit.text import decoded, one_line, storable
 
 YAML_SUFFIXES = (".yaml", ".yml")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -92,9 +91,7 @@ def read_entries(path: Path) -> Entries:
     """
     _form(path)  # before it is read
     try:
-        with path.open("rb") as file:
-            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        text = path.read_text(encoding="utf-16" if wide else "utf-8-sig")  # as Windows writes, with a mark first
+        text = decoded(path.read_bytes())
     except UnicodeDecodeError as error:
         raise FileRejected(
             f"{_shown(path)} is not UTF-8: {error.reason} at byte {error.start}.", do="save it as UTF-8"

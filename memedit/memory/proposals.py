@@ -16,12 +16,11 @@ from memedit.memory import changing
 from memedit.memory.adding import made_by, settled
 from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT
-from memedit.memory.checks import checked_namespace, not_waiting
+from memedit.memory.checks import checked_ids, checked_namespace, not_waiting
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.events import Change, accepted, proposed, superseded
 from memedit.memory.rows import Row, is_gone
 from memedit.memory.writing import Writes
-from memedit.text import storable
 
 MOST = 1_000
 """Edits of a namespace that may wait at a time, so that nobody buries what is to be reviewed."""
@@ -164,15 +163,11 @@ class Proposals(Writes):
         Raises:
             UnknownEdit: One of them does not wait; nothing is changed.
         """
-        return changing.reject(self._ledger, self._change("reject", namespace, author, reason), _ids(ids))
+        return changing.reject(self._ledger, self._change("reject", namespace, author, reason), checked_ids(ids))
 
     def _waiting(self, ids: str | Iterable[str], where: str) -> list[AnyEdit]:
-        wanted = _ids(ids)
+        wanted = checked_ids(ids)
         waits = {edit.id: edit for edit in self.proposed(namespace=where)}
         if missing := [edit_id for edit_id in wanted if edit_id not in waits]:
             raise not_waiting(missing, where)
         return [waits[edit_id] for edit_id in wanted]
-
-
-def _ids(ids: str | Iterable[str]) -> list[str]:
-    return [storable(edit_id) for edit_id in dict.fromkeys([ids] if isinstance(ids, str) else ids)]

@@ -20,7 +20,7 @@ from memedit.memory.ledger_reading import Reader, batches
 from memedit.memory.migrations import change_sets, edits, events, vectors
 from memedit.memory.recall import expired
 from memedit.memory.rows import Head, checksum, micros, read_data
-from memedit.text import says, storable, words
+from memedit.text import says, words
 
 BAKED = "baked"
 """The folder, beside the ledger, of what was written into weights."""
@@ -66,16 +66,15 @@ class Purge:
 
 
 def of_ids(ids: Sequence[str]) -> Choose:
-    """These edits, in force or not."""
+    """These edits, in force or not. ids: As `checked_ids` gives them."""
 
     def choose(reader: Reader, head: Head) -> list[str]:
-        wanted = [storable(edit_id) for edit_id in dict.fromkeys(ids)]
-        known = reader.recorded_among(head.namespace_id, wanted)
-        if missing := [edit_id for edit_id in wanted if edit_id not in known]:
+        known = reader.recorded_among(head.namespace_id, ids)
+        if missing := [edit_id for edit_id in ids if edit_id not in known]:
             raise UnknownEdit(
                 f"`{missing[0]:.40}` was never recorded in this namespace.", do="see `memedit history` or `history()`"
             )
-        return wanted
+        return list(ids)
 
     return choose
 

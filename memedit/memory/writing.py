@@ -10,9 +10,9 @@ from memedit.memory import changing
 from memedit.memory.adding import Adding, made_by, settled
 from memedit.memory.book import Book
 from memedit.memory.care import DEFAULT, Care
+from memedit.memory.checks import checked_ids
 from memedit.memory.conflicts import OnConflict, Receipt, check_on_conflict
 from memedit.memory.events import Change, Event
-from memedit.text import storable
 from memedit.text.relations import Relations
 
 CHUNK = 512  # edits committed together by `add_many`
@@ -49,7 +49,8 @@ class Writes(Care):
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
             tags: Its labels, where it leaves them out.
-            replaces: Ids of edits in force whose place it takes, whatever it says: for what nothing recognises.
+            replaces: Ids of edits in force whose place it takes, whatever it says, besides what it would replace by
+                itself: for what nothing recognises.
 
         Raises:
             EditRejected: It is not a valid edit, or its id names another edit.
@@ -58,9 +59,8 @@ class Writes(Care):
         """
         check_on_conflict(on_conflict)
         change = self._change("add", namespace, author, reason)
-        gone = [storable(one) for one in dict.fromkeys([replaces] if isinstance(replaces, str) else replaces)]
         given = settled([edit], change.namespace, made_by(change, source, tags))
-        (receipt,) = self._adding(change, on_conflict, replacing=gone).run(given, 1)
+        (receipt,) = self._adding(change, on_conflict, replacing=checked_ids(replaces)).run(given, 1)
         return receipt
 
     def add_many(
@@ -109,10 +109,9 @@ class Writes(Care):
         check_on_conflict(on_conflict)
         change = self._change("apply", namespace, author, reason)
         if not edits:
-            changing.retract(self._ledger, change, retract)
+            changing.retract(self._ledger, change, checked_ids(retract))
             return []
-        gone = [storable(edit_id) for edit_id in dict.fromkeys(retract)]
-        adding = self._adding(change, on_conflict, retracting=gone)
+        adding = self._adding(change, on_conflict, retracting=checked_ids(retract))
         return list(adding.run(settled(edits, change.namespace, {}), len(edits)))
 
     def retract(
@@ -125,7 +124,7 @@ class Writes(Care):
             UnknownEdit: One of them is not in force; nothing is changed.
         """
         change = self._change("retract", namespace, author, reason)
-        return changing.retract(self._ledger, change, [ids] if isinstance(ids, str) else ids)
+        return changing.retract(self._ledger, change, checked_ids(ids))
 
     def record(
         self, kind: Literal["bake", "unbake", "fallback"], events: Sequence[Event], *, namespace: str = DEFAULT,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+DRAFT = ".making-"
+DAY = 24 * 60 * 60  # seconds
 
 
 def cache_root(cache: str | Path | None = None) -> Path:
@@ -23,7 +28,8 @@ def cache_root(cache: str | Path | None = None) -> Path:
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """The folder, filled by `make` unless it is there already.
 
-    It appears whole or not at all; where two processes make it at once, the first to be done is kept.
+    It appears whole or not at all; where two processes make it at once, the first to be done is kept. What a process
+    that was killed left behind goes the day after.
 
     Raises:
         OSError: It could not be kept there.
@@ -31,7 +37,10 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".making-") as draft:
+    for left in folder.parent.glob(f"{DRAFT}*"):
+        if time.time() - left.stat().st_mtime > DAY:
+            shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=DRAFT) as draft:
         made = Path(draft) / "made"
         made.mkdir()
         make(made)

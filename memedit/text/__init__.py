@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 import unicodedata
@@ -39,6 +40,17 @@ CONTROL = re.compile(
     r"|>>(?=[A-Z]+<<)"  # >>ANSWER<<
 )
 """Behind what a blank keeps a delimiter or a chat control token of a known model family from being spelled."""
+
+
+def decoded(data: bytes) -> str:
+    """A text in UTF-8; or in UTF-16, with a mark first, as Windows writes it.
+
+    Raises:
+        UnicodeDecodeError: It is in neither.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def tidy(text: str) -> str:

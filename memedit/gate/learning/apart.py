@@ -5,21 +5,45 @@ A judge that never read such a message beside a statement takes “thanks” for
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
-from memedit.gate.learning.messages import Group
+from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import OUT
 from memedit.gate.scorer import in_scope_odds
 
+KINDS = ("small talk", "of another group")
+"""Of messages that have nothing to do with a memory, beside those of everyday."""
 OTHERS, TALK = 14, 7  # messages of other groups and of small talk that each group's statements are read beside
 NEXT = 4  # nearest statements of which one is drawn, beside the nearest
 
 Pair = tuple[str, str, int]
+
+
+def small_talk(file: Path, *parts: str) -> list[str]:
+    """Messages of these parts of a file (`train`, `dev`, `test`) that ask for nothing that anybody noted."""
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [one["text"] for one in lines if one["part"] in parts]
+
+
+def apart_from(
+    group: Group, groups: Sequence[Group], talk: Sequence[str], each: int, drawn: random.Random
+) -> Iterator[Message]:
+    """So many of each of `KINDS` that have nothing to do with the memory of a group, drawn."""
+    others = [message for other in groups if other is not group for message in other.messages]
+    said = (
+        drawn.sample([(("user", text),) for text in talk], each),
+        (message.turns for message in drawn.sample(others, each)),
+    )
+    for kind, conversations in zip(KINDS, said, strict=True):
+        yield from (Message("", "out", kind, turns, frozenset()) for turns in conversations)
 
 
 def pairs(

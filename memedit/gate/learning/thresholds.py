@@ -13,7 +13,7 @@ from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
 from memedit.gate.judge_gate import SHOWN, JudgeGate, minilm_vector
-from memedit.gate.learning import manner
+from memedit.gate.learning import apart, manner
 from memedit.gate.learning.messages import Group
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.likeness import facts
@@ -28,8 +28,6 @@ SILENT = 0.6
 NOTES = 2.0
 """Edits that a message in scope is shown at most, on average."""
 TEMPERATURES = np.geomspace(0.5, 4, 43)
-APART = ("small talk", "of another group")
-"""Kinds of messages that have nothing to do with a memory, beside those of everyday."""
 STANDS_FOR = 3.0  # messages, by one of these: people write more of them than were read
 LEAST = -12.0  # log-odds of what was not read
 GAPS = (6.0, 5.0, 4.0, 3.5, 3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.0)
@@ -61,7 +59,7 @@ class Read:
     @property
     def counts(self) -> bool:
         """Whether thresholds are chosen on it: with what has nothing to do with a memory, any would look good."""
-        return self.kind.removeprefix("out ") not in APART
+        return self.kind.removeprefix("out ") not in apart.KINDS
 
     @property
     def bears(self) -> bool:

@@ -37,14 +37,16 @@ export const fieldsOf = (kind) => (KINDS[kind] ?? []).map(([name, text, required
 /**
  * What a form says: a statement, whose kind the memory tells, or an edit with its fields.
  * @param {string} kind @param {string} statement @param {Iterable<HTMLInputElement>} fields
- * @param {?Record<string, any>} corrected The edit that is written again, whose cloze stays.
- * @returns {string | Record<string, string>}
+ * @param {?Record<string, any>} corrected The edit that is written again: cloze and aliases stay.
+ * @returns {string | Record<string, any>}
  */
 export function written(kind, statement, fields, corrected) {
   if (!kind) return statement;
-  const cloze = kind === "fact" && corrected?.prompt ? { prompt: corrected.prompt } : {};
   const said = [...fields].map(({ name, value }) => [name, value.trim()]).filter(([, value]) => value);
-  return { kind, ...cloze, ...Object.fromEntries(said) };
+  const edit = { kind, ...Object.fromEntries(said) };
+  if (kind !== "fact" || !corrected) return edit;
+  const { prompt, aliases, subject } = corrected; // of which the form shows the last alone
+  return { ...edit, ...(prompt && { prompt }), ...(aliases && subject === edit.subject && { aliases }) };
 }
 
 /** Whether an edit can be written again: of what is erased only the memory knows. @param {Record<string, any>} edit */
