@@ -657,3 +657,34 @@ CONTRASTS = """() => {
   }
   return { least, where, paper: bright(getComputedStyle(document.body).backgroundColor) };
 }"""
+
+
+def test_edits_are_saved_as_a_file_and_added_from_one(page: Page, memory: EditMemory, tmp_path: Path) -> None:
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as a file").click()
+    expect(done(page)).to_contain_text("4 in force and 0 that wait")
+    memory.revert(to=0, namespace="a")
+    file = page.get_by_label("Add those of a file")
+    file.set_input_files(saved.value.path().rename(tmp_path / "edits.jsonl"))
+    expect(asked(page)).to_contain_text("Ann Lee")
+    asked(page).get_by_role("button", name="Add them").click()
+    expect(done(page)).to_contain_text("Of edits.jsonl: 4 added.")
+    expect(cards(page)).to_have_count(4)
+    lines = tmp_path / "more.txt"
+    lines.write_text("The tower of Norland is closed.\n", encoding="utf-8")
+    file.set_input_files(lines)
+    asked(page).get_by_role("button", name="Leave it").click()
+    file.set_input_files(lines)
+    asked(page).get_by_role("button", name="Add them").click()
+    expect(card(page, "tower")).to_contain_text("adam")
+    assert memory.history(namespace="a")[-1].reason == "import of more.txt"
+
+
+def test_a_file_that_cannot_be_read_says_why(page: Page, tmp_path: Path, wrong: list[str]) -> None:
+    broken = tmp_path / "edits.pdf"
+    broken.write_text("%PDF", encoding="utf-8")
+    page.get_by_label("Add those of a file").set_input_files(broken)
+    asked(page).get_by_role("button", name="Add them").click()
+    expect(page.locator("#said")).to_contain_text("form")
+    expect(cards(page)).to_have_count(4)
+    wrong.clear()

@@ -234,6 +234,12 @@ async def test_files_go_out_and_in(client: httpx2.AsyncClient, form: str) -> Non
     assert (await get(client, "/edits"))["found"] == 2
 
 
+async def test_lines_and_tables_are_imported(client: httpx2.AsyncClient) -> None:
+    receipts = (await post(client, "/import", text="The gym opens at 6.\nA bus leaves at 7.\n", form="txt"))["receipts"]
+    receipts += (await post(client, "/import", text="statement,author\nA is B.,ann\n", form="csv"))["receipts"]
+    assert [receipt["edit"]["author"] for receipt in receipts] == ["adam", "adam", "adam"]
+
+
 async def test_what_is_erased_is_not_shown_to_readers(client: httpx2.AsyncClient) -> None:
     await post(client, "/edits", edit="The CEO of Acme is Carol Diaz.")
     await post(client, "/edits", edit="The tower of Acme is tall.")

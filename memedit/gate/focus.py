@@ -44,6 +44,7 @@ from memedit.text import LETTERED
 
 HEAD, TAIL = 4_000, 8_000  # a long prompt asks at its start or at its end; its middle is not read
 LONGEST = 1_000  # what goes on for longer is no sentence, but may end in one
+MANY = 8  # sentences, of which more are material that a message brings
 MEMORY = 8  # how many of the user's turns a chain of follow-ups may reach back
 
 
@@ -112,7 +113,7 @@ def _ask(text: str) -> tuple[list[str], str, bool]:
     if len(blocks) > 1 and ON_TEXT.match(blocks[0][0]):
         return [], blocks[0][0], True
     said = [sentence for block in blocks for sentence in block]
-    alone = alone or len(blocks) > 2 or len(said) > 8
+    alone = alone or len(blocks) > 2 or len(said) > MANY
     closing, opening = (len(said) - len(blocks[-1]), len(blocks[0])) if blocks else (0, 0)
     first, last = _asking(said, opening, closing)
     lead = [sentence for sentence in said[: max(first, 0)] if not POLITE.match(sentence)]
@@ -154,7 +155,9 @@ def _asking(said: Sequence[str], opening: int, closing: int) -> tuple[int, int]:
         opening: How many the first block has.
         closing: Where the last block begins.
     """
-    asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == len(said) - 1)]
+    asked_first = closing and len(said) - closing > MANY and any(map(ASKED.search, said[:opening]))
+    end = -1 if asked_first else len(said) - 1  # a log behind a question ends like a sentence to be gone on with
+    asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == end)]
     if asks:
         at = asks[-1] if asks[-1] >= closing else max((at for at in asks if at < opening), default=asks[-1])
     else:  # a bare statement, or nothing but courtesies

@@ -36,7 +36,8 @@ NOTHING = -5.0  # log-odds: where neither of these reaches as much, the others a
 FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it
 BEHIND = 0.25  # and how far behind the nearest one's: where one lies near, what lies far is not meant
 AKIN = 0.2  # probability by the evidence from which it does
-LOOSE = 0.2  # cosine below which what was proposed for another reason has to be sure
+REMOTE = 0.1  # cosine below which a candidate has to be sure: “ok thx” reads like “The landlord is Mr. Okafor.”
+LOOSE = 0.2  # and below which one that was proposed for another reason has to be
 SURE = 0.005  # rate of false fires at which an edit is let through beyond doubt
 ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
 FOREIGN = 3  # of those that are read at most
@@ -55,7 +56,8 @@ class Read:
         place: Of the edit among the candidates, nearest first, from 1.
         across: Cosine by the encoder of many languages, where the edit is in another than the conversation; else 0.
         evidence: What was measured of texts and vectors.
-        far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
+        far: Whether it lies so far that it has to be sure: sooner where it was proposed whatever is said or across
+            languages.
         stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
         replaced: Whether it took another's place, which was read as well: the likelier reading counts.
         shift: What the manner of the message adds to the judge's log-odds.
@@ -173,7 +175,7 @@ class JudgeGate(Gate):
         ]
         near = [at for at in foreign if found[at].edit.id not in erased and _may_bear(judged[at], found[at].across)]
         also = [found[at].edit.id for at in near]
-        verdicts = with_doubts(verdicts, any_=self.chosen.any, behind=self.chosen.behind, most=SHOWN, also=also)
+        verdicts = with_doubts(verdicts, self.chosen, most=SHOWN, nearest=nearest(recalled, found), also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
             for one, is_plain in zip(verdicts, plain, strict=True)
@@ -247,8 +249,16 @@ def foreigners(whole: str, found: Sequence[Candidate]) -> list[int]:
 
 def minilm_vector(recalled: Recalled) -> Vectors | None:
     """Of the query, by MiniLM; None where another embedder made it."""
-    known = recalled.embedder is not None and recalled.embedder.space == BUNDLED_ID
-    return recalled.vector if known else None
+    return recalled.vector if _by_ours(recalled) else None
+
+
+def nearest(recalled: Recalled, found: Sequence[Candidate]) -> float | None:
+    """The cosine of the nearest of the candidates; None where another embedder made it."""
+    return max((one.similarity for one in found), default=0.0) if _by_ours(recalled) else None
+
+
+def _by_ours(recalled: Recalled) -> bool:
+    return recalled.embedder is not None and recalled.embedder.space == BUNDLED_ID
 
 
 def _may_bear(logits: Vectors, across: float) -> bool:
@@ -262,10 +272,10 @@ def _is_plain(edit: AnyEdit) -> bool:
 
 
 def _across(found: Candidate, foreign: bool) -> tuple[float, bool]:
-    """How near it lies across languages, and whether it is far otherwise: what is proposed whatever is said, or in a
-    language that the judge did not learn.
+    """How near it lies across languages, and whether it is far otherwise: sooner what is proposed whatever is said, or
+    in a language that the judge did not learn.
     """
-    return found.across * foreign, (found.standing or foreign) and found.similarity < LOOSE
+    return found.across * foreign, found.similarity < (LOOSE if found.standing or foreign else REMOTE)
 
 
 def _radius(found: Candidate) -> float:

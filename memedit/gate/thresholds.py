@@ -2,7 +2,8 @@
 
 The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599), and log-odds are shifted
 by the manner of the message: of a plain question that an edit answers the judge is sure, and what it finds only likely
-there is mostly wrong; of a need that is told in passing it is less sure, and oftener right than it says. That and the
+there is mostly wrong; of a need that is told in passing it is less sure, and oftener right than it says. Where nothing
+lies near, less is left in doubt: that is what messages are like that have nothing to do with a memory. That and the
 thresholds are chosen on messages of groups that the judge was not trained on (`learning/thresholds.py`).
 """
 
@@ -25,6 +26,7 @@ from memedit.gate.port import Verdict
 
 NAME = "thresholds"  # in the card
 UNREAD = (0.0, -12.0, -12.0)  # logits of what was not read
+USUAL = 0.25  # cosine of the nearest candidate at which it says nothing of whether any is in doubt
 TINY = 1e-6  # probability below which less says no more
 RATE = 0.05  # of false fires, where none is given
 
@@ -37,7 +39,8 @@ class Thresholds:
         temperature: Its logits are divided by it.
         rates: Share of messages out of scope for which an edit was let through, and the threshold of it; falling.
         bridge: Probability from which an edit on the way is let through.
-        any: Probability that one candidate has to have before any is left in doubt.
+        any: Probability that one candidate has to have before any is left in doubt, where the nearest lies as is usual.
+        near: Log-odds that each unit of the nearest one's cosine to the conversation is worth for that.
         behind: How far the log-odds of a candidate may lie behind the likeliest one's for it to be in doubt then.
         manner: Weights of a message's vector by MiniLM and, last, a bias; empty where nothing is shifted.
     """
@@ -46,6 +49,7 @@ class Thresholds:
     rates: tuple[tuple[float, float], ...]
     bridge: float = 0.5
     any: float = 0.2
+    near: float = 0.0
     behind: float = 2.0
     manner: tuple[float, ...] = field(default=(), repr=False)
     card: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -72,6 +76,13 @@ class Thresholds:
         *weights, bias = self.manner
         return float(np.dot(vector, weights)) + bias
 
+    def lift(self, nearest: float | None) -> float:
+        """What is added to the log-odds of the likeliest candidate before they are compared with `any`'s.
+
+        nearest: Cosine of the nearest candidate by the finder; None where there is no such.
+        """
+        return 0.0 if nearest is None else self.near * (nearest - USUAL)
+
     def probabilities(self, judged: Mapping[int, Vectors], radii: Sequence[float]) -> Vectors:
         """Of `LABELS`, for the candidates of one message. Result (candidates, 3).
 
@@ -86,19 +97,25 @@ class Thresholds:
 
 
 def with_doubts(
-    verdicts: Iterable[Verdict], *, any_: float, behind: float, most: int, also: Sequence[str] = ()
+    verdicts: Iterable[Verdict], by: Thresholds, *, most: int, nearest: float | None = None, also: Sequence[str] = ()
 ) -> list[Verdict]:
     """The verdicts of one message, with those marked that may bear on it: where one does, those hardly less likely.
 
-    also: Ids of edits that are in doubt unless they passed, the likeliest first.
+    Args:
+        verdicts: Of all candidates.
+        by: Says where doubt begins.
+        most: How many are shown at most, with those that passed.
+        nearest: Cosine of the nearest candidate by the finder; None where there is no such.
+        also: Ids of edits that are in doubt unless they passed, the likeliest first.
     """
     found = list(verdicts)
     passing = sum(one.passed for one in found)
     likeliest = max((one.probability for one in found), default=0.0)
     out = {one.edit.id: one.probability for one in found if not one.passed}
     order = [one for one in also if one in out]
-    if likeliest >= any_:
-        near = [one for one, likely in out.items() if _odds(likely) >= _odds(likeliest) - behind and one not in order]
+    if log_odds(likeliest) + by.lift(nearest) >= log_odds(by.any):
+        least = log_odds(likeliest) - by.behind
+        near = [one for one, likely in out.items() if log_odds(likely) >= least and one not in order]
         order += sorted(near, key=lambda one: -out[one])
     doubtful = set(order[: max(most - passing, 0)])
     return [replace(one, doubtful=one.edit.id in doubtful) for one in found]
@@ -114,8 +131,8 @@ def load(folder: Path) -> Thresholds:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))[NAME]
         rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
         manner = tuple(map(float, card.get("manner", "").split()))
-        known = card["bridge"], card["any"], card["behind"]
-        return Thresholds(float(card["temperature"]), rates, *known, manner, card)
+        doubt = {"any": card["any"], "near": card.get("near", 0.0), "behind": card["behind"]}
+        return Thresholds(float(card["temperature"]), rates, card["bridge"], **doubt, manner=manner, card=card)
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = f"its card has no {error}" if isinstance(error, KeyError) else error
         raise GateUnusable(
@@ -129,14 +146,14 @@ def save(thresholds: Thresholds, folder: Path) -> None:
     card = json.loads(path.read_text(encoding="utf-8"))
     card[NAME] = {
         **thresholds.card, "temperature": thresholds.temperature, "rates": [list(rate) for rate in thresholds.rates],
-        "bridge": thresholds.bridge, "any": thresholds.any, "behind": thresholds.behind,
+        "bridge": thresholds.bridge, "any": thresholds.any, "near": thresholds.near, "behind": thresholds.behind,
         "manner": " ".join(map(str, thresholds.manner)),
     }  # fmt: skip
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
-def _odds(probability: float) -> float:
-    """Its logarithm."""
+def log_odds(probability: float) -> float:
+    """Of a probability, none of them endless."""
     kept = min(max(probability, TINY), 1 - TINY)
     return math.log(kept / (1 - kept))
 

@@ -53,9 +53,10 @@ class Entries:
         """Its edits, a plain statement as a Fact."""
         return [as_edit(one) for one in self.stated]
 
-    def within(self, namespace: str) -> list[EditLike]:
-        """`stated`, whatever namespace they came from."""
-        return [one if isinstance(one, str) else as_edit(one).with_(namespace=namespace) for one in self.stated]
+    def within(self, namespace: str, **fields: Any) -> list[EditLike]:
+        """`stated`, whatever namespace they came from; edits with these fields, whatever they say of them."""
+        fields = fields | {"namespace": namespace}
+        return [one if isinstance(one, str) else as_edit(one).with_(**fields) for one in self.stated]
 
 
 def write_edits(path: Path, edits: Sequence[AnyEdit], proposed: Sequence[AnyEdit] = ()) -> None:

@@ -152,8 +152,9 @@ class Exporting(Asked):
     form: Literal["jsonl", "yaml"] = "jsonl"
 
 
-class Importing(Exporting, Reasoned):
+class Importing(Reasoned):
     """A file of edits."""
 
+    form: Literal["jsonl", "yaml", "csv", "tsv", "txt"] = Field(default="jsonl", description="What its name ends in.")
     text: str = Field(description="What stands in it.")
     on_conflict: OnConflict = "supersede"

@@ -240,9 +240,9 @@ def imported(caller: Caller, given: asked.Importing) -> Any:
     """
     found = parse_entries(given.text, PurePath(f"import.{given.form}"))
     about = {"namespace": caller.where, "author": caller.key.name}
-    own, waiting = ([edit.with_(**about) for edit in edits] for edits in (found.edits, found.proposed))
+    own, waiting = found.within(**about), [edit.with_(**about) for edit in found.proposed]
     who = caller.who(given.reason or "import")
-    receipts = caller.memory.apply(own, on_conflict=given.on_conflict, **who) if own else []
+    receipts = [*caller.memory.add_many(own, chunk=len(own), on_conflict=given.on_conflict, **who)] if own else []
     receipts += caller.memory.propose(waiting, **who) if waiting else []
     return {"receipts": [one.to_dict() for one in receipts]}
 

@@ -11,6 +11,7 @@ import { bearing, changed, checks, counted, fine, looked, make, receipt, said, s
 const ROLES = ["metrics", "read", "propose", "edit", "admin"];
 const PAGE = 50;
 const MOST = 1000; // of one answer
+const SEEN = 2000; // characters of a file
 const NEAR = 0.3; // similarity from which a search lists an edit
 const LATIN = /^[\x20-\xff]*$/;
 const AWAY = "The server cannot be reached; what you typed is kept.";
@@ -21,6 +22,8 @@ const WORDS = {
   UnknownEdit: "That edit is not there any more: somebody changed or decided it meanwhile. The page was loaded again.",
   RevisionMoved: "Somebody made another change meanwhile, so nothing was undone. The page was loaded again: look at the history, and undo once more if you mean that change.",
 };
+/** What files of another ending are. @type {Record<string, string>} */
+const ENDINGS = { yml: "yaml", ndjson: "jsonl" };
 const STALE = ["UnknownEdit", "RevisionMoved"];
 
 /** @param {string} id @returns {any} */
@@ -358,6 +361,24 @@ on("undo", "click", async () => {
   await ask("POST", "/undo", { revision: undo.revision });
   await open();
   tell("Taken back:", ...changed(undo, texts));
+});
+on("export", "click", async () => {
+  const { edits, proposed, text } = await ask("GET", "/export");
+  const at = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
+  make("a", { href: at, download: "edits.jsonl" }).click();
+  URL.revokeObjectURL(at);
+  tell(`Saved as edits.jsonl: ${edits} in force and ${proposed} that wait, without Erasures.`);
+});
+on("import", "change", async () => {
+  const [file] = $("import").files;
+  const [text, ending] = [await file.text(), file.name.split(".").pop().toLowerCase()];
+  $("import").value = "";
+  const sent = { text, form: ENDINGS[ending] ?? ending, reason: `import of ${file.name}` };
+  if (!(await sure(`Add the edits of ${file.name}?`, "Add them", make("pre", { text: text.slice(0, SEEN) })))) return;
+  const { receipts } = await ask("POST", "/import", sent);
+  await open();
+  const counts = Object.entries(Object.groupBy(receipts, (/** @type {Receipt} */ one) => one.status));
+  tell(`Of ${file.name}: ${counts.map(([status, all]) => `${all?.length} ${status}`).join(", ") || "nothing"}.`);
 });
 for (const how of /** @type {const} */ (["accept", "reject"])) {
   on(`${how}-all`, "click", async () => {
