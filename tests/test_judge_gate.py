@@ -10,7 +10,7 @@ from memedit.errors import GateUnusable
 from memedit.gate import as_gate, read_conversation, thresholds
 from memedit.gate.judge_gate import FIRST, READ, JudgeGate
 from memedit.gate.port import Verdict
-from memedit.gate.thresholds import USUAL, Thresholds, with_doubts
+from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.methods import multihop
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
@@ -47,11 +47,14 @@ def test_a_message_without_words_has_nothing_in_scope(llm, message):
     assert not llm.invoke(message).edited
 
 
-def test_what_lies_far_has_to_be_sure():
+def test_what_lies_far_is_less_likely_than_it_reads():
     llm = EditableLLM(FakeLLM(), EditMemory(), doubt="leave")
     llm.edit("The landlord is Mr. Okafor.")
     assert not llm.invoke("ok thx").edited
     assert llm.invoke("Who is the landlord?").edited
+    by = Thresholds(1.0, (), far=10.0)
+    assert by.off(0.05) == pytest.approx(-2.0)
+    assert by.off(0.9) == Thresholds(1.0, ()).off(0.05) == 0.0
 
 
 LONG = (
@@ -243,23 +246,13 @@ def test_another_embedder_tells_no_manner():
     assert found == [3.0, 0.0]
 
 
-def doubting(behind: float) -> Thresholds:
-    return Thresholds(1.0, (), any=0.2, near=4.0, behind=behind)
-
-
 def test_doubt_begins_where_one_edit_probably_bears_and_takes_what_is_hardly_less_likely():
     made = [Verdict(Fact(f"Fact {at}."), p, p > 0.6) for at, p in enumerate((0.7, 0.3, 0.1, 0.001))]
-    doubtful = [one.doubtful for one in with_doubts(made, doubting(3.1), most=3)]
+    doubtful = [one.doubtful for one in with_doubts(made, any_=0.2, behind=3.1, most=3)]
     assert doubtful == [False, True, True, False]
-    assert [one.doubtful for one in with_doubts(made, doubting(2.0), most=3)] == [False, True, False, False]
-    assert not any(one.doubtful for one in with_doubts(made[2:], doubting(9.0), most=3))
-    assert sum(one.doubtful for one in with_doubts(made[1:], doubting(9.0), most=2)) == 2
-
-
-def test_where_nothing_lies_near_less_is_in_doubt():
-    made = [Verdict(Fact(f"Fact {at}."), p, False) for at, p in enumerate((0.25, 0.2))]
-    for nearest, doubtful in ((None, 2), (USUAL, 2), (USUAL + 0.2, 2), (USUAL - 0.2, 0)):
-        assert sum(one.doubtful for one in with_doubts(made, doubting(2.0), most=3, nearest=nearest)) == doubtful
+    assert [one.doubtful for one in with_doubts(made, any_=0.2, behind=2.0, most=3)] == [False, True, False, False]
+    assert not any(one.doubtful for one in with_doubts(made[2:], any_=0.2, behind=9.0, most=3))
+    assert sum(one.doubtful for one in with_doubts(made[1:], any_=0.2, behind=9.0, most=2)) == 2
 
 
 def test_thresholds_keep_their_promise_or_say_what_they_reached():
@@ -279,7 +272,7 @@ def test_what_is_named_is_in_doubt_unless_it_passed_and_within_what_may_be_shown
 
     def doubtful(also, most):
         ids = [edits[at].id for at in also]
-        found = with_doubts(made, doubting(3.1), most=most, also=ids)
+        found = with_doubts(made, any_=0.2, behind=3.1, most=most, also=ids)
         return [at for at, one in enumerate(found) if one.doubtful]
 
     assert doubtful([3], 4) == [1, 3]

@@ -279,7 +279,8 @@ def test_what_the_manner_of_a_message_says_is_learned():
 
 def test_small_talk_says_nothing_of_thresholds(groups):
     read = [replace(one, vector=None) for one in read_messages(reading(), groups)]
-    loud = Read("g", f"out {KINDS[0]}", {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}, np.array([OUT]))
+    said = {0: np.array([0.0, 9.0, 0.0], dtype=np.float32)}
+    loud = Read("g", f"out {KINDS[0]}", said, np.array([OUT]), cosines=(0.5,))
     assert chosen([*read, loud]) == chosen(read)
 
 

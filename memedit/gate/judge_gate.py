@@ -8,6 +8,7 @@ model that is wrapped (`methods/doubt.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.scorer import in_scope_odds
-from memedit.gate.thresholds import Thresholds, with_doubts
+from memedit.gate.thresholds import NEAR, Thresholds, with_doubts
 from memedit.memory import Candidate, Recalled
 from memedit.text.language import language_of
 
@@ -35,9 +36,9 @@ FIRST = 2  # that are read before the others
 NOTHING = -5.0  # log-odds: where neither of these reaches as much, the others are not read
 FAR = 0.05  # cosine below which a candidate is not read, unless the evidence speaks for it
 BEHIND = 0.25  # and how far behind the nearest one's: where one lies near, what lies far is not meant
+NOWHERE = 0.1  # cosine below which the nearest means that none is
 AKIN = 0.2  # probability by the evidence from which it does
-REMOTE = 0.1  # cosine below which a candidate has to be sure: “ok thx” reads like “The landlord is Mr. Okafor.”
-LOOSE = 0.2  # and below which one that was proposed for another reason has to be
+LOOSE = 0.2  # cosine below which what was proposed for another reason has to be sure
 SURE = 0.005  # rate of false fires at which an edit is let through beyond doubt
 ACROSS = 0.2  # cosine by the encoder of many languages from which a statement in another language is read
 FOREIGN = 3  # of those that are read at most
@@ -56,11 +57,11 @@ class Read:
         place: Of the edit among the candidates, nearest first, from 1.
         across: Cosine by the encoder of many languages, where the edit is in another than the conversation; else 0.
         evidence: What was measured of texts and vectors.
-        far: Whether it lies so far that it has to be sure: sooner where it was proposed whatever is said or across
-            languages.
+        far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
         stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
         replaced: Whether it took another's place, which was read as well: the likelier reading counts.
         shift: What the manner of the message adds to the judge's log-odds.
+        off: And what is added because it lies far, at most 0.
     """
 
     weights: tuple[float, ...]
@@ -72,6 +73,7 @@ class Read:
     stated: bool = False
     replaced: bool = False
     shift: float = 0.0
+    off: float = 0.0
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
@@ -98,6 +100,7 @@ class Read:
             "place": self.place,
             "across": self.across,
             "manner": self.shift,
+            "distance": self.off,
         }
 
 
@@ -158,13 +161,16 @@ class JudgeGate(Gate):
         foreign = foreigners(recalled.whole, found)
         judged, evidence = self.read(recalled, found, foreign)
         shift = self.chosen.shift(minilm_vector(recalled))
-        weights = self.chosen.probabilities(judged, [_radius(one) + shift for one in found]).tolist()
+        lies = cosines(recalled, found)
+        off = [0.0 if at in foreign else self.chosen.off(cosine) for at, cosine in enumerate(lies)]
+        radii = [_radius(one) + shift + less for one, less in zip(found, off, strict=True)]
+        weights = self.chosen.probabilities(judged, radii).tolist()
         erased = {one.edit.id for one in recalled.candidates if one.edit.kind == "erasure"}
         plain = [one.edit.id in erased or _is_plain(one.edit) for one in found]
         read = [
             Read(
                 tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign),
-                stated=plain[at], replaced=bool(one.before), shift=shift,
+                stated=plain[at], replaced=bool(one.before), shift=shift, off=off[at],
             )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]  # fmt: skip
@@ -175,7 +181,7 @@ class JudgeGate(Gate):
         ]
         near = [at for at in foreign if found[at].edit.id not in erased and _may_bear(judged[at], found[at].across)]
         also = [found[at].edit.id for at in near]
-        verdicts = with_doubts(verdicts, self.chosen, most=SHOWN, nearest=nearest(recalled, found), also=also)
+        verdicts = with_doubts(verdicts, any_=self.chosen.any, behind=self.chosen.behind, most=SHOWN, also=also)
         return [
             one if is_plain or not one.passed else replace(one, doubtful=one.probability < self.sure)
             for one, is_plain in zip(verdicts, plain, strict=True)
@@ -191,7 +197,8 @@ class JudgeGate(Gate):
         measured = self.evidence.measure(recalled, found)
         evident = [_probability(logits, one) for one, (logits, _) in zip(found, measured, strict=True)]
         likely = [max(one.similarity, speaks) for one, speaks in zip(found, evident, strict=True)]
-        least = max([FAR, *(one.similarity - BEHIND for one in found)])
+        best = max((one.similarity for one in found), default=0.0)
+        least = max(FAR, best - BEHIND) if best >= NOWHERE else math.inf
         read = [at for at, one in enumerate(found) if one.similarity >= least or evident[at] >= AKIN]
         read = sorted(read, key=lambda at: -likely[at])[:READ]
         always = [at for at, one in enumerate(found) if one.standing or at in also]
@@ -252,9 +259,9 @@ def minilm_vector(recalled: Recalled) -> Vectors | None:
     return recalled.vector if _by_ours(recalled) else None
 
 
-def nearest(recalled: Recalled, found: Sequence[Candidate]) -> float | None:
-    """The cosine of the nearest of the candidates; None where another embedder made it."""
-    return max((one.similarity for one in found), default=0.0) if _by_ours(recalled) else None
+def cosines(recalled: Recalled, found: Sequence[Candidate]) -> list[float]:
+    """Of candidates by the finder; where another embedder made them, none lies far."""
+    return [one.similarity if _by_ours(recalled) else NEAR for one in found]
 
 
 def _by_ours(recalled: Recalled) -> bool:
@@ -272,10 +279,10 @@ def _is_plain(edit: AnyEdit) -> bool:
 
 
 def _across(found: Candidate, foreign: bool) -> tuple[float, bool]:
-    """How near it lies across languages, and whether it is far otherwise: sooner what is proposed whatever is said, or
-    in a language that the judge did not learn.
+    """How near it lies across languages, and whether it is far otherwise: what is proposed whatever is said, or in a
+    language that the judge did not learn.
     """
-    return found.across * foreign, found.similarity < (LOOSE if found.standing or foreign else REMOTE)
+    return found.across * foreign, (found.standing or foreign) and found.similarity < LOOSE
 
 
 def _radius(found: Candidate) -> float:

@@ -2,8 +2,8 @@
 
 The judge's logits become probabilities at one temperature (Guo et al. 2017, arXiv:1706.04599), and log-odds are shifted
 by the manner of the message: of a plain question that an edit answers the judge is sure, and what it finds only likely
-there is mostly wrong; of a need that is told in passing it is less sure, and oftener right than it says. Where nothing
-lies near, less is left in doubt: that is what messages are like that have nothing to do with a memory. That and the
+there is mostly wrong; of a need that is told in passing it is less sure, and oftener right than it says. What lies far
+from a message is less likely than it reads: “ok thx” reads like “The landlord is Mr. Okafor.” All that and the
 thresholds are chosen on messages of groups that the judge was not trained on (`learning/thresholds.py`).
 """
 
@@ -26,7 +26,7 @@ from memedit.gate.port import Verdict
 
 NAME = "thresholds"  # in the card
 UNREAD = (0.0, -12.0, -12.0)  # logits of what was not read
-USUAL = 0.25  # cosine of the nearest candidate at which it says nothing of whether any is in doubt
+NEAR = 0.25  # cosine below which a candidate lies far
 TINY = 1e-6  # probability below which less says no more
 RATE = 0.05  # of false fires, where none is given
 
@@ -39,9 +39,9 @@ class Thresholds:
         temperature: Its logits are divided by it.
         rates: Share of messages out of scope for which an edit was let through, and the threshold of it; falling.
         bridge: Probability from which an edit on the way is let through.
-        any: Probability that one candidate has to have before any is left in doubt, where the nearest lies as is usual.
-        near: Log-odds that each unit of the nearest one's cosine to the conversation is worth for that.
+        any: Probability that one candidate has to have before any is left in doubt.
         behind: How far the log-odds of a candidate may lie behind the likeliest one's for it to be in doubt then.
+        far: What is taken off the log-odds of a candidate for each unit by which its cosine lies below `NEAR`.
         manner: Weights of a message's vector by MiniLM and, last, a bias; empty where nothing is shifted.
     """
 
@@ -49,8 +49,8 @@ class Thresholds:
     rates: tuple[tuple[float, float], ...]
     bridge: float = 0.5
     any: float = 0.2
-    near: float = 0.0
     behind: float = 2.0
+    far: float = 0.0
     manner: tuple[float, ...] = field(default=(), repr=False)
     card: Mapping[str, object] = field(default_factory=dict, repr=False)
 
@@ -76,19 +76,16 @@ class Thresholds:
         *weights, bias = self.manner
         return float(np.dot(vector, weights)) + bias
 
-    def lift(self, nearest: float | None) -> float:
-        """What is added to the log-odds of the likeliest candidate before they are compared with `any`'s.
-
-        nearest: Cosine of the nearest candidate by the finder; None where there is no such.
-        """
-        return 0.0 if nearest is None else self.near * (nearest - USUAL)
+    def off(self, similarity: float) -> float:
+        """What is added to the log-odds of a candidate that lies far, at most 0. similarity: By the finder."""
+        return self.far * min(similarity - NEAR, 0.0)
 
     def probabilities(self, judged: Mapping[int, Vectors], radii: Sequence[float]) -> Vectors:
         """Of `LABELS`, for the candidates of one message. Result (candidates, 3).
 
         Args:
             judged: The judge's logits, by the place of the candidate.
-            radii: Of all candidates, with what the manner of the message adds; added to the log-odds of each.
+            radii: Of all candidates, with what manner and distance add; added to the log-odds of each.
         """
         logits = np.array([judged.get(at, UNREAD) for at in range(len(radii))], dtype=np.float32).reshape(-1, 3)
         logits /= self.temperature
@@ -97,25 +94,19 @@ class Thresholds:
 
 
 def with_doubts(
-    verdicts: Iterable[Verdict], by: Thresholds, *, most: int, nearest: float | None = None, also: Sequence[str] = ()
+    verdicts: Iterable[Verdict], *, any_: float, behind: float, most: int, also: Sequence[str] = ()
 ) -> list[Verdict]:
     """The verdicts of one message, with those marked that may bear on it: where one does, those hardly less likely.
 
-    Args:
-        verdicts: Of all candidates.
-        by: Says where doubt begins.
-        most: How many are shown at most, with those that passed.
-        nearest: Cosine of the nearest candidate by the finder; None where there is no such.
-        also: Ids of edits that are in doubt unless they passed, the likeliest first.
+    also: Ids of edits that are in doubt unless they passed, the likeliest first.
     """
     found = list(verdicts)
     passing = sum(one.passed for one in found)
     likeliest = max((one.probability for one in found), default=0.0)
     out = {one.edit.id: one.probability for one in found if not one.passed}
     order = [one for one in also if one in out]
-    if log_odds(likeliest) + by.lift(nearest) >= log_odds(by.any):
-        least = log_odds(likeliest) - by.behind
-        near = [one for one, likely in out.items() if log_odds(likely) >= least and one not in order]
+    if likeliest >= any_:
+        near = [one for one, likely in out.items() if _odds(likely) >= _odds(likeliest) - behind and one not in order]
         order += sorted(near, key=lambda one: -out[one])
     doubtful = set(order[: max(most - passing, 0)])
     return [replace(one, doubtful=one.edit.id in doubtful) for one in found]
@@ -131,8 +122,8 @@ def load(folder: Path) -> Thresholds:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))[NAME]
         rates = tuple((float(rate), float(threshold)) for rate, threshold in card["rates"])
         manner = tuple(map(float, card.get("manner", "").split()))
-        doubt = {"any": card["any"], "near": card.get("near", 0.0), "behind": card["behind"]}
-        return Thresholds(float(card["temperature"]), rates, card["bridge"], **doubt, manner=manner, card=card)
+        known = card["bridge"], card["any"], card["behind"], card.get("far", 0.0)
+        return Thresholds(float(card["temperature"]), rates, *known, manner, card)
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = f"its card has no {error}" if isinstance(error, KeyError) else error
         raise GateUnusable(
@@ -146,14 +137,15 @@ def save(thresholds: Thresholds, folder: Path) -> None:
     card = json.loads(path.read_text(encoding="utf-8"))
     card[NAME] = {
         **thresholds.card, "temperature": thresholds.temperature, "rates": [list(rate) for rate in thresholds.rates],
-        "bridge": thresholds.bridge, "any": thresholds.any, "near": thresholds.near, "behind": thresholds.behind,
+        "bridge": thresholds.bridge, "any": thresholds.any, "behind": thresholds.behind,
+        "far": thresholds.far,
         "manner": " ".join(map(str, thresholds.manner)),
     }  # fmt: skip
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
-def log_odds(probability: float) -> float:
-    """Of a probability, none of them endless."""
+def _odds(probability: float) -> float:
+    """Its logarithm."""
     kept = min(max(probability, TINY), 1 - TINY)
     return math.log(kept / (1 - kept))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,25 +12,26 @@ from numpy.typing import NDArray
 from memedit.embedders.port import Vectors
 from memedit.encoder.judge import Judge
 from memedit.gate.conversation import read_conversation
-from memedit.gate.judge_gate import SHOWN, JudgeGate, minilm_vector, nearest
-from memedit.gate.learning import apart, logistic, manner
+from memedit.gate.judge_gate import SHOWN, JudgeGate, cosines, minilm_vector
+from memedit.gate.learning import apart, manner
 from memedit.gate.learning.messages import Group
 from memedit.gate.learning.scope_sets import DIRECT, OUT
 from memedit.gate.likeness import facts
 from memedit.gate.scorer import in_scope_odds
-from memedit.gate.thresholds import USUAL, Thresholds, log_odds
+from memedit.gate.thresholds import Thresholds
 from memedit.memory import EditMemory
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.185)
 """Of false fires, for which a threshold is chosen."""
-SILENT = 0.7
-"""Share of the messages out of scope, about a memory's own subjects, for which nothing is left in doubt. Of groups that
-were not chosen on it is some points less: six in ten are promised."""
+SILENT = 0.67
+"""Share of the messages out of scope, about a memory's own subjects, for which nothing is left in doubt; six in ten are
+wanted of groups that nothing was chosen on, where it may be some points less."""
+FAR = 12.0
+"""Log-odds for each unit of cosine. These readings are likeliest at 17, which costs recall at 10 % false fires."""
 NOTES = 2.0
 """Edits that a message in scope is shown at most, on average."""
 TEMPERATURES = np.geomspace(0.5, 4, 43)
 STANDS_FOR = 3.0  # messages, by one of these: people write more of them than were read
-SIZES = np.array([4.0, 0.2])  # of log-odds and cosines
 LEAST = -12.0  # log-odds of what was not read
 GAPS = (6.0, 5.0, 4.0, 3.5, 3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.0)
 """Of log-odds."""
@@ -47,7 +47,7 @@ class Read:
         judged: The judge's logits, by place, of those that it read.
         roles: What each candidate is, nearest first; (candidates,).
         vector: Of the message, by MiniLM; None where another embedder made it.
-        nearest: The cosine of the nearest candidate; None where another embedder made it.
+        cosines: Of the candidates, by the finder.
     """
 
     group: str
@@ -55,11 +55,11 @@ class Read:
     judged: Mapping[int, Vectors] = field(repr=False)
     roles: NDArray[np.int64] = field(repr=False)
     vector: Vectors | None = field(default=None, repr=False)
-    nearest: float | None = None
+    cosines: Sequence[float] = field(default=(), repr=False)
 
     def probabilities(self, by: Thresholds) -> Vectors:
         """Of `LABELS`, (candidates, 3)."""
-        return by.probabilities(self.judged, [by.shift(self.vector)] * len(self.roles))
+        return by.probabilities(self.judged, [by.shift(self.vector) + by.off(one) for one in self.cosines])
 
     @property
     def counts(self) -> bool:
@@ -67,29 +67,9 @@ class Read:
         return self.kind.removeprefix("out ") not in apart.KINDS
 
     @property
-    def is_in(self) -> bool:
-        """Whether it was written to be in scope, wherever what bears on it may lie."""
-        return self.kind.startswith("in")
-
-    @property
-    def is_out(self) -> bool:
-        """Whether it was written to be out of scope."""
-        return self.kind.startswith("out")
-
-    @property
     def bears(self) -> bool:
         """Whether one of the candidates does."""
         return bool((self.roles != OUT).any())
-
-    @property
-    def teaches(self) -> bool:
-        """Whether it says how likely anything bears: not where what bears was not found."""
-        return self.bears or self.is_out
-
-    @property
-    def stands_for(self) -> float:
-        """How many messages."""
-        return 1.0 if self.counts else STANDS_FOR
 
     @property
     def best(self) -> float:
@@ -117,8 +97,8 @@ def read_messages(gate: JudgeGate, groups: Iterable[Group], embedder: Any = None
                 roles = [DIRECT if one.edit.id in message.bearing else OUT for one in proposed]
                 judged, _ = gate.read(recalled, proposed)
                 kind, vector = f"{message.side} {message.kind}", minilm_vector(recalled)
-                at = nearest(recalled, proposed)
-                found.append(Read(group.name, kind, judged, np.array(roles, np.int64), vector, at))
+                near = cosines(recalled, proposed)
+                found.append(Read(group.name, kind, judged, np.array(roles, np.int64), vector, near))
     return found
 
 
@@ -128,20 +108,14 @@ def chosen(read: Sequence[Read]) -> Thresholds:
     """
     counts = [one for one in read if one.counts]
     at = Thresholds(_temperature(counts), ((1.0, 0.0),))
-    at = replace(at, manner=_manner(read, at.temperature))
+    at = replace(at, manner=_manner(read, at.temperature), far=FAR)
     scored = [(one, one.probabilities(at)) for one in counts]
-    wrong = np.sort([_best(p, one.roles == OUT) for one, p in scored if one.is_out])[::-1]
+    wrong = np.sort([_best(p, one.roles == OUT) for one, p in scored if one.kind.startswith("out")])[::-1]
     rates = tuple((rate, round(float(wrong[int(rate * len(wrong))]) + 1e-4, 4)) for rate in RATES)
-    return _with_doubt(replace(at, rates=rates, bridge=0.5, near=_near(read, at)), scored)
-
-
-def _with_doubt(at: Thresholds, scored: Sequence[tuple[Read, Vectors]]) -> Thresholds:
-    """What these messages, and the probabilities of their candidates, say of when any is in doubt, and which."""
-    lifted = np.sort([log_odds(_best(p, one.roles == OUT)) + at.lift(one.nearest) for one, p in scored if one.is_out])
-    least = float(lifted[int(SILENT * len(lifted))])
-    inside = [(p[:, 1:].max(axis=1), at.lift(one.nearest)) for one, p in scored if one.is_in and len(p)]
-    behind = next((gap for gap in GAPS if _notes(inside, least, gap) <= NOTES), GAPS[-1])
-    return replace(at, any=round(1 / (1 + math.exp(-least)), 4), behind=behind)
+    any_ = round(float(wrong[int((1 - SILENT) * len(wrong))]), 4)
+    inside = [p[:, 1:].max(axis=1) for one, p in scored if one.kind.startswith("in") and len(p)]
+    behind = next((gap for gap in GAPS if _notes(inside, any_, gap) <= NOTES), GAPS[-1])
+    return replace(at, rates=rates, bridge=0.5, any=any_, behind=behind)
 
 
 def _temperature(read: Sequence[Read]) -> float:
@@ -156,9 +130,9 @@ def _temperature(read: Sequence[Read]) -> float:
 
 def _manner(read: Sequence[Read], temperature: float) -> tuple[float, ...]:
     found = [
-        (one.vector, one.best / temperature, one.bears, one.stands_for)
+        (one.vector, one.best / temperature, one.bears, 1.0 if one.counts else STANDS_FOR)
         for one in read
-        if one.teaches and one.vector is not None
+        if one.vector is not None and (one.bears or not one.kind.startswith("in"))
     ]
     if not found:
         return ()
@@ -166,33 +140,12 @@ def _manner(read: Sequence[Read], temperature: float) -> tuple[float, ...]:
     return manner.fit(np.stack(vectors), np.array(odds, dtype=np.float32), np.array(bears), np.array(counts))
 
 
-def _near(read: Sequence[Read], at: Thresholds) -> float:
-    """What a unit of the nearest candidate's cosine says of whether any bears, beside the likeliest one's log-odds."""
-    found = [
-        (one.best / at.temperature + at.shift(one.vector), one.nearest - USUAL, one.bears, one.stands_for)
-        for one in read
-        if one.teaches and one.nearest is not None
-    ]
-    if not found:
-        return 0.0
-    odds, near, bears, counts = map(np.array, zip(*found, strict=True))
-    rows = np.column_stack([np.clip(odds, -manner.MOST, manner.MOST), near]) / SIZES
-    weights, _ = logistic.fit(rows, bears, counts=counts, steps=2_000)
-    return round(max(float(weights[1] / SIZES[1] / (weights[0] / SIZES[0])), 0.0), 3)
-
-
-def _notes(likely: Sequence[tuple[Vectors, float]], least: float, behind: float) -> float:
-    """How many edits are shown to a message on average.
-
-    Args:
-        likely: Probabilities of its candidates, each (candidates,), and what is added to log-odds of the likeliest.
-        least: To which they have to come.
-        behind: How far behind the likeliest others are shown.
-    """
+def _notes(likely: Sequence[Vectors], any_: float, behind: float) -> float:
+    """How many edits are shown to a message on average. likely: Probabilities of its candidates, each (candidates,)."""
     shown = []
-    for one, lift in likely:
+    for one in likely:
         odds = np.log(one) - np.log1p(-one)
-        shown.append(min(int((odds >= odds.max() - behind).sum()), SHOWN) if odds.max() + lift >= least else 0)
+        shown.append(min(int((odds >= odds.max() - behind).sum()), SHOWN) if one.max() >= any_ else 0)
     return float(np.mean(shown))
 
 
