@@ -228,6 +228,7 @@ def test_add_takes_every_field(run: Run) -> None:
     assert edit["previous_object"] == "Canberra"
     assert edit["aliases"] == ["Oz"]
     assert edit["tags"] == ["geo"]
+    assert edit["expires_at"].startswith("2099")
     assert edit["author"] == "ada"
     shown = run("show", edit["id"][:5]).stdout
     assert "new law" in shown

@@ -58,8 +58,8 @@ def test_what_says_of_what_kind_it_is_is_that() -> None:
     with EditMemory() as memory:
         assert memory.add(Fact(GOVERNING[0])).edit.kind == "fact"
         assert memory.add({"statement": GOVERNING[1]}).edit.kind == "fact"
-        labelled = memory.add(GOVERNING[2], tags=["style"]).edit
-        assert (labelled.kind, labelled.tags) == ("behaviour", ("style",))
+        labelled = memory.add(GOVERNING[2], tags=["style"], expires_at="2999-01-01T00:00Z").edit
+        assert (labelled.kind, labelled.tags, labelled.expires_at.year) == ("behaviour", ("style",), 2999)
 
 
 @pytest.mark.parametrize("options", [{"judge": None}, {"embedder": HashEmbedder()}])

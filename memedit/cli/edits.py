@@ -84,7 +84,7 @@ def add(
         memedit add --file edits.yaml
         memedit add --from-document news.txt --propose --yes
     """
-    who = {name: given.pop(name) for name in ("author", "source", "reason", "tags")}
+    who = {name: given.pop(name) for name in ("author", "source", "reason", "tags", "expires_at")}
     fields = {name: value for name, value in given.items() if value not in (None, ())}
     how = {"namespace": session.namespace, **who} | ({"propose": True} if propose else {"on_conflict": on_conflict})
     if replaces and (document or file or statement == "-" or derive or propose):
@@ -238,7 +238,7 @@ def _add_one(
     from memedit.multihop.graph import with_derived
     from memedit.text import is_blank
 
-    if statement is None and not fields.keys() - {"kind", "expires_at"}:
+    if statement is None and not fields.keys() - {"kind"}:
         raise click.UsageError("What shall hold? Give a statement, or options such as --subject, --relation, --object.")
     edit: EditLike = statement or ""  # by itself it does not say of what kind it is: the memory tells
     if fields or derive or is_blank(statement or ""):  # which is refused before a memory is made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,12 @@ class Adding:
         return {**instructed, **judged(found, texts, self._encoders.judge)}
 
 
-def made_by(change: Change, source: str | None, tags: Sequence[str]) -> dict[str, Any]:
-    """What edits are given that leave it out: who made them, from where, why, and their labels."""
-    made = {"author": change.author, "source": source, "reason": change.reason, "tags": tags or None}
+def made_by(
+    change: Change, source: str | None, tags: Sequence[str], expires_at: datetime | str | None
+) -> dict[str, Any]:
+    """What edits are given that leave it out: who made them, from where, why, their labels, and until when."""
+    made: dict[str, Any] = {"author": change.author, "source": source, "reason": change.reason}
+    made |= {"tags": tags or None, "expires_at": expires_at}
     return {name: value for name, value in made.items() if value is not None}
 
 

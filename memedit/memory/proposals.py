@@ -8,6 +8,7 @@ so that history, backups and purges know of it; no look-up does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from memedit.edits import AnyEdit, EditLike
@@ -91,6 +92,7 @@ class Proposals(Writes):
         source: str | None = None,
         reason: str | None = None,
         tags: Sequence[str] = (),
+        expires_at: datetime | str | None = None,
     ) -> list[Receipt]:
         """Record edits that wait for approval, as one change set. Until they are accepted they change no answer.
 
@@ -101,13 +103,14 @@ class Proposals(Writes):
             edits: One, or several: edits or plain texts.
             author, source, reason: Set on each edit where it leaves them out, and recorded with the change.
             tags: Labels of each that leaves them out.
+            expires_at: When the memory drops it, waiting or in force, of each that leaves that out.
 
         Raises:
             EditRejected: One of them is not valid, or 1,000 wait already; nothing is recorded.
         """
         given: Sequence[Any] = edits if isinstance(edits, list | tuple) else [edits]
         change = self._change("propose", namespace, author, reason)
-        made = made_by(change, source, tags)
+        made = made_by(change, source, tags, expires_at)
         adding = self._adding(change, "keep", book=Proposing)
         return list(adding.run(settled(given, change.namespace, made), max(len(given), 1)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Literal
 
 from memedit.edits import EditLike
@@ -33,6 +34,7 @@ class Writes(Care):
         source: str | None = None,
         reason: str | None = None,
         tags: Sequence[str] = (),
+        expires_at: datetime | str | None = None,
         replaces: str | Sequence[str] = (),
     ) -> Receipt:
         """Put an edit in force.
@@ -49,6 +51,7 @@ class Writes(Care):
             on_conflict: `supersede` does the above; `keep` leaves both in force; `error` refuses the edit.
             author, source, reason: Set on the edit where it leaves them out, and recorded with the change.
             tags: Its labels, where it leaves them out.
+            expires_at: When the memory drops it, where it leaves that out.
             replaces: Ids of edits in force whose place it takes, whatever it says, besides what it would replace by
                 itself: for what nothing recognises.
 
@@ -59,7 +62,7 @@ class Writes(Care):
         """
         check_on_conflict(on_conflict)
         change = self._change("add", namespace, author, reason)
-        given = settled([edit], change.namespace, made_by(change, source, tags))
+        given = settled([edit], change.namespace, made_by(change, source, tags, expires_at))
         (receipt,) = self._adding(change, on_conflict, replacing=checked_ids(replaces)).run(given, 1)
         return receipt
 
@@ -73,6 +76,7 @@ class Writes(Care):
         source: str | None = None,
         reason: str | None = None,
         tags: Sequence[str] = (),
+        expires_at: datetime | str | None = None,
         chunk: int = CHUNK,
     ) -> Iterator[Receipt]:
         """Put edits in force, in chunks, yielding receipts as it goes: iterate over it, or nothing happens.
@@ -93,7 +97,7 @@ class Writes(Care):
         if chunk < 1:
             raise ValueError(f"chunk is at least 1, not {chunk}")
         change = self._change("add", namespace, author, reason)
-        made = made_by(change, source, tags)
+        made = made_by(change, source, tags, expires_at)
         return self._adding(change, on_conflict).run(settled(edits, change.namespace, made), chunk)
 
     def apply(
