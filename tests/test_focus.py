@@ -14,6 +14,7 @@ from memedit.gate.focus import MEMORY, Focus, focus
 
 LINES = (Path(__file__).parent / "data" / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
 DIALOGUES = [json.loads(line) for line in LINES]
+LOG = "INFO worker 5 finished in 3 ms\n" * 9
 PARAGRAPH = (
     "The Aldersey Group sold its Rotterdam division. Chief executive Jonna Frisk said so. Who would have known? "
 )
@@ -65,7 +66,8 @@ def test_parts_are_pieces_of_the_conversation_newest_first(dialogue: dict[str, A
         ("Who runs Acme? What is the capital of Chad?", "Who runs Acme? What is the capital of Chad?"),
         ("Context: Jo Ray founded Acme. Question: Who founded Acme? Answer:", "Who founded Acme?"),
         (f"{PARAGRAPH}\n\nWho runs Acme?\n\nAnswer:", "Who runs Acme?"),
-        ("Who runs Acme?\n\n" + "INFO worker 5 finished in 3 ms\n" * 9, "Who runs Acme?"),
+        ("Who runs Acme?\n\n" + LOG, "Who runs Acme?"),
+        (f"{LOG}\n\nWho runs Acme?\n\n{LOG}", "Who runs Acme?"),
         ("Q: What is Acme?\nA: A firm.\n\nQ: What is Globex?\nA: A firm too.\n\nWho owns Globex?", "Who owns Globex?"),
         ("Text: good\nMood: happy\n\nText: bad\nMood:", "Text: bad Mood:"),
         ("who is the ceo of\nGlobex?", "who is the ceo of Globex?"),

@@ -71,6 +71,16 @@ def test_what_is_asked_at_either_end_of_a_long_text_is_read():
         assert abs(first - second).max() > 0.05
 
 
+PASTED = "def main():\n    x = load()\n    for row in x:\n        print(row.total * 3)\n\n" * 12
+
+
+@pytest.mark.parametrize("text", ["{ask}\n\n{pasted}", "{pasted}\n\n{ask}"])
+def test_what_is_asked_beside_pasted_code_passes_its_edit_and_no_other(llm, text):
+    message = text.format(ask="When does the gym open?", pasted=PASTED)
+    assert [edit.text for edit in hits(llm, message)] == [FACTS[5]]
+    assert not hits(llm, text.format(ask="Fix the indentation, please.", pasted=PASTED))
+
+
 def test_grammar_takes_out_no_statement_that_the_judge_lets_through(monkeypatch):
     def mistaken(*_):
         yield from ()

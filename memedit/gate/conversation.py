@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from memedit.gate.focus import focus
 
 TURNS = 6  # of a conversation that are read
-LONGEST = 700  # characters of a turn that are read, about as many as the judge takes: its beginning and its end
+LONGEST = 700  # characters of a turn that are read, about as many as the judge takes
 MARKS = {"user": " < user: ", "assistant": " < bot: "}
 """What stands before an earlier turn. The encoders were trained with these."""
 
@@ -31,16 +31,22 @@ class Conversation:
 
 def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
     """The conversation of these turns (role and text, oldest first); empty where the user says no word (“👍”)."""
-    said = [(role, _shortened(text)) for role, text in turns if role in MARKS and text.strip()]
+    said = [(role, " ".join(text.split())) for role, text in turns if role in MARKS and text.strip()]
     while said and said[-1][0] != "user":
         said.pop()
     if not said or not any(map(str.isalnum, said[-1][1])):
         return Conversation()
-    last = said[-1][1]
-    earlier = (f"{MARKS[role]}{text}" for role, text in reversed(said[-TURNS:-1]))
-    return Conversation(focus(turns).query or last, "".join((last, *earlier)))
+    query = focus(turns).query
+    last = _shortened(said[-1][1], query)
+    earlier = (f"{MARKS[role]}{_shortened(text)}" for role, text in reversed(said[-TURNS:-1]))
+    return Conversation(query or last, "".join((last, *earlier)))
 
 
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+def _shortened(text: str, query: str = "") -> str:
+    """What is read of a long turn: beginning and end, or what it asks, and its beginning, where it asks that later."""
+    half = LONGEST // 2
+    if len(text) <= LONGEST:
+        return text
+    if query and query not in text[:half]:
+        return f"{query[-half:]} {text}"[:LONGEST]
+    return f"{text[:half]} … {text[-half:]}"

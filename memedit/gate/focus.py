@@ -155,8 +155,8 @@ def _asking(said: Sequence[str], opening: int, closing: int) -> tuple[int, int]:
         opening: How many the first block has.
         closing: Where the last block begins.
     """
-    asked_first = closing and len(said) - closing > MANY and any(map(ASKED.search, said[:opening]))
-    end = -1 if asked_first else len(said) - 1  # a log behind a question ends like a sentence to be gone on with
+    asked_before = len(said) - closing > MANY and any(map(ASKED.search, said[:closing]))
+    end = -1 if asked_before else len(said) - 1  # a log behind a question ends like a sentence to be gone on with
     asks = [at for at, sentence in enumerate(said) if _asks(sentence, last=at == end)]
     if asks:
         at = asks[-1] if asks[-1] >= closing else max((at for at in asks if at < opening), default=asks[-1])
