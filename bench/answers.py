@@ -99,7 +99,7 @@ def needless(llm: Any, groups: Sequence[Group], each: int, done: set[str]) -> It
                 if name in done or message.bearing:
                     continue
                 said = read_conversation(message.turns)
-                (hits,) = editable.recall("default", [Recall(said.query, whole=said.whole)])
+                (hits,) = editable.recall("default", [Recall.of(said)])
                 shown = [edit.text for edit in in_doubt(hits)]
                 if hits.passed or not shown:
                     continue

@@ -130,7 +130,7 @@ def costs(groups: Sequence[Group]) -> None:
                     start = perf_counter()
                     embedder.embed([said.query or said.whole])
                     bare = perf_counter()
-                    (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+                    (hits,) = llm.recall("default", [Recall.of(said)])
                     ratio = (perf_counter() - bare) / (bare - start)
                     read = any("judged direct" in one.evidence.numbers() for one in hits.verdicts if one.evidence)
                     ratios[f"{name}, {'read by the judge' if read else 'not read'}"].append(ratio)
@@ -184,7 +184,7 @@ def judged(
 
 def verdicts_on(llm: EditableLLM, turns: Sequence[tuple[str, str]]) -> Sequence[Verdict]:
     said = read_conversation(turns)
-    (hits,) = llm.recall("default", [Recall(said.query, whole=said.whole)])
+    (hits,) = llm.recall("default", [Recall.of(said)])
     return hits.verdicts
 
 

@@ -104,7 +104,7 @@ def deciding() -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     def look() -> None:
         said = read_conversation((("user", asked[0]["content"]),))
-        editable.recall("default", [Recall(said.query, whole=said.whole)])
+        editable.recall("default", [Recall.of(said)])
 
     return look, lambda: editable.explain(asked)
 

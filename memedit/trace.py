@@ -131,6 +131,7 @@ class Trace:
         for hits in self.lookups:
             query = one_line(self.shown(hits.query))
             yield f"looked up “{query}” in {self.namespace} at revision {hits.revision} ({hits.index})"
+            yield from (f"  and by itself “{one_line(self.shown(one.query))}”" for one in hits.parts)
             for verdict in hits.verdicts[:8]:
                 why = self.shown("; ".join(verdict.reasons))
                 said = f"{verdict.edit.id[:8]}  {one_line(self.shown(verdict.edit.text), 70)}"
@@ -158,6 +159,7 @@ class Trace:
             "lookups": [
                 {
                     "query": self.shown(hits.query),
+                    "parts": [self.shown(one.query) for one in hits.parts],
                     "revision": hits.revision,
                     "index": hits.index,
                     "verdicts": [

@@ -41,6 +41,6 @@ def tellable(edits: Iterable[AnyEdit], memory: EditMemory, namespace: str) -> li
 def tellable_hits(message: str, memory: EditMemory, gate: Gate, namespace: str) -> Hits:
     """What looking up a message gave, without what may not be told."""
     said = read_conversation([("user", message)])
-    (hits,) = looked_up(memory, gate, namespace, [Recall(said.query, TOLD, said.whole)])
+    (hits,) = looked_up(memory, gate, namespace, [Recall.of(said, TOLD)])
     told = {edit.id for edit in tellable((one.edit for one in hits.verdicts), memory, namespace)}
     return replace(hits, verdicts=tuple(one for one in hits.verdicts if one.edit.id in told))

@@ -15,7 +15,9 @@ from memedit.cli._print import Piece, busy, printable, say, short, show_json, ta
 if TYPE_CHECKING:
     from memedit.answers import Answer, Explanation
     from memedit.editable import EditableLLM
+    from memedit.gate import Hits
     from memedit.messages import Request
+    from memedit.trace import Trace
     from memedit.verify import Verification
 
 SHOWN = 10  # candidates that `explain` lists
@@ -145,30 +147,36 @@ def show_citations(answer: Answer) -> None:
         say((f"  by edit {cited(edit)}", "dim"), err=True)
 
 
+def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
+    say(("looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
+    for part in hits.parts:
+        say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”")
+    say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
+    rows: list[Sequence[Piece]] = [
+        [
+            (verdict.mark, MARKS[verdict.mark]),
+            f"{verdict.probability:.2f}",
+            (short(verdict.edit.id), "cyan"),
+            trace.shown(verdict.edit.text),
+            trace.shown("; ".join(verdict.reasons)),
+        ]
+        for verdict in hits.verdicts[:SHOWN]
+    ]
+    if rows:
+        say()
+        table(["", "prob.", "id", "edit", "why"], rows, wrap=["edit", "why"])
+    for verdict in hits.verdicts[:SHOWN] if numbers else ():
+        measured = ", ".join(f"{name} {value:.2f}" for name, value in verdict.numbers.items())
+        say((short(verdict.edit.id), "cyan"), (f"  {measured}", "dim"))
+    if len(hits.verdicts) > SHOWN:
+        say((f"and {len(hits.verdicts) - SHOWN} less probable ones; --json lists them", "dim"))
+
+
 def show_explanation(explanation: Explanation, model: str, *, numbers: bool = False) -> None:
     """An explanation for people; with numbers, also what was measured."""
     trace = explanation.trace
     for hits in trace.lookups:
-        say(("looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
-        say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
-        rows: list[Sequence[Piece]] = [
-            [
-                (verdict.mark, MARKS[verdict.mark]),
-                f"{verdict.probability:.2f}",
-                (short(verdict.edit.id), "cyan"),
-                trace.shown(verdict.edit.text),
-                trace.shown("; ".join(verdict.reasons)),
-            ]
-            for verdict in hits.verdicts[:SHOWN]
-        ]
-        if rows:
-            say()
-            table(["", "prob.", "id", "edit", "why"], rows, wrap=["edit", "why"])
-        for verdict in hits.verdicts[:SHOWN] if numbers else ():
-            measured = ", ".join(f"{name} {value:.2f}" for name, value in verdict.numbers.items())
-            say((short(verdict.edit.id), "cyan"), (f"  {measured}", "dim"))
-        if len(hits.verdicts) > SHOWN:
-            say((f"and {len(hits.verdicts) - SHOWN} less probable ones; --json lists them", "dim"))
+        _show_lookup(trace, hits, numbers=numbers)
     if not trace.lookups:
         say("Nothing is asked, so nothing was looked up.")
     for spoke in explanation.spoke:

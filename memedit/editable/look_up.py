@@ -15,6 +15,16 @@ from memedit.text.when import named_time
 
 def looked_up(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
     """One `Hits` a query; their texts are embedded, and the gate decides, in batches."""
+    found = iter(_each(memory, gate, namespace, [part for one in asked for part in one.each]))
+    return [_joined([next(found) for _ in one.each]) for one in asked]
+
+
+def _joined(found: Sequence[Hits]) -> Hits:
+    whole, *parts = found
+    return whole.with_parts(parts) if parts else whole
+
+
+def _each(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
     memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
     found = [
         _holding(memory, memory.recall(one.query, namespace=namespace, kinds=one.kinds, whole=one.whole))

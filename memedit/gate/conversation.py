@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memedit.gate.focus import focus
+from memedit.gate.parts import parts
 
 TURNS = 6  # of a conversation that are read
 LONGEST = 700  # characters of a turn that are read, about as many as the judge takes
@@ -23,10 +24,12 @@ class Conversation:
     Args:
         query: What it asks, made to stand by itself as far as patterns can tell; its last message where they can't.
         whole: The conversation in one text, the last message first, so that what is cut off is the oldest.
+        parts: Each thing that its last message asks, as if that were all; empty where it asks one, or none.
     """
 
     query: str = ""
     whole: str = ""
+    parts: tuple[Conversation, ...] = ()
 
 
 def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
@@ -39,7 +42,9 @@ def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
     query = focus(turns).query
     last = _shortened(said[-1][1], query)
     earlier = (f"{MARKS[role]}{_shortened(text)}" for role, text in reversed(said[-TURNS:-1]))
-    return Conversation(query or last, "".join((last, *earlier)))
+    asked = parts(next(text for role, text in reversed(turns) if role == "user" and text.strip()))
+    alone = tuple(read_conversation([*said[:-1], ("user", one)]) for one in asked)
+    return Conversation(query or last, "".join((last, *earlier)), alone)
 
 
 def _shortened(text: str, query: str = "") -> str:

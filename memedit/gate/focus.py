@@ -275,6 +275,11 @@ def _named(text: str) -> list[str]:
     return [text[start - 4 if text[:start].lower().endswith("the ") else start : end] for start, end in _names(text)]
 
 
+def points_back(ask: str) -> bool:
+    """Whether an ask needs what was said before it: it takes over the question, says nothing, or points."""
+    return bool(_fragment(ask) or _says_nothing(ask) or _pointer(ask))
+
+
 def _put(name: str, ask: str, pointer: re.Match[str]) -> str:
     """`ask` with a name in the place of its pointer."""
     front = ask[: pointer.start()]

@@ -63,6 +63,15 @@ class Verdict:
         return "✓" if self.passed else "?" if self.doubtful else "·"
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it is let through beyond doubt, and by itself: not for another's sake."""
+        return self.passed and not self.doubtful and self.noted is None
+
+    def left_in_doubt(self) -> Verdict:
+        """The same, in doubt where it was let through."""
+        return replace(self, passed=False, doubtful=self.passed or self.doubtful)
+
+    @property
     def line(self) -> str:
         """What the edit says, with the date on which it was noted where that matters."""
         if self.noted is None:
@@ -95,6 +104,7 @@ class Hits:
         index: The index that proposed them.
         erasures: All that are in force where it was looked up, in scope or not.
         standing: The instructions in force there that govern every answer, oldest first.
+        parts: What looking up each thing gave, where a message asks several; of each edit the likeliest verdict counts.
     """
 
     query: str
@@ -103,6 +113,7 @@ class Hits:
     index: str = "none"
     erasures: tuple[Erasure, ...] = ()
     standing: tuple[Behaviour, ...] = ()
+    parts: tuple[Hits, ...] = ()
 
     @property
     def passed(self) -> tuple[Verdict, ...]:
@@ -139,9 +150,26 @@ class Hits:
         taken = [verdict for verdict in other.verdicts if verdict.edit.kind == kind]
         return replace(self, verdicts=tuple(sorted((*rest, *taken), key=lambda verdict: -verdict.probability)))
 
+    def with_parts(self, parts: Sequence[Hits]) -> Hits:
+        """The same with what looking up each thing gave that the message asks.
+
+        Each is one more chance to be wrong, so what passes there alone has to be beyond doubt, else it is in doubt.
+        """
+        strict = tuple(
+            replace(part, verdicts=tuple(one if one.is_sure else one.left_in_doubt() for one in part.verdicts))
+            for part in parts
+        )
+        every = (*self.verdicts, *(one for part in strict for one in part.verdicts))
+        likeliest: dict[str, Verdict] = {}
+        for one in sorted(every, key=lambda one: (not one.passed, -one.probability)):
+            likeliest.setdefault(one.edit.id, one)
+        verdicts = sorted(likeliest.values(), key=lambda one: -one.probability)
+        return replace(self, verdicts=tuple(verdicts), parts=strict)
+
     def without(self, ids: Collection[str]) -> Hits:
         """The same without the verdicts on these edits."""
-        return replace(self, verdicts=tuple(one for one in self.verdicts if one.edit.id not in ids))
+        kept = tuple(one for one in self.verdicts if one.edit.id not in ids)
+        return replace(self, verdicts=kept, parts=tuple(one.without(ids) for one in self.parts))
 
     def __iter__(self) -> Iterator[AnyEdit]:
         return iter(self.edits)

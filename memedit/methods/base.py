@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memedit.edits import SCOPED, AnyEdit
 from memedit.errors import UnknownMethod
+from memedit.gate.conversation import Conversation
 from memedit.gate.port import Hits
 from memedit.llms import LLM, Capability, Kind, Mixer
 from memedit.messages import Reply, Request
@@ -36,11 +37,23 @@ class Recall:
         query: What is asked.
         kinds: Of edit; all that have a scope when left out.
         whole: The conversation that it is of, which is looked up too, and which a judge reads; empty where it is none.
+        parts: Where the message asks several things, each of them, which is looked up by itself, too.
     """
 
     query: str
     kinds: tuple[str, ...] = SCOPED
     whole: str = ""
+    parts: tuple[Conversation, ...] = ()
+
+    @classmethod
+    def of(cls, said: Conversation, kinds: tuple[str, ...] = SCOPED) -> Recall:
+        """The look-up of a conversation."""
+        return cls(said.query, kinds, said.whole, said.parts)
+
+    @property
+    def each(self) -> tuple[Recall, ...]:
+        """Itself, and the look-ups of its parts."""
+        return (replace(self, parts=()), *(Recall(one.query, self.kinds, one.whole) for one in self.parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def without_mistaken(task: Task) -> Generator[Effect, Any, tuple[Task, tuple[str
 
     Plain statements stay: what lets them through has read the whole question, and grammar does not know better.
     """
-    plan = _read(task.hits.query, task.hits) if task.hits.direct and task.request.only_text_back else None
+    plan = _read(task.hits.query, task.hits) if task.hits.direct and _may_be_led(task) else None
     if plan is None or len(plan[1]) < 2:
         return task, ()
     mistaken: set[str] = set()
@@ -92,7 +92,7 @@ def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
     request as a whole: then two edits are believed more than that one, or its answering but a hop no less probably.
     """
     query, hits = task.hits.query, task.hits
-    if not (query and hits.verdicts and task.request.only_text_back):
+    if not (query and hits.verdicts and _may_be_led(task)):
         return None, ()
     plan = _read(query, hits)
     made = (yield from _walked(plan, task, limits)) if plan else None
@@ -106,6 +106,11 @@ def led(task: Task, limits: Limits, *, agree: bool = False) -> Leading:
         return None, notes
     end, note = _led_by(made, task, several=several)
     return end, notes if note is None else (*notes, note)
+
+
+def _may_be_led(task: Task) -> bool:
+    """Whether it asks one thing, and a text is all that is wanted."""
+    return task.request.only_text_back and not task.hits.parts
 
 
 def _led_by(made: Walk, task: Task, *, several: bool) -> tuple[Final | Ready | None, str | None]:

@@ -52,7 +52,7 @@ SEVERAL = re.compile(r"[;:,]| and | but ")
 
 def object_answer(request: Request, hits: Hits) -> str | None:
     """The answer that the most probable edit holds, where the request asks for nothing but that; else None."""
-    first = next(iter(hits.direct), None)
+    first = next(iter(hits.direct), None) if not hits.parts else None
     edit = first.edit if first and first.noted is None else None  # of two that contradict one another neither is all
     if not isinstance(edit, Fact) or not is_plain(request):
         return None
@@ -88,7 +88,11 @@ def _begun(line: str) -> str:
 
 
 def _together(hits: Hits) -> list[Verdict]:
-    """The likeliest edit, and those that are told with it; empty where it is no Fact."""
+    """The likeliest edit, and those that are told with it, of each thing that is asked; empty where one is no Fact."""
+    if hits.parts:
+        of_each = [_together(one) for one in hits.parts]
+        told = {one.edit.id: one for found in of_each for one in found}
+        return [one for one in hits.direct if one.edit.id in told] if all(of_each) else []
     passed = list(hits.direct)
     if not passed or not isinstance(passed[0].edit, Fact):
         return []

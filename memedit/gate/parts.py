@@ -1,0 +1,53 @@
+"""What a message asks, one by one, where it asks several things.
+
+The judge learned from messages that ask one. Each is looked up beside the whole, with what is told in front of it; what
+any of them finds counts. Patterns only propose them, and give none in doubt.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memedit.gate.focus import points_back, sentences
+from memedit.gate.focus_words import ASKED, AUX, LISTED, ON_TEXT, POLITE, WH, pattern
+
+MOST = 4  # that are looked up
+LONGEST = 700  # characters of a message: what is longer brings texts, whose questions nobody asks
+SHORTEST = 2  # words of a question that is joined with another
+JOINED = pattern(rf",?\s+(?:and|or|plus|und|et|y)\s+(?:also\s+|then\s+)?(?=@({WH} {AUX})\s)")
+ALSO = pattern(r"(?:@(and also plus or but)\b,?\s+)+")
+BEGINS = pattern(
+    rf"(?:[^,.?!]{{1,20}},\s+)?(?:@({WH} {AUX} whats tell give show)"
+    r"|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my)))"
+)
+QUOTES = re.compile(r"[\"“”„«»「」`]|(?:^|\s)['‘]\S")
+
+
+def parts(text: str) -> list[str]:
+    """The things that a message asks, each with what is told before it; empty where it asks one, or none."""
+    if len(text) > LONGEST or QUOTES.search(text):
+        return []
+    told: list[str] = []
+    asked: list[str] = []
+    for sentence in sentences(text):
+        said = LISTED.sub("", sentence)
+        said = said[found.end() :] if (found := ALSO.match(said)) else said
+        if ON_TEXT.match(said) or (found and not BEGINS.match(said)):  # “And in Norway?” takes a question over
+            return []
+        if not (ASKED.search(said) or BEGINS.match(said)):
+            told += [] if POLITE.match(said) else [said]
+            continue
+        apart = _apart(said)
+        if any(map(points_back, apart[bool(not asked) :])):
+            return []
+        asked += [" ".join((*told, one)) for one in apart]
+    return asked[:MOST] if len(asked) > 1 else []
+
+
+def _apart(sentence: str) -> list[str]:
+    """The questions of a sentence that are joined with “and”."""
+    pieces = JOINED.split(sentence)
+    if not all(BEGINS.match(one) and len(one.split()) >= SHORTEST for one in pieces):
+        return [sentence]
+    mark = "?" if ASKED.search(sentence) else ""
+    return [*(f"{one}{mark}" for one in pieces[:-1]), pieces[-1]]
