@@ -168,6 +168,7 @@ class Trace:
                             "text": self.shown(verdict.edit.text),
                             "probability": round(verdict.probability, 4),
                             "passed": verdict.passed,
+                            "doubtful": verdict.doubtful,
                             "reasons": list(map(self.shown, verdict.reasons)),
                             "evidence": {name: round(value, 4) for name, value in verdict.numbers.items()},
                         }

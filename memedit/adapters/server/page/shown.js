@@ -5,8 +5,8 @@
 /** @typedef {{id: string, kind: string, text: string, topic?: string, tags?: string[], author?: string, source?: string, reason?: string, created_at: string, exact?: boolean, similarity?: ?number}} Edit */
 /** @typedef {{status: string, revision: number, edit: Edit, superseded: string[], possible_conflicts: string[]}} Receipt */
 /** @typedef {Record<string, string>} Texts */
-/** @typedef {{edit: string, text: string, probability: number, passed: boolean, reasons: string[]}} Verdict */
-/** @typedef {{query: string, revision: number, verdicts: Verdict[]}} Lookup */
+/** @typedef {{edit: string, text: string, probability: number, passed: boolean, doubtful: boolean, reasons: string[]}} Verdict */
+/** @typedef {{query: string, parts: string[], revision: number, verdicts: Verdict[]}} Lookup */
 /** @typedef {{question: string, answer: string, by: string, edit: ?string, probability: ?number}} Hop */
 /** @typedef {{form: string, messages: {role: string, content: any}[], options: object}} Sent */
 /** @typedef {{kind: string, prompt: string, expected: string[], before: string, after: string, passed: boolean}} Check */
@@ -142,21 +142,21 @@ export function looked({ lookups, hops, notes }, sent) {
 }
 
 /** The candidates of a look-up; what is far from what is said is folded away. @param {Lookup} lookup */
-function candidates({ query, revision, verdicts }) {
-  const near = verdicts.filter(({ passed, probability }) => passed || probability >= FAR);
+function candidates({ query, parts, revision, verdicts }) {
+  const near = verdicts.filter(({ passed, doubtful, probability }) => passed || doubtful || probability >= FAR);
   const far = verdicts.filter((one) => !near.includes(one));
   const folded = make("details", {}, make("summary", { text: `${far.length} more, far from what is said` }), ...far.map(verdict));
   return [
     said(`“${query}” at revision ${revision}, candidates: ${verdicts.length}`, "fine"),
-    ...near.map(verdict), ...(far.length ? [folded] : []),
+    ...parts.map((one) => said(`and by itself “${one}”`, "fine")), ...near.map(verdict), ...(far.length ? [folded] : []),
   ];
 }
 
 /** @param {Verdict} verdict */
-function verdict({ text, probability, passed, reasons }) {
+function verdict({ text, probability, passed, doubtful, reasons }) {
   return make(
     "div", { class: passed ? "verdict passed-one" : "verdict" },
-    make("div", { class: passed ? "passed" : "odds", text: `${passed ? "✓" : "·"} ${probability.toFixed(2)}` }),
+    make("div", { class: passed ? "passed" : "odds", text: `${passed ? "✓" : doubtful ? "?" : "·"} ${probability.toFixed(2)}` }),
     said(text),
     make("meter", { min: 0, max: 1, value: probability, ariaLabel: "probability" }),
     fine(reasons.join("; ")),
