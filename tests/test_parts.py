@@ -47,6 +47,8 @@ def llm() -> Iterator[EditableLLM]:
         ("Please translate. When does the gym open? Who is our CEO?", []),
         ('What does "When does it open? Who is there?" mean? Is it rude?', []),
         ("Thanks! Bye!", []),
+        ("Which country is the origin of the sport which 2. Bundesliga is a part of?", []),
+        ("What -- or who -- is the head of Acme?", []),
         ("", []),
     ],
 )  # fmt: skip

@@ -10,16 +10,17 @@ import re
 
 from memedit.gate.focus import points_back, sentences
 from memedit.gate.focus_words import ASKED, AUX, LISTED, ON_TEXT, POLITE, WH, pattern
+from memedit.text import words
 
 MOST = 4  # that are looked up
 LONGEST = 700  # characters of a message: what is longer brings texts, whose questions nobody asks
 SHORTEST = 2  # words of a question that is joined with another
 JOINED = pattern(rf",?\s+(?:and|or|plus|und|et|y)\s+(?:also\s+|then\s+)?(?=@({WH} {AUX})\s)")
 ALSO = pattern(r"(?:@(and also plus or but)\b,?\s+)+")
-BEGINS = pattern(
-    rf"(?:[^,.?!]{{1,20}},\s+)?(?:@({WH} {AUX} whats tell give show)"
-    r"|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my)))"
-)
+WANTS = r"@(tell give show)|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my))"
+WANTED = pattern(WANTS)
+BEGINS = pattern(rf"(?:[^,.?!]{{1,20}},\s+)?(?:@({WH} {AUX} whats)|{WANTS})")
+MARKS = re.compile(r"[?？؟]")
 QUOTES = re.compile(r"[\"“”„«»「」`]|(?:^|\s)['‘]\S")
 
 
@@ -27,6 +28,7 @@ def parts(text: str) -> list[str]:
     """The things that a message asks, each with what is told before it; empty where it asks one, or none."""
     if len(text) > LONGEST or QUOTES.search(text):
         return []
+    unmarked = WANTED if MARKS.search(text) else BEGINS  # who writes question marks leaves none out
     told: list[str] = []
     asked: list[str] = []
     for sentence in sentences(text):
@@ -34,7 +36,7 @@ def parts(text: str) -> list[str]:
         said = said[found.end() :] if (found := ALSO.match(said)) else said
         if ON_TEXT.match(said) or (found and not BEGINS.match(said)):  # “And in Norway?” takes a question over
             return []
-        if not (ASKED.search(said) or BEGINS.match(said)):
+        if not (ASKED.search(said) or unmarked.match(said)):
             told += [] if POLITE.match(said) else [said]
             continue
         apart = _apart(said)
@@ -47,7 +49,7 @@ def parts(text: str) -> list[str]:
 def _apart(sentence: str) -> list[str]:
     """The questions of a sentence that are joined with “and”."""
     pieces = JOINED.split(sentence)
-    if not all(BEGINS.match(one) and len(one.split()) >= SHORTEST for one in pieces):
+    if not all(BEGINS.match(one) and len(words(one)) >= SHORTEST for one in pieces):
         return [sentence]
     mark = "?" if ASKED.search(sentence) else ""
     return [*(f"{one}{mark}" for one in pieces[:-1]), pieces[-1]]
