@@ -41,6 +41,9 @@ def llm() -> Iterator[EditableLLM]:
          ["hey, whats the wifi password", "does parking cost anything"]),
         ("When does the gym open?", []),
         ("Who is our CEO? When was she born?", []),  # who she is stands in the other
+        ("Who is our CEO? When was she born? Is tea free?", ["Who is our CEO? When was she born?", "Is tea free?"]),
+        ("Two things: what is the rate limit, what is the port, and when is standup?",
+         ["Two things: what is the rate limit?", "what is the port?", "when is standup?"]),
         ("When does the gym open? And the pool?", []),
         ("Do Tom and Ann know when and where it is?", []),
         ("Translate: When does the gym open? Who is our CEO?", []),
@@ -93,7 +96,7 @@ def test_the_trace_tells_what_was_looked_up_by_itself(llm: EditableLLM) -> None:
 
 def test_a_small_model_is_not_asked_where_edits_answer_all_and_is_where_they_do_not() -> None:
     class Small(FakeLLM):
-        kind = "completion"
+        kind = "instruct"
 
     with EditMemory(languages=None) as memory:
         llm = EditableLLM(Small(), memory)

@@ -41,6 +41,13 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
     assert [edit.text for edit in read_entries(tmp_path / "wide.csv").edits] == ["Köln is open."]
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("statement,Statement\nA is B.,C is D.\n", encoding="utf-8")
+    with pytest.raises(FileRejected, match="Two of its columns are `statement`"):
+        read_entries(table)
+
+
 def test_stdin_is_read_as_files_are(run: Run) -> None:
     assert "Köln is open." in run("add", "-", input="Köln is open.\r\n".encode("utf-16")).stdout + run("list").stdout
     assert "not UTF-8" in run("add", "-", input=b"\xff\xfe\xfa", code=2).stderr

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from memedit.cli._common import Session, cited
+from memedit.cli._common import Session, cited, day
 from memedit.cli._print import say, short, show_json
 
 if TYPE_CHECKING:
+    from memedit.edits import AnyEdit
     from memedit.memory import EditMemory, Receipt
 
 SHOWN = 10  # edits that are listed one by one
@@ -20,6 +21,7 @@ def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Recei
     count = {status: sum(receipt.status == status for receipt in receipts) for status in kinds}
     replaced = sum(len(receipt.superseded) for receipt in receipts)
     doubtful = [receipt for receipt in receipts if receipt.possible_conflicts]
+    standing = [receipt.edit for receipt in receipts if _is_standing(receipt.edit) and receipt.status == "added"]
     if session.as_json:
         values = [receipt.to_dict() for receipt in receipts]
         show_json({**count, "superseded": replaced, "possible_conflicts": len(doubtful), "receipts": values})
@@ -29,6 +31,10 @@ def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Recei
         return
     waits = f", {count['proposed']} proposed (see `memedit review`)" if "proposed" in count else ""
     say(("✓ ", "green"), f"{count['added']} added, {count['known']} known already, {replaced} replaced{waits}")
+    for edit in standing[:SHOWN]:
+        say(("→ ", "cyan"), cited(edit), ("  is a standing instruction: it governs every answer", "dim"))
+    if len(standing) > SHOWN:
+        say((f"  and {len(standing) - SHOWN} more that govern every answer; `memedit list --kind behaviour`", "dim"))
     gone = [(receipt.edit, one) for receipt in receipts for one in receipt.superseded]
     texts = memory.recorded([one for _, one in gone[:SHOWN]], namespace=session.namespace)
     for edit, one in gone[:SHOWN]:
@@ -42,16 +48,22 @@ def show_receipts(session: Session, memory: EditMemory, receipts: Sequence[Recei
         say((f"  and {len(doubtful) - SHOWN} more that may contradict others; --json lists them", "dim"))
 
 
+def _is_standing(edit: AnyEdit) -> bool:
+    from memedit.edits import Behaviour
+
+    return isinstance(edit, Behaviour) and edit.standing
+
+
 def show_receipt(memory: EditMemory, receipt: Receipt, namespace: str) -> None:
     """What adding one edit did, what it replaced and what it may contradict."""
     if receipt.status == "known" and not receipt.superseded:
         say(("· ", "yellow"), "known already: ", cited(receipt.edit))
         return
     say(("✓ ", "green"), f"{receipt.status} ", cited(receipt.edit))
-    from memedit.edits import Behaviour
-
-    if isinstance(receipt.edit, Behaviour) and receipt.edit.standing:
+    if _is_standing(receipt.edit):
         say(("  → a standing instruction: it governs every answer", "dim"))
+    if receipt.edit.expires_at:
+        say((f"  until {day(receipt.edit.expires_at)}", "dim"))
     texts = {edit.id: edit for edit in memory.edits(namespace=namespace)} if receipt.possible_conflicts else {}
     for edit_id in receipt.superseded:
         say(("  − replaces ", "red"), cited(memory.as_of(receipt.revision - 1, namespace=namespace).get(edit_id)))

@@ -148,7 +148,10 @@ def show_citations(answer: Answer) -> None:
 
 
 def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
-    say(("looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
+    first = hits is trace.lookups[0]
+    say(("looked up  " if first else "on the way ", "bold"), f"“{trace.shown(hits.query)}”")
+    if not first:
+        say(("           for an answer over several facts; what passes here is used only where the way arrives", "dim"))
     for part in hits.parts:
         say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”")
     say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memedit.cli._common import Command, Session, cited, day, find_edits, read_text, revision_or_time
+from memedit.cli._common import (
+    Command,
+    Session,
+    cited,
+    day,
+    find_edits,
+    point_in_time,
+    read_text,
+    revision_or_time,
+)
 from memedit.cli._documents import accepted, as_values, proposed
 from memedit.cli._print import Piece, busy, progress, say, short, show_json, table
 from memedit.cli._receipts import show_receipt, show_receipts
@@ -48,7 +57,8 @@ REASON = click.option("--reason", metavar="TEXT", help="Why.")
 @click.option("--topic", metavar="NAME", help="Behaviour: where this is spoken of (left out: in every answer) …")
 @click.option("--conduct", metavar="TEXT", help="… it is done in this manner.")
 @click.option("--reply", metavar="TEXT", help="Erasure: the answer where the --object is asked for.")
-@click.option("--expires", "expires_at", metavar="TIME", help="When the memory shall drop it.")
+@click.option("--expires", "expires_at", metavar="TIME",
+              help="When the memory shall drop it: 2027-01-31, or 2027-01-31T18:00.")  # fmt: skip
 @click.option("--tag", "tags", metavar="NAME", multiple=True, help="A label; repeatable.")
 @click.option("--source", metavar="TEXT", help="Where it is from.")
 @AUTHOR
@@ -85,6 +95,7 @@ def add(
         memedit add --from-document news.txt --propose --yes
     """
     who = {name: given.pop(name) for name in ("author", "source", "reason", "tags", "expires_at")}
+    who["expires_at"] = point_in_time(who["expires_at"], hint="--expires", instead="no time such as 2027-01-31T18:00")
     fields = {name: value for name, value in given.items() if value not in (None, ())}
     how = {"namespace": session.namespace, **who} | ({"propose": True} if propose else {"on_conflict": on_conflict})
     if replaces and (document or file or statement == "-" or derive or propose):

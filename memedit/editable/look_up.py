@@ -26,10 +26,7 @@ def _joined(found: Sequence[Hits]) -> Hits:
 
 def _each(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall]) -> list[Hits]:
     memory.prepare([one.query for one in asked], [one.whole for one in asked], namespace=namespace)
-    found = [
-        _holding(memory, memory.recall(one.query, namespace=namespace, kinds=one.kinds, whole=one.whole))
-        for one in asked
-    ]
+    found = [_holding(memory, _recalled(memory, namespace, one)) for one in asked]
     decided = iter(gate.decide_many([one for one in found if one.candidates]))
     erasures = tuple(one for one in memory.of_kind("erasure", namespace=namespace) if isinstance(one, Erasure))
     told = memory.of_kind("behaviour", namespace=namespace, nameless=True)
@@ -39,6 +36,11 @@ def _each(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall
         Hits(one.query, said, one.revision, one.index, erasures, tuple(standing))
         for one, said in zip(found, verdicts, strict=True)
     ]
+
+
+def _recalled(memory: EditMemory, namespace: str, asked: Recall) -> Recalled:
+    found = memory.recall(asked.query, namespace=namespace, kinds=asked.kinds, whole=asked.whole)
+    return replace(found, among=asked.among)
 
 
 def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:

@@ -27,7 +27,7 @@ from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
 from memedit.gate.scorer import in_scope_odds
-from memedit.gate.thresholds import NEAR, Thresholds, with_doubts
+from memedit.gate.thresholds import NEAR, RATE, Thresholds, with_doubts
 from memedit.memory import Candidate, Recalled
 from memedit.text.language import language_of
 
@@ -62,6 +62,7 @@ class Read:
         replaced: Whether it took another's place, which was read as well: the likelier reading counts.
         shift: What the manner of the message adds to the judge's log-odds.
         off: And what is added because it lies far, at most 0.
+        among: How many things the message asks, of which this was read for one.
     """
 
     weights: tuple[float, ...]
@@ -74,6 +75,7 @@ class Read:
     replaced: bool = False
     shift: float = 0.0
     off: float = 0.0
+    among: int = 1
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
@@ -136,6 +138,7 @@ class JudgeGate(Gate):
         direct = self.chosen.threshold(max_false_fires) if threshold is None else threshold
         self.thresholds: dict[Role, float] = {"direct": direct, "bridge": self.chosen.bridge}
         self.sure = self.chosen.threshold(SURE)
+        self.rate = (RATE if max_false_fires is None else max_false_fires) if threshold is None else None
 
     @classmethod
     def load(cls, folder: str | Path, max_false_fires: float | None = None, threshold: float | None = None) -> Self:
@@ -170,7 +173,7 @@ class JudgeGate(Gate):
         read = [
             Read(
                 tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign),
-                stated=plain[at], replaced=bool(one.before), shift=shift, off=off[at],
+                stated=plain[at], replaced=bool(one.before), shift=shift, off=off[at], among=recalled.among,
             )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]  # fmt: skip
@@ -226,7 +229,15 @@ class JudgeGate(Gate):
 
     def _least(self, role: Role, read: Read) -> float:
         """Probability from which it is let through."""
-        return max(self.thresholds[role], self.sure) if read.far else self.thresholds[role]
+        least = self.thresholds[role]
+        return max(least, self.sure) if read.far else max(least, self._stricter(read.among))
+
+    def _stricter(self, among: int) -> float:
+        """The threshold at a rate of false fires that several things which are asked share."""
+        if among == 1 or self.rate is None:
+            return 0.0
+        within = [least for rate, least in self.chosen.rates if rate <= self.rate / among]
+        return min(within, default=self.sure)
 
     def reach(self, verdict: Verdict) -> float:
         read = verdict.evidence

@@ -14,12 +14,13 @@ from memedit.text import words
 
 MOST = 4  # that are looked up
 LONGEST = 700  # characters of a message: what is longer brings texts, whose questions nobody asks
-SHORTEST = 2  # words of a question that is joined with another
+SHORTEST = 3  # words of a question that is joined with another
 JOINED = pattern(rf",?\s+(?:and|or|plus|und|et|y)\s+(?:also\s+|then\s+)?(?=@({WH} {AUX})\s)")
+COMMA = pattern(rf",\s+(?=@({WH})\s)")
 ALSO = pattern(r"(?:@(and also plus or but)\b,?\s+)+")
 WANTS = r"@(tell give show)|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my))"
 WANTED = pattern(WANTS)
-BEGINS = pattern(rf"(?:[^,.?!]{{1,20}},\s+)?(?:@({WH} {AUX} whats)|{WANTS})")
+BEGINS = pattern(rf"(?:[^,.?!]{{1,20}}[,:]\s+)?(?:@({WH} {AUX} whats)|{WANTS})")
 MARKS = re.compile(r"[?？؟]")
 QUOTES = re.compile(r"[\"“”„«»「」`]|(?:^|\s)['‘]\S")
 
@@ -39,16 +40,19 @@ def parts(text: str) -> list[str]:
         if not (ASKED.search(said) or unmarked.match(said)):
             told += [] if POLITE.match(said) else [said]
             continue
-        apart = _apart(said)
-        if any(map(points_back, apart[bool(not asked) :])):
-            return []
-        asked += [" ".join((*told, one)) for one in apart]
+        for one in _apart(said):
+            if asked and points_back(one):
+                asked[-1] += f" {one}"
+            else:
+                asked.append(" ".join((*told, one)))
     return asked[:MOST] if len(asked) > 1 else []
 
 
 def _apart(sentence: str) -> list[str]:
-    """The questions of a sentence that are joined with “and”."""
+    """The questions of a sentence that are joined with “and”, and those before them that are with commas."""
     pieces = JOINED.split(sentence)
+    if len(pieces) > 1:
+        pieces = [*COMMA.split(pieces[0]), *pieces[1:]]
     if not all(BEGINS.match(one) and len(words(one)) >= SHORTEST for one in pieces):
         return [sentence]
     mark = "?" if ASKED.search(sentence) else ""

@@ -63,15 +63,6 @@ class Verdict:
         return "✓" if self.passed else "?" if self.doubtful else "·"
 
     @property
-    def is_sure(self) -> bool:
-        """Whether it is let through beyond doubt, and by itself: not for another's sake."""
-        return self.passed and not self.doubtful and self.noted is None
-
-    def left_in_doubt(self) -> Verdict:
-        """The same, in doubt where it was let through."""
-        return replace(self, passed=False, doubtful=self.passed or self.doubtful)
-
-    @property
     def line(self) -> str:
         """What the edit says, with the date on which it was noted where that matters."""
         if self.noted is None:
@@ -151,20 +142,13 @@ class Hits:
         return replace(self, verdicts=tuple(sorted((*rest, *taken), key=lambda verdict: -verdict.probability)))
 
     def with_parts(self, parts: Sequence[Hits]) -> Hits:
-        """The same with what looking up each thing gave that the message asks.
-
-        Each is one more chance to be wrong, so what passes there alone has to be beyond doubt, else it is in doubt.
-        """
-        strict = tuple(
-            replace(part, verdicts=tuple(one if one.is_sure else one.left_in_doubt() for one in part.verdicts))
-            for part in parts
-        )
-        every = (*self.verdicts, *(one for part in strict for one in part.verdicts))
+        """The same with what looking up each thing gave that the message asks."""
+        every = (*self.verdicts, *(one for part in parts for one in part.verdicts))
         likeliest: dict[str, Verdict] = {}
         for one in sorted(every, key=lambda one: (not one.passed, -one.probability)):
             likeliest.setdefault(one.edit.id, one)
         verdicts = sorted(likeliest.values(), key=lambda one: -one.probability)
-        return replace(self, verdicts=tuple(verdicts), parts=strict)
+        return replace(self, verdicts=tuple(verdicts), parts=tuple(parts))
 
     def without(self, ids: Collection[str]) -> Hits:
         """The same without the verdicts on these edits."""

@@ -90,6 +90,9 @@ def read_entries(path: Path) -> Entries:
     Raises:
         FileRejected: It cannot be read; the message names the line or entry.
     """
+    if path.is_dir() or not path.exists():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileRejected(f"{_shown(path)} cannot be read: it {what}.", do="check the name")
     _form(path)  # before it is read
     try:
         text = decoded(path.read_bytes())
@@ -156,7 +159,10 @@ def _form(path: PurePath) -> Form:
     if path.suffix in TEXT_SUFFIXES:
         return "text"
     known = ", ".join((*JSON_SUFFIXES, *YAML_SUFFIXES, *TABLE_SUFFIXES, *TEXT_SUFFIXES))
-    raise FileRejected(f"The form of {_shown(path)} is told by its ending, which is none of {known}.", do="rename it")
+    raise FileRejected(
+        f"The form of {_shown(path)} is told by its ending, which is none of {known}.",
+        do="save it in one of these forms",
+    )
 
 
 def _dump_jsonl(values: Sequence[dict[str, Any]]) -> str:
@@ -208,6 +214,8 @@ def _load_table(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
     try:
         names = [MARK if name.strip().lower() == MARK else column(name) for name in next(rows, [])]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise EditRejected(f"Two of its columns are `{twice[0]}`.", do="name each once; nothing was imported")
         for row in rows:
             if len(row) > len(names):
                 raise EditRejected(f"It has {len(row)} cells under {len(names)} columns.")

@@ -67,6 +67,7 @@ class Recalled:
         vector: Of the query, (dimension,); None when nothing had to be embedded.
         embedder: Made the vectors.
         whole: The conversation that the query is of; empty where it is none, such as a hop of a walk.
+        among: Of a thing that a message asks beside others, how many it asks: each is one more chance to be wrong.
     """
 
     query: str
@@ -76,6 +77,7 @@ class Recalled:
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     embedder: Embedder | None = field(default=None, repr=False, compare=False)
     whole: str = ""
+    among: int = 1
 
 
 def candidates(

@@ -38,12 +38,14 @@ class Recall:
         kinds: Of edit; all that have a scope when left out.
         whole: The conversation that it is of, which is looked up too, and which a judge reads; empty where it is none.
         parts: Where the message asks several things, each of them, which is looked up by itself, too.
+        among: Of such a thing, how many there are.
     """
 
     query: str
     kinds: tuple[str, ...] = SCOPED
     whole: str = ""
     parts: tuple[Conversation, ...] = ()
+    among: int = 1
 
     @classmethod
     def of(cls, said: Conversation, kinds: tuple[str, ...] = SCOPED) -> Recall:
@@ -53,7 +55,8 @@ class Recall:
     @property
     def each(self) -> tuple[Recall, ...]:
         """Itself, and the look-ups of its parts."""
-        return (replace(self, parts=()), *(Recall(one.query, self.kinds, one.whole) for one in self.parts))
+        alone = (Recall(one.query, self.kinds, one.whole, among=len(self.parts)) for one in self.parts)
+        return (replace(self, parts=()), *alone)
 
 
 @dataclass(frozen=True, slots=True)

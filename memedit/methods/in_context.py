@@ -38,8 +38,12 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
         request = task.request
         answers = tuple(verdict.edit for verdict in task.hits.direct[:1])
         fact = bool(answers) and answers[0].kind == "fact"
+        shown = task.hits.passed[:max_edits]
+        lines = [one.line for one in shown]
+        notes = Final(noted(request, lines, kind=task.kind), tuple(one.edit for one in shown))
         if task.kind != "chat" and is_short(request) and fact and (task.kind != "instruct" or not to_be_made(request)):
-            call = Final(completion(request, answers, task.hits.query), answers)
+            one_blank = completion(request, answers, task.hits.query)
+            call = notes if task.hits.parts else Final(one_blank, answers)  # several things do not fit into one blank
             said = object_answer(request, task.hits) if objects else None
             if said is None:
                 stated = statement_answer(request, task.hits) if objects else None
@@ -54,8 +58,6 @@ def in_context(*, max_edits: int = 5, objects: bool = True, weigh: bool = False)
                 said = said if new.logprob / new.tokens >= old.logprob / old.tokens else before
                 note = LIKELIER.format(said)
             return Ready(Reply(said, finish_reason="stop"), answers, (note,), instead_of=call)
-        shown = task.hits.passed[:max_edits]
-        lines = [one.line for one in shown]
-        return Final(noted(request, lines, kind=task.kind), tuple(one.edit for one in shown))
+        return notes
 
     return run

@@ -92,7 +92,8 @@ def _together(hits: Hits) -> list[Verdict]:
     if hits.parts:
         of_each = [_together(one) for one in hits.parts]
         told = {one.edit.id: one for found in of_each for one in found}
-        return [one for one in hits.direct if one.edit.id in told] if all(of_each) else []
+        kept = {one.edit.id for one in hits.direct}
+        return [one for one in told.values() if one.edit.id in kept] if all(of_each) else []
     passed = list(hits.direct)
     if not passed or not isinstance(passed[0].edit, Fact):
         return []
