@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import perf_counter
 
 import pytest
 
@@ -50,6 +51,7 @@ def llm() -> Iterator[EditableLLM]:
         ("Please translate. When does the gym open? Who is our CEO?", []),
         ('What does "When does it open? Who is there?" mean? Is it rude?', []),
         ("Thanks! Bye!", []),
+        ("Who is our CEO? Is tea free? And thanks!", ["Who is our CEO?", "Is tea free?"]),
         ("Which country is the origin of the sport which 2. Bundesliga is a part of?", []),
         ("What -- or who -- is the head of Acme?", []),
         ("", []),
@@ -57,6 +59,13 @@ def llm() -> Iterator[EditableLLM]:
 )  # fmt: skip
 def test_what_is_asked_one_by_one(text: str, asked: list[str]) -> None:
     assert parts(text) == asked
+
+
+@pytest.mark.parametrize("text", ["a, ", "and ", "who ", "? ", "I need the ", "x: ", "1. ", "who is, and who is "])
+def test_odd_messages_are_read_fast(text: str) -> None:
+    start = perf_counter()
+    parts((text * 700)[:700])
+    assert perf_counter() - start < 0.1
 
 
 def test_what_was_said_before_stands_before_each() -> None:

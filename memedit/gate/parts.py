@@ -35,9 +35,10 @@ def parts(text: str) -> list[str]:
     for sentence in sentences(text):
         said = LISTED.sub("", sentence)
         said = said[found.end() :] if (found := ALSO.match(said)) else said
-        if ON_TEXT.match(said) or (found and not BEGINS.match(said)):  # “And in Norway?” takes a question over
+        is_marked = ASKED.search(said) is not None
+        if ON_TEXT.match(said) or (found and is_marked and not BEGINS.match(said)):  # “And in Norway?”
             return []
-        if not (ASKED.search(said) or unmarked.match(said)):
+        if not (is_marked or unmarked.match(said)):
             told += [] if POLITE.match(said) else [said]
             continue
         for one in _apart(said):
