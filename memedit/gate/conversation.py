@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memedit.gate.focus import focus
+from memedit.gate.focus_words import ON_TEXT
 from memedit.gate.parts import parts
 
 TURNS = 6  # of a conversation that are read
 LONGEST = 700  # characters of a turn that are read, about as many as the judge takes
+BESIDE = 300  # characters of a long text that are read behind what is asked after it
 MARKS = {"user": " < user: ", "assistant": " < bot: "}
 """What stands before an earlier turn. The encoders were trained with these."""
 
@@ -48,10 +50,12 @@ def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
 
 
 def _shortened(text: str, query: str = "") -> str:
-    """What is read of a long turn: beginning and end, or what it asks, and its beginning, where it asks that later."""
+    """What is read of a long turn: beginning and end; or what it asks, and its beginning, where it asks that later, and
+    neither of something just before nor for anything to be made of the text.
+    """
     half = LONGEST // 2
     if len(text) <= LONGEST:
         return text
-    if query and query not in text[:half]:
-        return f"{query[-half:]} {text}"[:LONGEST]
+    if query and text.find(query) >= half and not ON_TEXT.match(query):
+        return f"{query[-half:]} {text[:BESIDE]}"
     return f"{text[:half]} … {text[-half:]}"
