@@ -148,10 +148,10 @@ def show_citations(answer: Answer) -> None:
 
 
 def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
-    first = hits is trace.lookups[0]
-    say(("looked up  " if first else "on the way ", "bold"), f"“{trace.shown(hits.query)}”")
-    if not first:
-        say(("           for an answer over several facts; what passes here is used only where the way arrives", "dim"))
+    further = hits is not trace.lookups[0] and any(one.edit.kind != "patch" for one in hits.verdicts)
+    say(("on the way " if further else "looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
+    if further:  # not the whole text, which is looked up for patches
+        say(("           to an answer over several facts; what passes here need not be used", "dim"))
     for part in hits.parts:
         say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”")
     say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
