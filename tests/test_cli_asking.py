@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 from command_line import Run, add, answer, memedit, value
 
+from memedit import Fact, Patch
+from memedit.answers import Explanation
 from memedit.cli import WHERE, _common
+from memedit.cli.ask import show_explanation
+from memedit.gate import Conversation, Hits, Verdict
 from memedit.testing import FakeLLM
+from memedit.trace import Trace
 
 CAPITAL = ("--subject", "Australia", "--relation", "capital", "--object", "Sydney", "--prompt", "The capital of {} is")
 QUESTION = "What is the capital of Australia?"
@@ -108,3 +113,16 @@ def test_no_help_shows_an_old_name(run: Run) -> None:
         assert "--folder" not in words
     assert "--memory" in run("demo", "--help").stdout
     assert memedit("demo", "--folder").stderr.startswith("memedit: Option")  # it needs a value, and so is known
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [(Fact("The capital of Norland is Oslo."), "on the way"), (Patch(condition="c", consequence="d"), "looked up")],
+)
+def test_a_further_look_up_is_on_the_way_unless_it_is_a_patch_s(capsys, edit, said) -> None:
+    hits = Hits("b", (Verdict(edit, 0.9, passed=True),))
+    trace = Trace("default", "auto", lookups=[Hits("a", parts=(Hits("part"),)), hits])
+    show_explanation(Explanation(Conversation(), trace, None, untouched=True), "model")
+    told = capsys.readouterr().out
+    assert said in told.split("“b”")[0].splitlines()[-1]
+    assert "by itself  “part”" in told
