@@ -25,6 +25,7 @@ const WORDS = {
 /** What files of another ending are. @type {Record<string, string>} */
 const ENDINGS = { yml: "yaml", ndjson: "jsonl" };
 const STALE = ["UnknownEdit", "RevisionMoved"];
+const DECIDED = ["UnknownEdit", "aborted"]; // meanwhile, by somebody else or here
 
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
@@ -40,10 +41,10 @@ class Failed extends Error {
 
 /**
  * What the server answers.
- * @param {string} method @param {string} path @param {Record<string, any>} [given]
+ * @param {string} method @param {string} path @param {Record<string, any>} [given] @param {AbortSignal} [signal] of who no longer wants to know
  * @returns {Promise<any>}
  */
-async function ask(method, path, given = {}) {
+async function ask(method, path, given = {}, signal) {
   const sent = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "" && value !== null));
   const body = method === "POST" ? JSON.stringify(sent) : undefined;
   const query = method === "POST" ? "" : `?${new URLSearchParams(sent)}`;
@@ -52,8 +53,8 @@ async function ask(method, path, given = {}) {
   /** @type {Record<string, string>} */
   const headers = { authorization: `Bearer ${key}` };
   if (body) headers["content-type"] = "application/json";
-  const answer = await fetch(`/memedit${path}${query}`, { method, headers, body }).catch(() => {
-    throw new Failed(AWAY, "away");
+  const answer = await fetch(`/memedit${path}${query}`, { method, headers, body, signal }).catch(() => {
+    throw signal?.aborted ? new Failed("", "aborted") : new Failed(AWAY, "away");
   });
   if ($("said").textContent === AWAY) $("said").hidden = true;
   const value = await answer.json().catch(() => {
@@ -241,13 +242,17 @@ async function waiting() {
   $("proposals").replaceChildren(...items);
   if (!edits.length || !may("edit")) return;
   foresee(items.slice(0, PAGE)).catch((error) => { // it may take a while, and nothing waits for it
-    if (error.type !== "UnknownEdit") return failed(error); // else somebody decided meanwhile
+    if (!DECIDED.includes(error.type)) return failed(error);
   });
 }
 
+let foreseeing = new AbortController();
+
 /** Show what accepting would do to other edits. @param {HTMLElement[]} items */
 async function foresee(items) {
-  const { receipts, texts } = await ask("POST", "/proposals/foresee", { ids: items.map((one) => one.dataset.id) });
+  foreseeing = new AbortController();
+  const ids = items.map((one) => one.dataset.id);
+  const { receipts, texts } = await ask("POST", "/proposals/foresee", { ids }, foreseeing.signal);
   receipts.forEach((/** @type {Receipt} */ one, /** @type {number} */ place) => {
     const known = one.status === "known" ? [fine("It says what is in force already.")] : [];
     items[place].querySelector(".row")?.before(...known, ...bearing(one, texts, false));
@@ -256,6 +261,7 @@ async function foresee(items) {
 
 /** @param {"accept" | "reject"} how @param {string[]} ids */
 async function decide(how, ids) {
+  foreseeing.abort(); // of what no longer waits nothing can be foreseen
   const texts = ids.map((id) => $("proposals").querySelector(`[data-id="${CSS.escape(id)}"] .text`)?.cloneNode(true));
   const done = await ask("POST", `/proposals/${how}`, { ids });
   await open();
