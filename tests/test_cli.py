@@ -164,7 +164,7 @@ def test_an_unknown_id(run: Run, args: tuple[str, ...]) -> None:
 def test_an_ambiguous_id(run: Run) -> None:
     Path("x.yaml").write_text("[{id: ab1, statement: A is B.}, {id: ab2, statement: C is D.}]")
     run("add", "--file", "x.yaml")
-    assert "begins 2 ids" in run("show", "ab", code=4).stderr
+    assert "begins 2 ids: ab1, ab2 in" in run("show", "ab", code=4).stderr
     assert "A is B." in run("show", "ab1").stdout
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from memedit.memory.storage import Storage
 
 BUNDLED = "SmolLM2-135M-Instruct"
+NAMED = 5  # ids, where a beginning is that of several
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -258,7 +259,7 @@ def find_edits(edits: Iterable[AnyEdit], prefixes: Sequence[str], namespace: str
     for prefix in prefixes:
         ids = [prefix] if prefix in by_id else [edit_id for edit_id in by_id if edit_id.startswith(prefix)]
         if len(ids) != 1 or not prefix:
-            several = f"begins {len(ids)} ids" if prefix and ids else "is not in force"
+            several = _begun(ids) if prefix and ids else "is not in force"
             raise UnknownEdit(
                 f"`{prefix:.40}` {several} in namespace `{namespace}`.",
                 do="see the ids with `memedit list`, those of former edits with `memedit history`",
@@ -278,9 +279,14 @@ def recorded_id(changes: Sequence[Change], prefix: str, namespace: str) -> str:
     known = dict.fromkeys(event.edit_id for change in changes for event in change.events)
     found = [prefix] if prefix in known else [edit_id for edit_id in known if edit_id.startswith(prefix)]
     if len(found) != 1 or not prefix:
-        several = f"begins {len(found)} ids" if prefix and found else "was never in force"
+        several = _begun(found) if prefix and found else "was never in force"
         raise UnknownEdit(f"`{prefix:.40}` {several} in namespace `{namespace}`.", do="see `memedit history`")
     return found[0]
+
+
+def _begun(ids: Sequence[str]) -> str:
+    more = ", …" if len(ids) > NAMED else ""
+    return f"begins {len(ids)} ids: {', '.join(ids[:NAMED])}{more}"
 
 
 def agreed() -> bool:

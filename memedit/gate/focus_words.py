@@ -52,7 +52,7 @@ QUESTION = pattern(
     re.I | re.M,
 )
 OPEN_END = re.compile(r"\n[ \t]*[\w ]{1,24}[:：]\s*$")
-LISTED = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
+LISTED = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)]|\(?[a-e1-9]\))\s+")
 STARTER = pattern(
     r"¿?(?:@(ok okay so then),?\s+)?(?:@(and but or)\s+)?"
     r"@(what\sabout how\sabout no,\si\smeant i\smeant and but or und et y och а и)\s+"

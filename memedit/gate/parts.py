@@ -20,6 +20,9 @@ COMMA = pattern(rf",\s+(?=@({WH})\s)")
 ALSO = pattern(r"(?:@(and also plus or but)\b,?\s+)+")
 WANTS = r"@(tell give show)|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my))"
 WANTED = pattern(WANTS)
+TOLD = pattern(rf"(?:@(please could\syou can\syou),?\s+)*(?:{WANTS})[^:]{{0,40}}:\s*")
+ITEM = re.compile(r"\s+(?=\(?(?:[a-e]|[1-5])\)\s)")
+FURTHER = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
 BEGINS = pattern(rf"(?:[^,.?!]{{1,20}}[,:]\s+)?(?:@({WH} {AUX} whats)|{WANTS})")
 MARKS = re.compile(r"[?？؟]")
 QUOTES = re.compile(r"[\"“”„«»「」`]|(?:^|\s)['‘]\S")
@@ -29,10 +32,12 @@ def parts(text: str) -> list[str]:
     """The things that a message asks, each with what is told before it; empty where it asks one, or none."""
     if len(text) > LONGEST or QUOTES.search(text):
         return []
+    if wanted := _wanted(text):
+        return wanted[:MOST]
     unmarked = WANTED if MARKS.search(text) else BEGINS  # who writes question marks leaves none out
     told: list[str] = []
     asked: list[str] = []
-    for sentence in sentences(text):
+    for sentence in (one for item in ITEM.split(text) for one in sentences(item)):
         said = LISTED.sub("", sentence)
         said = said[found.end() :] if (found := ALSO.match(said)) else said
         is_marked = ASKED.search(said) is not None
@@ -47,6 +52,17 @@ def parts(text: str) -> list[str]:
             else:
                 asked.append(" ".join((*told, one)))
     return asked[:MOST] if len(asked) > 1 else []
+
+
+def _wanted(text: str) -> list[str]:
+    """The things named behind “Tell me:”, each with these words before it; empty where there are not several."""
+    if not (found := TOLD.match(text)) or MARKS.search(text):
+        return []
+    said = text[found.end() :].strip().rstrip(".!")
+    lines = said.splitlines() if "\n" in said else ITEM.split(said) if ITEM.search(said) else FURTHER.split(said)
+    things = [LISTED.sub("", one).strip(" .,;") for one in lines if one.strip()]
+    before = found[0].rstrip().rstrip(":")
+    return [f"{before} {one}" for one in things] if len(things) > 1 and all(things) else []
 
 
 def _apart(sentence: str) -> list[str]:

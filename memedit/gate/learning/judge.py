@@ -26,6 +26,7 @@ from memedit.gate.conversation import read_conversation
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, hold, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
+from memedit.gate.learning.several import several
 from memedit.gate.learning.slips import slipped
 from memedit.gate.roles import LABELS
 from memedit.memory.governing import EVERY
@@ -46,6 +47,7 @@ class Recipe:
         further: Share of the further pairs that one pass over the messages takes.
         older: Share of the messages of `groups` that is learned from, drawn once; of `fresh` ones all are.
         slips: Share of the messages that are read with slips of the keyboard.
+        several: Share of the short messages that are read once more, with another one of their group behind them.
         beside: Share of the loss that is how far it is from what another judge reads, at `SOFT`, where one is given
             (distillation, Hinton et al. 2015, arXiv:1503.02531).
         held: How many of the lowest layers are not trained.
@@ -60,6 +62,7 @@ class Recipe:
     further: float = 0.15
     older: float = 1.0
     slips: float = 0.1
+    several: float = 0.06
     beside: float = 0.5
     held: int = 0
     dropout: float = 0.1
@@ -98,6 +101,7 @@ def train(
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     groups = [*(replace(one, messages=_some(one.messages, recipe.older, rng)) for one in groups), *fresh]
+    groups = [replace(one, messages=(*one.messages, *several(one, recipe.several, rng))) for one in groups]
     near = list(_near(groups, finder))
     always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
     always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
