@@ -124,14 +124,14 @@ def train_judge(asked: argparse.Namespace) -> None:
     pairs += [pair for scope_set in training_sets(data) for pair in judged_pairs(scope_set)]
     embed = {"embed_messages": load_finder().embed, "embed_edits": load_minilm().embed}
     talk = apart.small_talk(shipped("small_talk"), "train")
-    pairs += apart.pairs([*groups, *fresh], talk, **embed, judge=shipped_judge(), seed=asked.seed)
+    unrelated = list(apart.pairs([*groups, *fresh], talk, **embed, judge=shipped_judge(), seed=asked.seed))
     recipe = judge.Recipe(seed=asked.seed, older=asked.older, held=asked.held)
     beside = shipped_judge() if asked.beside == SHIPPED else deep_judge(asked.beside) if asked.beside else None
     given = {"minutes": asked.minutes, "rate": asked.rate}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     found_by = asked.folder / "finder"
     judge.train(
-        groups, asked.folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs,
+        groups, asked.folder / "judge", finder=found_by if found_by.exists() else None, pairs=pairs, apart=unrelated,
         statements=[*statements("train"), *counterfactual_statements(data)], fresh=fresh,
         instructions=[*instructions("train"), *ordinary([*groups, *fresh])], base=asked.base, beside=beside,
         recipe=recipe,

@@ -147,6 +147,12 @@ class Trace:
         """What a notebook shows: `lines`."""
         return as_html("\n".join(self.lines()))
 
+    def further(self, hits: Hits) -> bool:
+        """Whether this was looked up on the way to an answer over several facts; the whole text, which is looked up for
+        patches, is not.
+        """
+        return hits is not self.lookups[0] and any(one.edit.kind != "patch" for one in hits.verdicts)
+
     def to_dict(self) -> dict[str, Any]:
         """The trace as JSON values."""
         return {
@@ -159,6 +165,7 @@ class Trace:
             "lookups": [
                 {
                     "query": self.shown(hits.query),
+                    "further": self.further(hits),
                     "parts": [self.shown(one.query) for one in hits.parts],
                     "revision": hits.revision,
                     "index": hits.index,

@@ -232,9 +232,12 @@ def test_a_judge_learns_of_what_another_reads_and_its_lowest_layers_are_held():
     batch = [("Who runs Acme?", "The CEO of Acme is Carol Diaz.", 1), ("hi", "The gym opens at 6 am.", 0)]
     read = tokenizer([one for one, *_ in batch], [one for _, one, _ in batch], padding=True, return_tensors="pt")
     own = model(**read).logits.detach().numpy()
-    alone, same, far = (
-        _loss(model, tokenizer, batch, *of).item() for of in ((), (Beside(own), 0.5), (Beside(-9 * own), 0.5))
+    both, neither = [0, 1], list[int]()
+    alone, same, far, untaught = (
+        _loss(model, tokenizer, batch, *of).item()
+        for of in ((), (Beside(own), both, 0.5), (Beside(-9 * own), both, 0.5), (Beside(-9 * own), neither, 0.5))
     )
+    assert untaught == alone
     assert same == pytest.approx(alone / 2, abs=1e-4)  # as it reads already: nothing to learn of it
     assert far > same
     hold(model, 2)

@@ -148,9 +148,9 @@ def show_citations(answer: Answer) -> None:
 
 
 def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
-    further = hits is not trace.lookups[0] and any(one.edit.kind != "patch" for one in hits.verdicts)
+    further = trace.further(hits)
     say(("on the way " if further else "looked up  ", "bold"), f"“{trace.shown(hits.query)}”")
-    if further:  # not the whole text, which is looked up for patches
+    if further:
         say(("           to an answer over several facts; what passes here need not be used", "dim"))
     for part in hits.parts:
         say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”")

@@ -77,7 +77,7 @@ Nearby = tuple[Message, str, dict[str, str], list[str]]
 
 def train(
     groups: Sequence[Group], out: str | Path, *, finder: str | Path | None = None, pairs: Sequence[Pair] = (),
-    statements: Sequence[Pair] = (), instructions: Sequence[tuple[str, bool]] = (),
+    apart: Sequence[Pair] = (), statements: Sequence[Pair] = (), instructions: Sequence[tuple[str, bool]] = (),
     fresh: Sequence[Group] = (), base: str | Path | None = None, beside: Judge | None = None,
     recipe: Recipe | None = None, report: Report = print,
 ) -> None:  # fmt: skip
@@ -90,6 +90,8 @@ def train(
         finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
             out.
         pairs: Further ones, of benchmarks.
+        apart: Of messages and memories that have nothing to do with one another. What another judge reads of them does
+            not count: it may never have seen such.
         statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
         instructions: Statements, and whether each governs every answer.
         base: Folder or hub id of the encoder that it grows from, or `shipped`; the finder, or MiniLM, when left out.
@@ -105,6 +107,8 @@ def train(
     near = list(_near(groups, finder))
     always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
     always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
+    always += apart
+    untaught = frozenset((text, edit) for text, edit, _ in apart)
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     dropped = {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": 0.0}
     model, tokenizer = encoder(
@@ -119,7 +123,8 @@ def train(
         for batch in batches(drawn, lambda pair: len(pair[0]) + len(pair[1]), recipe.batch, rng):
             if learning.done >= 1:
                 break
-            learning.step(partial(_loss, model, tokenizer, batch, beside, recipe.beside))
+            taught = [at for at, (text, edit, _) in enumerate(batch) if (text, edit) not in untaught]
+            learning.step(partial(_loss, model, tokenizer, batch, beside, taught, recipe.beside))
     save(model, tokenizer, out)
 
 
@@ -180,19 +185,20 @@ def _typed(drawn: list[Pair], slips: float, rng: np.random.Generator) -> list[Pa
 
 
 def _loss(
-    model: Any, tokenizer: Any, batch: Sequence[Pair], beside: Judge | None = None, share: float = 0.0
-) -> torch.Tensor:
+    model: Any, tokenizer: Any, batch: Sequence[Pair], beside: Judge | None = None, taught: Sequence[int] = (),
+    share: float = 0.0,
+) -> torch.Tensor:  # fmt: skip
+    """The cross entropy of a batch; of what another judge reads too, `share` of it is how far it is from that."""
     read = tokenizer(
         [text for text, _, _ in batch], [edit for _, edit, _ in batch], padding=True, truncation="longest_first",
         max_length=TOKENS, return_tensors="pt",
     )  # fmt: skip
-    labels = torch.tensor([label for _, _, label in batch])
     logits = model(**read).logits.float()
-    own = torch.nn.functional.cross_entropy(logits, labels)
-    if beside is None:
-        return own
-    said = torch.as_tensor(beside.logits([(text, edit) for text, edit, _ in batch]))
-    far = torch.nn.functional.kl_div(
-        torch.log_softmax(logits / SOFT, dim=1), torch.softmax(said / SOFT, dim=1), reduction="batchmean"
-    )
-    return (1 - share) * own + share * SOFT**2 * far
+    losses = torch.nn.functional.cross_entropy(logits, torch.tensor([label for _, _, label in batch]), reduction="none")
+    if beside is not None and taught:
+        said = torch.as_tensor(beside.logits([batch[at][:2] for at in taught]))
+        far = torch.nn.functional.kl_div(
+            torch.log_softmax(logits[taught] / SOFT, dim=1), torch.softmax(said / SOFT, dim=1), reduction="none"
+        )
+        losses[taught] = (1 - share) * losses[taught] + share * SOFT**2 * far.sum(dim=1)
+    return losses.mean()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from memedit.gate.learning.messages import Group, Message
+from memedit.gate.learning.messages import Group, Message, Side
 
 SEVERAL = "several"
 LONGEST = 160  # characters of each
@@ -26,7 +26,7 @@ def several(group: Group, share: float, rng: np.random.Generator) -> Iterator[Me
         if rng.random() >= share or other is one:
             continue
         bearing = one.bearing | other.bearing
-        side = "in" if bearing else "out"
+        side: Side = "in" if bearing else "out"
         edit = min(bearing) if bearing else one.edit
         text = f"{one.turns[0][1]}{rng.choice(BETWEEN)}{other.turns[0][1]}"
         yield Message(edit, side, SEVERAL, (("user", text),), bearing)

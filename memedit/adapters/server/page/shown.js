@@ -6,7 +6,7 @@
 /** @typedef {{status: string, revision: number, edit: Edit, superseded: string[], possible_conflicts: string[]}} Receipt */
 /** @typedef {Record<string, string>} Texts */
 /** @typedef {{edit: string, text: string, probability: number, passed: boolean, doubtful: boolean, reasons: string[]}} Verdict */
-/** @typedef {{query: string, parts: string[], revision: number, verdicts: Verdict[]}} Lookup */
+/** @typedef {{query: string, further: boolean, parts: string[], revision: number, verdicts: Verdict[]}} Lookup */
 /** @typedef {{question: string, answer: string, by: string, edit: ?string, probability: ?number}} Hop */
 /** @typedef {{form: string, messages: {role: string, content: any}[], options: object}} Sent */
 /** @typedef {{kind: string, prompt: string, expected: string[], before: string, after: string, passed: boolean}} Check */
@@ -142,12 +142,12 @@ export function looked({ lookups, hops, notes }, sent) {
 }
 
 /** The candidates of a look-up; what is far from what is said is folded away. @param {Lookup} lookup */
-function candidates({ query, parts, revision, verdicts }) {
+function candidates({ query, further, parts, revision, verdicts }) {
   const near = verdicts.filter(({ passed, doubtful, probability }) => passed || doubtful || probability >= FAR);
   const far = verdicts.filter((one) => !near.includes(one));
   const folded = make("details", {}, make("summary", { text: `${far.length} more, far from what is said` }), ...far.map(verdict));
   return [
-    said(`“${query}” at revision ${revision}, candidates: ${verdicts.length}`, "fine"),
+    said(`${further ? "on the way to an answer over several facts: " : ""}“${query}” at revision ${revision}, candidates: ${verdicts.length}`, "fine"),
     ...parts.map((one) => said(`and by itself “${one}”`, "fine")), ...near.map(verdict), ...(far.length ? [folded] : []),
   ];
 }
