@@ -157,11 +157,12 @@ def scope(groups: Sequence[Group], asked: argparse.Namespace) -> None:
 def apart(groups: Sequence[Group], asked: argparse.Namespace) -> None:
     """What is let through and shown of messages that have nothing to do with the memory of a group."""
     drawn = random.Random(0)
-    talk = small_talk(shipped("small_talk"), "test")
+    talk, requests = (small_talk(shipped("small_talk"), part) for part in ("test", "requests"))
     found: dict[str, list[Sequence[Verdict]]] = defaultdict(list)
     for group, of_group in judged(groups, asked):
         for message in apart_from(group, groups, talk, APART, drawn):
             found[message.kind].append(of_group(message.turns))
+        found["ordinary requests"] += (of_group([("user", text)]) for text in requests)
     for kind, verdicts in found.items():
         passed, shown = ([[getattr(one, how) for one in own] for own in verdicts] for how in ("passed", "doubtful"))
         nothing = share(not any(one) and not any(other) for one, other in zip(passed, shown, strict=True))
