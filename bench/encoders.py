@@ -50,7 +50,6 @@ from memedit.index.mentions import LONGEST_NAME
 from memedit.memory.statements import CONTRADICTS, OTHER, SAME
 from memedit.text import same_key, words
 
-NAMES = ("minilm", "finder", "judge")
 FOLLOW_UPS, SCOPE_PAIRS, EARLIER, COUNTERFACTUAL = 1_500, 2_000, 4, 250
 SHORT, ORDINARY = 160, 350
 SENTENCE_ENDS = ".?!。؟।"
@@ -152,17 +151,22 @@ def mean(of: Sequence[str], by: Sequence[float], into: Path) -> None:
 
 
 def export(folder: Path, into: Path) -> None:
+    """Write the encoders of a folder as they are shipped; of those that it lacks, what `into` holds stays."""
     into.mkdir(parents=True, exist_ok=True)
     eager = {"attn_implementation": "eager"}
     bundled = str(bundled_folder())
     minilm = AutoModel.from_pretrained(bundled, **eager).eval()
-    found = AutoModel.from_pretrained(str(folder / "finder"), **eager).eval()
-    judging = AutoModelForSequenceClassification.from_pretrained(str(folder / "judge"), **eager).eval()
-    for other in (found, judging):
-        check_shared(minilm, other)
-    write_words(minilm, AutoTokenizer.from_pretrained(bundled), into)
-    for name, graph in zip(NAMES, (Pooled(minilm), Pooled(found), Labelled(judging)), strict=True):
-        write_graph(graph, into / f"{name}.onnx")
+    if not (into / "minilm.onnx").exists():
+        write_words(minilm, AutoTokenizer.from_pretrained(bundled), into)
+        write_graph(Pooled(minilm), into / "minilm.onnx")
+    for name, kind, whole in (
+        ("finder", AutoModel, Pooled),
+        ("judge", AutoModelForSequenceClassification, Labelled),
+    ):
+        if (folder / name).exists():
+            model = kind.from_pretrained(str(folder / name), **eager).eval()
+            check_shared(minilm, model)
+            write_graph(whole(model), into / f"{name}.onnx")
     print(write_card(into), sum(file.stat().st_size for file in into.iterdir()) / 1e6, "MB")
 
 
