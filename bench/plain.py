@@ -1,6 +1,7 @@
 """Plain questions: what one statement answers, asked as people type, and what lies close to it.
 
-    python bench/plain.py                --gate for another than the default; --missed shows what goes wrong
+    python bench/plain.py                --gate for another than the default; --missed shows what goes wrong;
+        --asides puts something around each question that changes nothing of it
 
 `tests/data/plain.jsonl`: 50 statements with 250 questions that each answers or decides and 150 that it does not, by a
 hand that had seen nothing else of memedit. Each statement once alone in a memory, once among all of them.
@@ -21,6 +22,13 @@ from memedit.gate import Gate, as_gate
 from memedit.testing import FakeLLM
 
 FILE = Path("tests/data/plain.jsonl")
+ASIDES = (
+    "{} I can't recall.", "my memory is terrible, {}", "{} (sorry, I'm new here)", "yo {}", "{} thank u so much",
+    "could someone remind me {}", "{} as of this week?", "so I keep mixing this up: {}", "{} just so I get it right",
+    "Evening! {}", "{} once more?", "hey team, {}", "{} real quick", "tell me please {}",
+    "{} these are confusing times",
+)  # fmt: skip
+"""Around a question, whose marks are taken off where something follows; none of them is one that the judge learned."""
 RATES = (0.01, 0.02, 0.05, 0.10, 0.185)
 
 
@@ -29,10 +37,23 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--gate")
     parser.add_argument("--missed", action="store_true")
+    parser.add_argument("--asides", action="store_true")
     asked = parser.parse_args()
     records = [json.loads(line) for line in asked.file.read_text(encoding="utf-8").splitlines()]
+    if asked.asides:
+        records = [_around(record, at) for at, record in enumerate(records)]
     for together in (False, True):
         report(list(decided(records, as_gate(asked.gate), together)), together, asked.missed)
+
+
+def _around(record: dict[str, list[str]], at: int) -> dict[str, list[str]]:
+    """A record with its questions as they stand beside asides, in turn."""
+    asides = [ASIDES[(7 * at + place) % len(ASIDES)] for place in range(len(record["in"]) + len(record["out"]))]
+    said = [
+        aside.format(question if aside.endswith("{}") else question.rstrip(" ?.!"))
+        for aside, question in zip(asides, record["in"] + record["out"], strict=True)
+    ]
+    return record | {"in": said[: len(record["in"])], "out": said[len(record["in"]) :]}
 
 
 Decided = tuple[str, str, bool, Verdict | None]

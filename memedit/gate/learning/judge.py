@@ -23,6 +23,7 @@ from transformers import AutoModelForSequenceClassification
 from memedit.embedders.finder import load_finder, load_minilm
 from memedit.encoder.judge import TOKENS, Judge
 from memedit.gate.conversation import read_conversation
+from memedit.gate.learning.asides import ASIDE, with_asides
 from memedit.gate.learning.encoding import Learning, Report, batches, embedded, encoder, hold, save
 from memedit.gate.learning.messages import Group, Message
 from memedit.gate.learning.scope_sets import DIRECT, OUT
@@ -48,6 +49,7 @@ class Recipe:
         older: Share of the messages of `groups` that is learned from, drawn once; of `fresh` ones all are.
         slips: Share of the messages that are read with slips of the keyboard.
         several: Share of the short messages that are read once more, with another one of their group behind them.
+        asides: Share of the messages that are read once more, with something said around what they ask.
         beside: Share of the loss that is how far it is from what another judge reads, at `SOFT`, where one is given
             (distillation, Hinton et al. 2015, arXiv:1503.02531).
         held: How many of the lowest layers are not trained.
@@ -63,6 +65,7 @@ class Recipe:
     older: float = 1.0
     slips: float = 0.1
     several: float = 0.06
+    asides: float = 0.3
     beside: float = 0.5
     held: int = 0
     dropout: float = 0.1
@@ -90,8 +93,8 @@ def train(
         finder: The folder of the trained finder, which proposes negatives; the one that comes with memedit when left
             out.
         pairs: Further ones, of benchmarks.
-        apart: Of messages and memories that have nothing to do with one another. What another judge reads of them does
-            not count: it may never have seen such.
+        apart: Of messages and memories that have nothing to do with one another. What another judge reads of them, or
+            of messages with an aside, does not count: it may never have seen such.
         statements: A later statement, an earlier one, and what the one is to the other (`memory.statements.OTHER`, …).
         instructions: Statements, and whether each governs every answer.
         base: Folder or hub id of the encoder that it grows from, or `shipped`; the finder, or MiniLM, when left out.
@@ -103,12 +106,14 @@ def train(
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     groups = [*(replace(one, messages=_some(one.messages, recipe.older, rng)) for one in groups), *fresh]
-    groups = [replace(one, messages=(*one.messages, *several(one, recipe.several, rng))) for one in groups]
+    made = [(*several(one, recipe.several, rng), *with_asides(one, recipe.asides, rng)) for one in groups]
+    groups = [replace(one, messages=(*one.messages, *more)) for one, more in zip(groups, made, strict=True)]
     near = list(_near(groups, finder))
     always = [(f"{LATER}{later}", earlier, said) for later, earlier, said in (*statements, *_replaced(groups, near))]
     always += [(EVERY, statement, DIRECT if governs else OUT) for statement, governs in instructions]
     always += apart
-    untaught = frozenset((text, edit) for text, edit, _ in apart)
+    untaught = {(text, edit) for text, edit, _ in apart}
+    untaught |= {(text, edit) for message, text, edits, _ in near if message.kind == ASIDE for edit in edits.values()}
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
     dropped = {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": 0.0}
     model, tokenizer = encoder(
