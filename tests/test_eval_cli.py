@@ -34,12 +34,15 @@ Memedit = Callable[..., Result]
 
 
 class Slow(ScoringLLM):
-    """Says on stderr that it was asked, and takes its time."""
+    """Says on stderr that it was asked; at the third call it waits for somebody to stop it."""
+
+    calls = 0
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        self.calls += 1
         sys.stderr.write("asked\n")
         sys.stderr.flush()
-        time.sleep(0.2)
+        time.sleep(60 if self.calls == 3 else 0)
         return super().generate(requests)
 
 
