@@ -46,6 +46,8 @@ def llm() -> Iterator[EditableLLM]:
          ["please tell me the gym's hours", "please tell me the rate of parking", "please tell me our CEO's name"]),
         ("Tell me:\n- the gym's hours\n- who our CEO is", ["Tell me the gym's hours", "Tell me who our CEO is"]),
         ("Tell me: is tea free?", []),
+        ("Give me a recipe: eggs, old bread and milk", []),
+        ("Tell me a story: a fox, a gym and our CEO.", []),
         ("Tell me: the gym's hours.", []),
         ("Shopping list: milk, eggs and the CEO's cake", []),
         ("When does the gym open?", []),
@@ -69,7 +71,10 @@ def test_what_is_asked_one_by_one(text: str, asked: list[str]) -> None:
     assert parts(text) == asked
 
 
-@pytest.mark.parametrize("text", ["a, ", "and ", "who ", "? ", "I need the ", "x: ", "1. ", "who is, and who is "])
+@pytest.mark.parametrize(
+    "text",
+    ["a, ", "and ", "who ", "? ", "I need the ", "x: ", "1. ", "who is, and who is ", "tell me: ", "a) ", "tell me "],
+)
 def test_odd_messages_are_read_fast(text: str) -> None:
     start = perf_counter()
     parts((text * 700)[:700])

@@ -20,7 +20,9 @@ COMMA = pattern(rf",\s+(?=@({WH})\s)")
 ALSO = pattern(r"(?:@(and also plus or but)\b,?\s+)+")
 WANTS = r"@(tell give show)|i(?:['’]d|\swould)?\s(?:also\s)?(?:@(want need like)\sto\sknow|need\s@(the your my))"
 WANTED = pattern(WANTS)
-TOLD = pattern(rf"(?:@(please could\syou can\syou),?\s+)*(?:{WANTS})[^:]{{0,40}}:\s*")
+TOLD = pattern(
+    rf"(?:@(please could\syou can\syou),?\s+)*(?:{WANTS})(?:\s@(me us about the\sfollowing these please))*\s?:\s*"
+)
 ITEM = re.compile(r"\s+(?=\(?(?:[a-e]|[1-5])\)\s)")
 FURTHER = re.compile(r",\s*(?:and\s+)?|\s+and\s+")
 BEGINS = pattern(rf"(?:[^,.?!]{{1,20}}[,:]\s+)?(?:@({WH} {AUX} whats)|{WANTS})")
