@@ -36,7 +36,7 @@ def llm():
             "Can my sister eat nuts?",
             "My sister is Lena.",
             "Lena is allergic to nuts.",
-            marks=pytest.mark.xfail(reason="the judge takes “Can Lena eat nuts?” for likely alone, so it is in doubt"),
+            marks=pytest.mark.xfail(reason="the judge takes “Can Lena eat nuts?” for likely alone", strict=True),
         ),
         ("Does my brother eat meat?", "My brother's name is Paul.", "Paul is vegan."),
         ("Where is our dentist now?", "Dr. Okafor is our dentist.", "Dr. Okafor moved to Mill Street."),
