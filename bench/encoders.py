@@ -152,6 +152,8 @@ def mean(of: Sequence[str], by: Sequence[float], into: Path) -> None:
 
 def export(folder: Path, into: Path) -> None:
     """Write the encoders of a folder as they are shipped; of those that it lacks, what `into` holds stays."""
+    if not any((folder / name).exists() for name in ("finder", "judge")):
+        raise SystemExit(f"{folder} holds neither a finder nor a judge")
     into.mkdir(parents=True, exist_ok=True)
     eager = {"attn_implementation": "eager"}
     bundled = str(bundled_folder())
