@@ -47,6 +47,12 @@ def test_a_subclass_ends_as_its_nearest_base() -> None:
     assert fault_of(FileNotFoundError(2, "No such file", "x.txt")).code == WRONG
 
 
+def test_a_common_option_before_the_command_is_told_its_place(run: Run) -> None:
+    assert "behind the command: `memedit list --memory …`" in run("--memory", "x", "list", code=WRONG).stderr
+    assert "behind the command" not in run("--nonsense", "list", code=WRONG).stderr
+    assert "behind the command" not in run("list", "--nonsense", code=WRONG).stderr
+
+
 def test_what_is_not_there(run: Run) -> None:
     assert "no memory" in run("list", code=NOT_FOUND).stderr
     add(run, "A is B.")

@@ -99,7 +99,9 @@ def fault_of(error: Exception) -> Fault:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "memedit"
         do = f"see `{command} --help`"
-        if isinstance(error, click.NoSuchOption):
+        if isinstance(error, click.NoSuchOption) and context and not context.parent and _is_common(error.option_name):
+            do = f"give it behind the command: `{command} list {error.option_name} …`"
+        elif isinstance(error, click.NoSuchOption):
             do += f'; a text that begins with a dash goes last, behind two: `{command} … -- "-5 …"`'
         return Fault(WRONG, "UsageError", error.format_message(), do)
     if isinstance(error, MemeditError):
@@ -113,6 +115,12 @@ def fault_of(error: Exception) -> Fault:
         do = "check the name, and whether you may use it"
         return Fault(code_of(error), kind, f"{error.filename}: {error.strerror}.", do)
     return Fault(INTERNAL, kind, f"internal error: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
+
+
+def _is_common(option: str) -> bool:
+    from memedit.cli._options import common_options
+
+    return any(option in one.opts for one in common_options())
 
 
 def code_of(error: Exception) -> int:
