@@ -121,8 +121,8 @@ def test_no_help_shows_an_old_name(run: Run) -> None:
 )
 def test_a_further_look_up_is_on_the_way_unless_it_is_a_patch_s(capsys, edit, said) -> None:
     hits = Hits("b", (Verdict(edit, 0.9, passed=True),))
-    trace = Trace("default", "auto", lookups=[Hits("a", parts=(Hits("part"),)), hits])
+    trace = Trace("default", "auto", lookups=[Hits("a", parts=(Hits("part", hits.verdicts),)), hits])
     show_explanation(Explanation(Conversation(), trace, None, untouched=True), "model")
     told = capsys.readouterr().out
     assert said in told.split("“b”")[0].splitlines()[-1]
-    assert "by itself  “part”" in told
+    assert f"by itself  “part”  {edit.id[:8]}\n" in told

@@ -1,5 +1,7 @@
 """The default gate: what is proposed, read, let through and left in doubt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from memedit.encoder.graph import CARD
 from memedit.encoder.judge import Judge, shipped_judge
 from memedit.errors import GateUnusable
 from memedit.gate import as_gate, read_conversation, thresholds
-from memedit.gate.judge_gate import FIRST, READ, JudgeGate
+from memedit.gate.judge_gate import FIRST, READ, JudgeGate, Read
 from memedit.gate.port import Verdict
 from memedit.gate.thresholds import Thresholds, with_doubts
 from memedit.methods import multihop
@@ -187,6 +189,13 @@ def test_reasons_are_in_words_and_numbers_by_name(llm):
     first = hits(llm, "What time does the gym open?").verdicts[0]
     assert first.reasons[0].startswith("as it reads, it answers it")
     assert {"judged direct", "place", "named", "p(direct)"} <= first.numbers.keys()
+
+
+def test_reasons_say_from_what_probability_an_edit_is_let_through():
+    read = Read((0.61, 0.39, 0.0), (0.61, 0.39, 0.0), 1, None, least=0.75)
+    assert read.reasons()[0] == "as it reads, it answers it (39%, let through from 75%)"
+    assert replace(read, least=0.3).reasons()[0] == "as it reads, it answers it (39%)"
+    assert replace(read, weights=(0.99, 0.01, 0.0)).reasons()[0] == "as it reads, it has nothing to do with it (99%)"
 
 
 def test_the_judge_remembers_what_it_read():

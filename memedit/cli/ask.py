@@ -153,7 +153,8 @@ def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
     if further:
         say(("           to an answer over several facts; what passes here need not be used", "dim"))
     for part in hits.parts:
-        say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”")
+        passed = "".join(f"  {short(verdict.edit.id)}" for verdict in part.passed)
+        say(("   by itself", "dim"), f"  “{trace.shown(part.query)}”", (passed, "cyan"))
     say((f"           in {trace.namespace} at revision {hits.revision}, index {hits.index}", "dim"))
     rows: list[Sequence[Piece]] = [
         [

@@ -44,6 +44,7 @@ ACROSS = 0.2  # cosine by the encoder of many languages from which a statement i
 FOREIGN = 3  # of those that are read at most
 LEAN = 15.0  # on that cosine, beside the judge's log-odds, since the judge learned English
 UNSURE = 2.0  # from which sum of both such a statement stays in doubt
+UNLIKELY = 0.05  # probability below which people are told that an edit has nothing to do with it
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -63,6 +64,7 @@ class Read:
         shift: What the manner of the message adds to the judge's log-odds.
         off: And what is added because it lies far, at most 0.
         among: How many things the message asks, of which this was read for one.
+        least: Probability from which it is let through.
     """
 
     weights: tuple[float, ...]
@@ -76,6 +78,7 @@ class Read:
     shift: float = 0.0
     off: float = 0.0
     among: int = 1
+    least: float = 0.0
 
     def reasons(self) -> tuple[str, ...]:
         """In a person's words: how near it lies, and how it reads or, where the evidence decides, what that says."""
@@ -86,9 +89,12 @@ class Read:
             return (*self.evidence.reasons(), found)
         if self.judged is None:
             return (f"too far from what is said to be read; {found}",)
-        share, label = max(zip(self.weights, LABELS, strict=True))
         what = "as it reads, or what it replaced, it" if self.replaced else "as it reads, it"
-        return (f"{what} {IN_WORDS[label]} ({share:.0%})", found)
+        share, label = max(zip(self.weights[1:], LABELS[1:], strict=True))
+        if share < UNLIKELY:
+            return (f"{what} {IN_WORDS['out']} ({self.weights[0]:.0%})", found)
+        short = "" if share >= self.least else f", let through from {self.least:.0%}"
+        return (f"{what} {IN_WORDS[label]} ({share:.0%}{short})", found)
 
     def numbers(self) -> dict[str, float]:
         """By name."""
@@ -225,7 +231,8 @@ class JudgeGate(Gate):
         _, direct, bridge = read.weights
         role: Role = "direct" if direct >= bridge else "bridge"
         probability = max(direct, bridge)
-        return Verdict(found.edit, probability, probability >= self._least(role, read), read, role)
+        read = replace(read, least=self._least(role, read))
+        return Verdict(found.edit, probability, probability >= read.least, read, role)
 
     def _least(self, role: Role, read: Read) -> float:
         """Probability from which it is let through."""
@@ -242,7 +249,7 @@ class JudgeGate(Gate):
     def reach(self, verdict: Verdict) -> float:
         read = verdict.evidence
         if isinstance(read, Read) and not _is_plain(verdict.edit):
-            return reach(verdict, verdict.shares, self._least(verdict.role, read))
+            return reach(verdict, verdict.shares, read.least)
         measured = read.evidence if isinstance(read, Read) else read  # the evidence decided alone
         assert isinstance(measured, Evidence)  # as it does of every Fact
         return self.evidence.reach(self.evidence.verdict(verdict.edit, measured))
