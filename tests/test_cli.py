@@ -164,8 +164,27 @@ def test_an_unknown_id(run: Run, args: tuple[str, ...]) -> None:
 def test_an_ambiguous_id(run: Run) -> None:
     Path("x.yaml").write_text("[{id: ab1, statement: A is B.}, {id: ab2, statement: C is D.}]")
     run("add", "--file", "x.yaml")
-    assert "begins 2 ids: ab1, ab2 in" in run("show", "ab", code=4).stderr
+    for command in ("show", "retract"):
+        assert "`ab` begins 2 ids in namespace `default`: `ab1`, `ab2`." in run(command, "ab", code=4).stderr
     assert "A is B." in run("show", "ab1").stdout
+
+
+def test_what_became_of_a_former_edit(run: Run) -> None:
+    old = value(run("add", "The gym opens at 6.", "--json"))["edit"]["id"]
+    new = value(run("add", "The gym opens at 7.", "--replaces", old, "--json"))["edit"]["id"]
+    became = f"`{new}` took its place (revision 2)."
+    shown = run("show", old[:9]).stdout
+    assert f"Not in force: {became}" in shown
+    assert "The gym opens at 6." in shown
+    assert value(run("show", old, "--json"))["in_force"] is False
+    assert value(run("show", new, "--json"))["in_force"] is True
+    assert became in run("retract", old[:9], code=4).stderr
+    run("purge", old[:9], "--yes")
+    shown = run("show", old[:9]).stdout
+    assert "Not in force: it was purged (revision 3)." in shown
+    assert "gym" not in shown
+    assert value(run("show", old, "--json"))["edit"] is None
+    assert "it was purged (revision 3)." in run("retract", old[:9], code=4).stderr
 
 
 # ---- edits ----------------------------------------------------------------------------------------------------------

@@ -859,3 +859,24 @@ def test_reading_needs_no_embedder(tmp_path: Path) -> None:
         assert memory.recorded([gone, kept, "none"]).keys() == {gone, kept}
         assert len(memory.history()) == 3
         assert [edit.id for edit in memory.edits()] == [kept]
+
+
+def test_what_is_not_in_force_says_what_became_of_it() -> None:
+    clock = Clock()
+    with EditMemory(embedder=HashEmbedder(), clock=clock) as memory:
+        gone, lasting = memory.add("The gym opens at 6."), memory.add("The pool is cold.")
+        memory.retract(gone.id)
+        with pytest.raises(UnknownEdit, match=r"it was retracted \(revision 3\)\."):
+            memory.retract(gone.id)
+        with pytest.raises(UnknownEdit, match=r"it was retracted"):
+            memory.get(gone.id[:10])
+        memory.undo()
+        memory.undo()
+        with pytest.raises(UnknownEdit, match=r"it was taken back \(revision 5\)\."):
+            memory.add("The pool is warm.", replaces=lasting.id)
+        with pytest.raises(UnknownEdit, match=r"`nothing` is not in force in namespace `default`\."):
+            memory.get("nothing")
+        short = memory.add(Fact("The bar is open.", created_at=clock.now, expires_at=clock.now + timedelta(days=1)))
+        clock.passes(days=2)
+        with pytest.raises(UnknownEdit, match=r"it has expired\."):
+            memory.get(short.id)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from memedit.memory.storage import Storage
 
 BUNDLED = "SmolLM2-135M-Instruct"
-NAMED = 5  # ids, where a beginning is that of several
 EXAMPLE = re.compile(r"\n\n(?=Example:\n)")
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -246,47 +245,32 @@ def read_text(given: str, *, what: str) -> str:
     return text.strip() if given == "-" else text
 
 
-def find_edits(edits: Iterable[AnyEdit], prefixes: Sequence[str], namespace: str) -> list[AnyEdit]:
-    """The edits of these ids, or of ids that begin so.
+def find_edits(memory: EditMemory, beginnings: Sequence[str], namespace: str) -> list[AnyEdit]:
+    """The edits in force of these ids, or of ids that begin so.
 
     Raises:
         UnknownEdit: For one of them there is none, or more than one.
     """
-    from memedit.errors import UnknownEdit
-
-    by_id = {edit.id: edit for edit in edits}
-    found = []
-    for prefix in prefixes:
-        ids = [prefix] if prefix in by_id else [edit_id for edit_id in by_id if edit_id.startswith(prefix)]
-        if len(ids) != 1 or not prefix:
-            several = _begun(ids) if prefix and ids else "is not in force"
-            raise UnknownEdit(
-                f"`{prefix:.40}` {several} in namespace `{namespace}`.",
-                do="see the ids with `memedit list`, those of former edits with `memedit history`",
-            )
-        found.append(by_id[ids[0]])
-    return found
+    return [memory.get(beginning, namespace=namespace) for beginning in beginnings]
 
 
-def recorded_id(changes: Sequence[Change], prefix: str, namespace: str) -> str:
+def recorded_id(changes: Sequence[Change], beginning: str, namespace: str) -> str:
     """The id that is, or begins, so, of an edit that was ever in force.
 
     Raises:
         UnknownEdit: There is none, or more than one.
     """
     from memedit.errors import UnknownEdit
+    from memedit.memory.checks import several
 
     known = dict.fromkeys(event.edit_id for change in changes for event in change.events)
-    found = [prefix] if prefix in known else [edit_id for edit_id in known if edit_id.startswith(prefix)]
-    if len(found) != 1 or not prefix:
-        several = _begun(found) if prefix and found else "was never in force"
-        raise UnknownEdit(f"`{prefix:.40}` {several} in namespace `{namespace}`.", do="see `memedit history`")
+    found = [beginning] if beginning in known else [edit_id for edit_id in known if edit_id.startswith(beginning)]
+    if len(found) > 1 and beginning:
+        raise several(beginning, found, namespace)
+    if len(found) != 1 or not beginning:
+        what = f"`{beginning:.40}` was never in force in namespace `{namespace}`"
+        raise UnknownEdit(f"{what}.", do="see `memedit history`")
     return found[0]
-
-
-def _begun(ids: Sequence[str]) -> str:
-    more = ", …" if len(ids) > NAMED else ""
-    return f"begins {len(ids)} ids: {', '.join(ids[:NAMED])}{more}"
 
 
 def agreed() -> bool:

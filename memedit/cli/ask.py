@@ -107,7 +107,7 @@ def verify(session: Session, id: str, asking: Asking) -> None:
         memedit verify 3f2a --fallback in_context,ike,grace
     """
     with session.memory() as memory:
-        edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
+        edit = find_edits(memory, [id], session.namespace)[0]
         editable = session.editable(memory, asking)
         with busy("asking before and after…"):
             verification = editable.verify(edit.id, system=asking.system, **asking.options)

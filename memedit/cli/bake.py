@@ -69,8 +69,7 @@ def bake(
         memedit bake pm ceo --method rome
     """
     with opened(session, text_file) as editable:
-        edits = editable.memory.edits(namespace=session.namespace)
-        wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
+        wanted = [edit.id for edit in find_edits(editable.memory, ids, session.namespace)] if ids else None
         with watching() as told:
             done = editable.bake(wanted, method=method, strength=strength, author=author, reason=reason, told=told)
         folder = editable.bakery().save(out) if out else None
@@ -101,9 +100,7 @@ def unbake(
         memedit unbake pm --out my-model-2
     """
     with opened(session, text_file) as editable:
-        held = {edit_id for group in editable.baked() for edit_id in group.ids}
-        edits = [edit for edit in editable.memory.edits(namespace=session.namespace) if edit.id in held]
-        wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
+        wanted = [edit.id for edit in find_edits(editable.memory, ids, session.namespace)] if ids else None
         with busy("taking out…"):
             change = editable.unbake(wanted, author=author, reason=reason)
         folder = editable.bakery().save(out) if out else None

@@ -16,6 +16,7 @@ from memedit.cli._common import (
     find_edits,
     point_in_time,
     read_text,
+    recorded_id,
     revision_or_time,
 )
 from memedit.cli._documents import accepted, as_values, proposed
@@ -151,14 +152,18 @@ def list_edits(session: Session, kind: str | None, tag: str | None, as_of: str |
 @click.argument("id")
 @click.pass_obj
 def show(session: Session, id: str) -> None:
-    """Show all of one edit, with its history. The beginning of the id is enough.
+    """Show all of one edit, in force or not, with its history. The beginning of the id is enough.
 
     Example:
         memedit show 3f2a
     """
+    from memedit.memory.events import fate
+
     with session.memory() as memory:
-        edit = find_edits(memory.edits(namespace=session.namespace), [id], session.namespace)[0]
-        changes = memory.history(edit.id, namespace=session.namespace)
+        edit_id = recorded_id(memory.history(namespace=session.namespace), id, session.namespace)
+        changes = memory.history(edit_id, namespace=session.namespace)
+        edit = memory.recorded([edit_id], namespace=session.namespace).get(edit_id)
+        holds = edit_id in {one.id for one in memory.edits(namespace=session.namespace)}
     happened = [
         {"revision": change.revision, "at": change.at.isoformat(), "change": change.kind, "event": event.kind,
          "author": change.author, "reason": change.reason}
@@ -166,10 +171,12 @@ def show(session: Session, id: str) -> None:
         for event in change.events
     ]  # fmt: skip
     if session.as_json:
-        show_json({"edit": edit.to_dict(), "history": happened})
+        show_json({"edit": edit and edit.to_dict(), "in_force": holds, "history": happened})
         return
-    fields = edit.to_dict()
-    width = max(len(name) for name in fields)
+    if not holds:
+        say((f"Not in force: {fate(changes, edit_id)}.", "yellow"))
+    fields = edit.to_dict() if edit else {"id": edit_id}
+    width = max(len(name) for name in ("history", *fields))
     for name, value in fields.items():
         say((f"{name.replace('_', ' '):<{width}}  ", "dim"), _in_words(value, width + 2))
     say((f"{'history':<{width}}", "dim"))
@@ -217,7 +224,7 @@ def retract(session: Session, ids: Sequence[str], author: str | None, reason: st
         memedit retract 3f2a 91bc --reason "was a rumour"
     """
     with session.memory() as memory:
-        edits = find_edits(memory.edits(namespace=session.namespace), ids, session.namespace)
+        edits = find_edits(memory, ids, session.namespace)
         change = memory.retract([edit.id for edit in edits], namespace=session.namespace, author=author, reason=reason)
     if session.as_json:
         show_json({"revision": change.revision, "retracted": list(change.went)})
@@ -263,7 +270,7 @@ def _add_one(
         if how.pop("propose", False):
             receipts = memory.propose(edits, **how)
         elif replaces:
-            gone = find_edits(memory.edits(namespace=session.namespace), replaces, session.namespace)
+            gone = find_edits(memory, replaces, session.namespace)
             receipts = [memory.add(edit, replaces=[one.id for one in gone], **how)]
         else:
             receipts = list(memory.add_many(edits, **how))

@@ -50,8 +50,7 @@ def sweep(session: Session, ids: tuple[str, ...], method: str, text_file: Path |
         memedit parametric sweep pm ceo --method alphaedit
     """
     with opened(session, text_file) as editable:
-        edits = editable.memory.edits(namespace=session.namespace)
-        wanted = [edit.id for edit in find_edits(edits, ids, session.namespace)] if ids else None
+        wanted = [edit.id for edit in find_edits(editable.memory, ids, session.namespace)] if ids else None
         with watching() as told:
             found = editable.bakery().sweep(wanted, namespace=session.namespace, method=method, told=told)
         file = editable.bakery().swept.file(found.method)

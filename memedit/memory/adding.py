@@ -127,7 +127,7 @@ class Adding:
             revision = head.revision if goes_on else head.revision + 1
             wanted = [*self._retracting, *self._replacing]
             if missing := set(wanted) - writer.active_among(head.namespace_id, wanted):
-                raise unknown(sorted(missing), self._change.namespace)
+                raise unknown(writer, self._change.namespace, sorted(missing))
             book = self._book(
                 writer, head.namespace_id, rows, self._relations, self._change.at, self._retracting, rivals,
                 self._replacing,

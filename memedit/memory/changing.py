@@ -24,7 +24,7 @@ def retract(ledger: Ledger, change: Change, ids: Sequence[str]) -> Change:
         head = writer.head(change.namespace)
         active = writer.active_among(head.namespace_id, ids)
         if missing := [edit_id for edit_id in ids if edit_id not in active]:
-            raise unknown(missing, change.namespace)
+            raise unknown(writer, change.namespace, missing)
         return _recorded(writer, head, change, [retracted(edit_id) for edit_id in ids])
 
 
@@ -53,7 +53,7 @@ def record(ledger: Ledger, change: Change, events: Sequence[Event]) -> Change:
         head = writer.head(change.namespace)
         active = writer.active_among(head.namespace_id, ids)
         if missing := [edit_id for edit_id in ids if edit_id not in active]:
-            raise unknown(missing, change.namespace)
+            raise unknown(writer, change.namespace, missing)
         return _recorded(writer, head, change, events)
 
 

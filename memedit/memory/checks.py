@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from memedit.edits import Edit
 from memedit.errors import EditRejected, UnknownEdit, UnknownRevision
+from memedit.memory.events import fate
+from memedit.memory.ledger_reading import Reader
 from memedit.memory.rows import Head
 from memedit.text import deceptive_character, storable
 
 MAX_NAMESPACE = 200
+NAMED = 10  # ids that an error names
+SEE = "see the ids with `memedit list` or `edits()`"
 
 
 def checked_namespace(name: str) -> str:
@@ -49,11 +53,17 @@ def check_revision(revision: int, head: Head, where: str) -> None:
         )
 
 
-def unknown(ids: Sequence[str], where: str, *, several: bool = False) -> UnknownEdit:
-    """The error for ids that are not in force, or for a beginning that several ids share."""
-    what = "names several edits" if several else "is not in force"
-    do = "see the ids with `memedit list` or `edits()`"
-    return UnknownEdit(f"{_named(ids)} {what} in namespace `{where}`.", do=do)
+def unknown(reader: Reader, where: str, ids: Sequence[str]) -> UnknownEdit:
+    """The error for ids that are not in force; of a single one it says what became of it."""
+    became = fate(reader.changes(reader.head(where), where, edit_id=ids[0]), ids[0]) if len(ids) == 1 else None
+    what = f"{_named(ids)} is not in force in namespace `{where}`" + (f": {became}" if became else "")
+    return UnknownEdit(f"{what}.", do=f"{SEE}, those of former edits with `memedit history` or `history()`")
+
+
+def several(beginning: str, ids: Sequence[str], where: str) -> UnknownEdit:
+    """The error for a beginning that several ids share."""
+    what = f"{_named([beginning])} begins {len(ids)} ids in namespace `{where}`: {_named(ids)}"
+    return UnknownEdit(f"{what}.", do="give more of the id")
 
 
 def not_waiting(ids: Sequence[str], where: str) -> UnknownEdit:
@@ -63,5 +73,5 @@ def not_waiting(ids: Sequence[str], where: str) -> UnknownEdit:
 
 
 def _named(ids: Sequence[str]) -> str:
-    names = ", ".join(f"`{storable(str(edit_id)):.40}`" for edit_id in ids[:10])
-    return names + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+    names = ", ".join(f"`{storable(str(edit_id)):.40}`" for edit_id in ids[:NAMED])
+    return names + (f" and {len(ids) - NAMED} more" if len(ids) > NAMED else "")

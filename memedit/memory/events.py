@@ -15,6 +15,14 @@ ChangeKind = Literal[
 NOT_UNDONE = ("undo", "purge", "propose")
 """Kinds of changes that `undo` goes past."""
 
+FATES = {
+    "retracted": "it was retracted",
+    "removed": "it was taken back",
+    "rejected": "it was rejected",
+    "proposed": "it waits for approval",
+    "purged": "it was purged",
+}
+
 State = TypeVar("State")
 
 
@@ -135,6 +143,23 @@ class Change:
     def waits(self) -> tuple[str, ...]:
         """Ids of the edits that wait for approval since."""
         return tuple(event.edit_id for event in self.events if event.kind == "proposed")
+
+
+def fate(changes: Iterable[Change], edit_id: str) -> str | None:
+    """What became of an edit that is not in force, in words; None where the changes do not tell of it."""
+    told = [
+        (event, change.revision)
+        for change in changes
+        for event in change.events
+        if event.edit_id == edit_id and (event.active is not None or event.kind == "proposed")
+    ]
+    if not told:
+        return None
+    event, revision = told[-1]
+    if event.active:
+        return "it has expired"
+    by = f"`{event.data['by']}` took its place" if event.kind == "superseded" else FATES.get(event.kind, event.kind)
+    return f"{by} (revision {revision})"
 
 
 def folded(changes: Iterable[Change], start: State, after: Callable[[State, Change], State]) -> State:

@@ -115,6 +115,12 @@ class Reader:
         )
         return list(self.connection.scalars(query))
 
+    def purged(self, namespace_id: int, *, beginning: str) -> list[str]:
+        """The ids of purged edits that begin so."""
+        begins = func.substr(events.c.edit_id, 1, len(beginning)) == beginning
+        mine = events.c.namespace_id == namespace_id, events.c.kind == "purged", begins
+        return list(self.connection.scalars(select(events.c.edit_id).where(*mine).distinct()))
+
     def active_among(self, namespace_id: int, ids: Sequence[str], *, until: int | None = None) -> set[str]:
         """Those of these ids that are in force after event `until` (after the last one when None)."""
         span = and_(

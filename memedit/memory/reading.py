@@ -10,7 +10,7 @@ import numpy as np
 from memedit.edits import KINDS, SCOPED, AnyEdit
 from memedit.embedders import Embedder, Vectors
 from memedit.memory.care import DEFAULT, Care
-from memedit.memory.checks import checked_namespace, unknown
+from memedit.memory.checks import checked_namespace, several, unknown
 from memedit.memory.events import Change
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.snapshot import Snapshot, read_snapshot
@@ -42,11 +42,14 @@ class Reads(Care):
             head = reader.head(where)
             ids = reader.ids(head.namespace_id, beginning=storable(edit_id)) if edit_id else []
             known = reader.edits(head.namespace_id, reader.active_among(head.namespace_id, ids))
-        found = {edit.id: edit for edit in known.values() if not expired(edit, self.clock())}
+            found = {edit.id: edit for edit in known.values() if not expired(edit, self.clock())}
+            if not found:
+                former = ids or reader.purged(head.namespace_id, beginning=storable(edit_id))
+                raise unknown(reader, where, former if edit_id and len(former) == 1 else [edit_id])
         if edit_id in found:
             return found[edit_id]
-        if len(found) != 1:
-            raise unknown([edit_id], where, several=len(found) > 1)
+        if len(found) > 1:
+            raise several(edit_id, list(found), where)
         return next(iter(found.values()))
 
     def recorded(self, ids: Iterable[str], *, namespace: str = DEFAULT) -> dict[str, AnyEdit]:
