@@ -39,7 +39,7 @@ from memedit.gate.learning.messages import read_groups
 from memedit.gate.learning.network import fit_members
 from memedit.gate.learning.thresholds import chosen, read_messages, reading
 from memedit.memory import governing, statements
-from memedit.memory.contradictions import LIKELY, SURE, weighed
+from memedit.memory.contradictions import LIKELY, SURE, by_words, weighed
 from memedit.memory.standing import FILE
 from memedit.memory.statements import LATER
 from memedit.text.language import language_of
@@ -128,7 +128,10 @@ def fit_statements(files: Sequence[Path], into: Path) -> None:
         rest = fold != part
         network = fit_members(rows[rest], said[rest], costs[rest], seed=0)
         likely[~rest] = network.probabilities(rows[~rest])[:, statements.CONTRADICTS]
-    likely = np.array([weighed(*pair, told) for pair, told in zip(pairs, likely, strict=True)])
+    likely = np.array([
+        weighed(*pair, told) if (surely := by_words(*pair)) is None else surely
+        for pair, told in zip(pairs, likely, strict=True)
+    ])  # fmt: skip
     unseen = tuple(["0 test", *(f"2 {group.name}" for group in read_groups([shipped("dev")]))])
     for kind, begin in (
         ("pairs", "0 "),

@@ -169,6 +169,22 @@ def test_an_ambiguous_id(run: Run) -> None:
     assert "A is B." in run("show", "ab1").stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("args", [("list", "--json"), ("list",), ("history", "--json"), ("show", "x", "--json")])
+def test_an_output_without_space(tmp_path: Path, args: tuple[str, ...]) -> None:
+    memory = str(tmp_path / "memory")
+    assert memedit("init", "--memory", memory).returncode == 0
+    command = [sys.executable, "-m", "memedit", *args, "--memory", memory]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    if args[0] == "show":
+        assert (done.returncode, "was never in force" in done.stderr) == (4, True)
+    elif args != ("list",):  # which says on stderr that there is none
+        assert (done.returncode, "No space left" in done.stderr) == (7, True)
+
+
 def test_what_became_of_a_former_edit(run: Run) -> None:
     old = value(run("add", "The gym opens at 6.", "--json"))["edit"]["id"]
     new = value(run("add", "The gym opens at 7.", "--replaces", old, "--json"))["edit"]["id"]

@@ -126,3 +126,11 @@ def test_a_further_look_up_is_on_the_way_unless_it_is_a_patch_s(capsys, edit, sa
     told = capsys.readouterr().out
     assert said in told.split("“b”")[0].splitlines()[-1]
     assert f"by itself  “part”  {edit.id[:8]}\n" in told
+
+
+def test_what_a_question_mark_means_is_said_where_there_is_one(capsys) -> None:
+    for doubtful in (False, True):
+        hits = Hits("a", (Verdict(Fact("A is B."), 0.3, passed=False, doubtful=doubtful),))
+        trace = Trace("default", "auto", lookups=[hits])
+        show_explanation(Explanation(Conversation(), trace, None, untouched=True), "model")
+        assert ("left out for a small one" in capsys.readouterr().out) is doubtful

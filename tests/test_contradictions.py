@@ -9,7 +9,7 @@ from memedit import Behaviour, EditableLLM, EditMemory, Fact
 from memedit.errors import EditConflict, MissingExtra
 from memedit.gate import Gate, Verdict
 from memedit.gate.occlusion import occluded
-from memedit.memory.comparing import are_parallel, corrects
+from memedit.memory.comparing import are_numbered, are_parallel, corrects
 from memedit.memory.contradictions import says_one_thing
 from memedit.methods.base import Recall
 from memedit.testing import FakeLLM, HashEmbedder
@@ -238,6 +238,29 @@ def test_explaining_by_word_needs_what_reads(monkeypatch):
 def test_statements_about_two_things_are_told_apart(later, earlier, parallel):
     assert are_parallel(later, earlier) is parallel
     assert are_parallel(earlier, later) is parallel
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "numbered"),
+    [
+        ("Room 42 is painted green.", "Room 32 is painted blue.", True),
+        ("The code of gadget number 17 is 5523.", "The code of gadget number 18 is 991.", True),
+        ("Hall B2 is closed on Mondays.", "Hall B3 was open on Mondays.", True),
+        ("Gate 7 is our gate.", "Gate 5 is our gate.", False),
+        ("The deadline for 2025 is May.", "The deadline for 2026 is June.", False),
+        ("Room 42 is green.", "Room 42 is blue.", False),
+        ("The office has 12 desks on floor 3.", "The office has 14 desks on floor 4.", False),
+    ],
+)
+def test_what_is_numbered_is_neither_read_nor_listed(later, earlier, numbered):
+    """A list of the codes of 3,000 gadgets gave 2,400 warnings."""
+    assert are_numbered(later, earlier) is numbered
+    with EditMemory() as memory:
+        memory.add(earlier)
+        receipt = memory.add(later)
+    if numbered:
+        assert not receipt.superseded
+        assert not receipt.possible_conflicts
 
 
 NEIGHBOURS = [

@@ -80,6 +80,18 @@ def test_content_is_what_an_edit_says_not_who_said_it():
     assert one.content_hash != Fact("A is B", subject="A").content_hash
 
 
+@pytest.mark.parametrize("wrong", [2019, "2019", 2019.0, "20190131", 20190131, True, "2019-01", "soon"])
+def test_a_year_is_no_time(wrong):
+    """It would be taken for seconds since 1970."""
+    with pytest.raises(EditRejected, match="valid_from"):
+        Fact("A is B", valid_from=wrong)
+
+
+def test_an_unknown_field_is_named():
+    with pytest.raises(EditRejected, match="has no field `subj`"):
+        Fact(subj="Acme")
+
+
 def test_one_instant_in_two_zones_is_the_same_content():
     at = datetime(2020, 1, 1, 12, tzinfo=UTC)
     here = Fact("A is B", valid_from=at)

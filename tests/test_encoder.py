@@ -10,7 +10,7 @@ from memedit import EditableLLM, EditMemory
 from memedit.embedders import as_embedder, default_embedder, shipped_finder
 from memedit.encoder.graph import CARD, Encoder, shipped_folder
 from memedit.errors import EncoderUnusable
-from memedit.plumbing.onnx import session_options
+from memedit.plumbing.onnx import InferenceSession, session_options
 from memedit.testing import FakeLLM, HashEmbedder
 
 TEXTS = ["The gym opens at 6 am.", "hi", "What time does the gym open?", "Staging runs on port 5433, not 5432. " * 30]
@@ -27,7 +27,6 @@ def test_a_text_has_the_same_vector_alone_and_among_others():
 def test_int8_products_are_summed_without_overflow(tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
-    from onnxruntime import InferenceSession
 
     weights = np.full((64, 8), 127, dtype=np.int8)
     graph = helper.make_graph(

@@ -195,7 +195,7 @@ def test_reasons_say_from_what_probability_an_edit_is_let_through():
     read = Read((0.61, 0.39, 0.0), (0.61, 0.39, 0.0), 1, None, least=0.75)
     assert read.reasons()[0] == "as it reads, it answers it (39%, let through from 75%)"
     assert replace(read, least=0.3).reasons()[0] == "as it reads, it answers it (39%)"
-    assert replace(read, weights=(0.99, 0.01, 0.0)).reasons()[0] == "as it reads, it has nothing to do with it (99%)"
+    assert replace(read, weights=(0.99, 0.01, 0.0)).reasons()[0] == "as it reads, it has little to do with it (1%)"
 
 
 def test_the_judge_remembers_what_it_read():

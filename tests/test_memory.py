@@ -12,6 +12,7 @@ from fuzzing import generated
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from memedit import EditableLLM
 from memedit.edits import Demonstration, Fact, Feedback, Patch
 from memedit.errors import (
     EditConflict,
@@ -25,7 +26,7 @@ from memedit.errors import (
 )
 from memedit.index import ExactIndex
 from memedit.memory import EditMemory
-from memedit.testing import HashEmbedder
+from memedit.testing import FakeLLM, HashEmbedder
 
 
 class Clock:
@@ -592,6 +593,7 @@ BAD_FILES = {
     "c.jsonl": ('{"statement": ""}', "line 1: Fact: statement is empty"),
     "d.yaml": ("edits: {a: b", "is not YAML"),
     "e.yaml": ("edits: 5", "holds no list of edits"),
+    "edit.yaml": ("edit:\n- A is B.", "holds no list of edits"),
     "f.yaml": ("- &a {statement: A is B}\n- *a", "uses YAML aliases"),
     "g.yaml": ("- {statement: A is B}\n- {statement: 7}", "entry 2: Fact: statement Input should be a valid string"),
     "h.yaml": ("- !!int ''", "is not YAML"),
@@ -880,3 +882,8 @@ def test_what_is_not_in_force_says_what_became_of_it() -> None:
         clock.passes(days=2)
         with pytest.raises(UnknownEdit, match=r"it has expired\."):
             memory.get(short.id)
+        for wrong in (None, 7):
+            with pytest.raises(EditRejected, match="The id of an edit is a text"):
+                memory.get(wrong)
+            with pytest.raises(EditRejected, match="The id of an edit is a text"):
+                EditableLLM(FakeLLM(), memory).verify(wrong)

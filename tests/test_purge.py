@@ -16,7 +16,7 @@ from stores import made_store
 from test_durability import child, opened
 
 from memedit.edits import Description, Erasure, Fact
-from memedit.errors import LedgerBusy, NothingToUndo, UnknownEdit
+from memedit.errors import EditRejected, LedgerBusy, NothingToUndo, UnknownEdit
 from memedit.index import IndexChoice
 from memedit.index.blank import blank_memory
 from memedit.memory import EditMemory
@@ -119,7 +119,7 @@ def test_all_that_mentions_a_name_goes_and_nothing_that_sounds_like_it(tmp_path)
     assert {edit.id for edit in memory.edits()} == kept
     assert holding(tmp_path, "CAROL DIAZ", "Carol Diaz", "Carol Díaz") == []
     assert memory.purge(mention="  ").ids == ()
-    with pytest.raises(ValueError, match="one of ids, subject, mention and before"):
+    with pytest.raises(EditRejected, match="one of ids, subject, mention and before"):
         memory.purge(mention="Carol Diaz", subject="Carol Diaz")
     memory.close()
 
@@ -240,8 +240,8 @@ def test_a_namespace_alone_is_purged_whole_and_others_stay(tmp_path):
     assert len(memory.purge(namespace="a").ids) == 2
     assert memory.edits(namespace="a") == []
     assert len(memory.search("firm", namespace="b")) == 1
-    for wrong in ({}, {"subject": "x", "ids": "y"}):
-        with pytest.raises(ValueError, match="purge takes one of"):
+    for wrong in ({}, {"subject": "x", "ids": "y"}, {"before": "soon"}):
+        with pytest.raises(EditRejected, match=r"what to purge|A time was expected, not 'soon'"):
             memory.purge(**wrong)
     with pytest.raises(UnknownEdit):
         memory.purge("nobody", namespace="a")

@@ -8,6 +8,8 @@ import os
 import pickle
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,27 @@ def test_nothing_is_sent_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         memory.propose("The CEO of Globex is Hank Scorpio.")
         assert editable.invoke("Who is the CEO of Acme?").text
     assert tried == []
+
+
+def test_nothing_is_noted_for_the_maker_of_what_runs_the_graphs(tmp_path: Path) -> None:
+    """ONNX Runtime is native code, which `socket` knows nothing of: it keeps what it wants to tell under the home."""
+    told = (
+        "from memedit import EditableLLM, EditMemory; from memedit.testing import FakeLLM\n"
+        "llm = EditableLLM(FakeLLM(), EditMemory()); llm.edit('The gym opens at 6.')\n"
+        "print(llm.explain('When does the gym open?').trace.lookups[0].index)"
+    )
+    home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE")}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | home
+    ran = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "exact"
+    assert [str(one) for one in tmp_path.rglob("*") if "onnxruntime" in str(one) or "Microsoft" in str(one)] == []
+
+
+def test_only_one_place_loads_what_runs_the_graphs() -> None:
+    package = Path(memedit.__file__).parent
+    loading = re.compile(r"(?m)^\s*(import|from) onnxruntime")
+    loads = [file for file in package.rglob("*.py") if loading.search(file.read_text(encoding="utf-8"))]
+    assert loads == [package / "plumbing" / "onnx.py"]
 
 
 # ---- supply chain ---------------------------------------------------------------------------------------------------

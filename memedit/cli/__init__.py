@@ -159,10 +159,12 @@ def _tell(fault: Fault, given: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    with suppress(BrokenPipeError):
-        if "--json" in given[: given.index("--")] if "--" in given else "--json" in given:
+    if "--json" in given[: given.index("--")] if "--" in given else "--json" in given:
+        with suppress(OSError):  # where stdout cannot be written, it is told on stderr
             show_json({"error": {"type": fault.type, "message": fault.message, "do": fault.do}})
-        elif fault.message.startswith("Usage:"):
+            return fault.code
+    with suppress(OSError):
+        if fault.message.startswith("Usage:"):
             say(fault.message, err=True)
         else:
             say(("memedit: ", "bold red"), fault.message, err=True)
@@ -172,12 +174,17 @@ def _tell(fault: Fault, given: Sequence[str]) -> int:
 
 
 def _end(code: int) -> int:
-    """The exit code; nothing more is written to a pipe that was closed, so that Python does not complain at its end."""
+    """The exit code; nothing more is written to a pipe that was closed or where no space is left, so that Python does
+    not complain at its end.
+    """
+    is_open = code != PIPE_CLOSED
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        code = PIPE_CLOSED
-    if code == PIPE_CLOSED:
+        code, is_open = PIPE_CLOSED, False
+    except OSError:
+        is_open = False
+    if not is_open:
         with suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

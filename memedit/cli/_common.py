@@ -35,6 +35,7 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
     "ANONYMIZED_TELEMETRY": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ CODES: dict[int, tuple[str, tuple[str, ...]]] = {
         ("EncoderUnusable", "IndexUnusable", "LedgerCorrupt", "LedgerTooNew"),
     ),
     STORAGE: (
-        "the memory cannot be written now: busy, read-only, or no space",
+        "the memory, or the output, cannot be written now: busy, read-only, or no space",
         ("LedgerBusy", "LedgerReadOnly", "StorageFull"),
     ),
     INTERRUPTED: ("Ctrl-C", ()),
@@ -114,6 +115,8 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, OSError) and error.filename is not None:
         do = "check the name, and whether you may use it"
         return Fault(code_of(error), kind, f"{error.filename}: {error.strerror}.", do)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return Fault(STORAGE, kind, f"The output cannot be written: {error.strerror}.", "send it elsewhere")
     return Fault(INTERNAL, kind, f"internal error: {kind}: {message}", "set MEMEDIT_TRACEBACK=1 to see where")
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -126,6 +127,17 @@ class Served:
         from memedit.adapters.server.backend import Endpoint
 
         return Endpoint(str(self.upstream), editing, key=self.key(), passes_keys=passes_keys, seconds=self.seconds)
+
+
+def check_free(host: str, port: int) -> None:
+    """Refuse a place where another process listens, before a model is loaded for it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError:
+            raise _cannot_listen(host, port) from None
 
 
 def run_one(app: ASGIApp, host: str, port: int) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # candidates that `explain` lists
 LONGEST = 4_000  # characters of a message that it writes out
+DOUBT = "may bear on it: shown to a capable model as a note that may not apply, left out for a small one"
 MARKS = {"✓": "green", "?": "yellow", "·": "dim"}
 
 
@@ -169,6 +170,8 @@ def _show_lookup(trace: Trace, hits: Hits, *, numbers: bool) -> None:
     if rows:
         say()
         table(["", "prob.", "id", "edit", "why"], rows, wrap=["edit", "why"])
+        if any(verdict.mark == "?" for verdict in hits.verdicts[:SHOWN]):
+            say((f"?  {DOUBT}", "dim"))
     for verdict in hits.verdicts[:SHOWN] if numbers else ():
         measured = ", ".join(f"{name} {value:.2f}" for name, value in verdict.numbers.items())
         say((short(verdict.edit.id), "cyan"), (f"  {measured}", "dim"))

@@ -149,6 +149,8 @@ def _memory(session: Session, *, deep: bool) -> Iterator[Finding]:
                 yield Finding("memory", f"namespace {name}", "fine", text)
     except MemeditError as error:
         yield Finding("memory", where, "broken", error.what, in_shell(error.do))
+    except OSError as error:  # a folder that this user may not look into
+        yield Finding("memory", where, "broken", f"cannot be read: {error.strerror}", "let this user read and write it")
 
 
 def _values(finding: Finding) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def serve(
     served.key()
     if upstream is not None:
         _check_url(upstream)
+    _serving.check_free(host, port)
     llm = served.model() if workers == 1 else None
     served.check(llm)  # so that no memory is made for what cannot be served
     with session.memory(create=True) as memory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -50,7 +51,9 @@ def _with_slot(value: str) -> str:
 
 
 def _aware(value: Any) -> Any:
-    """Dates and times without a zone are taken as UTC."""
+    """Dates and times without a zone are taken as UTC. Numbers are seconds since 1970, but no year or day is: 2019."""
+    if NUMBER.fullmatch(str(value).strip()) and abs(float(value)) < LEAST:
+        raise ValueError(f"is no time: {value!a:.40}; write it as 2026-01-31, or 2026-01-31T09:30+01:00")
     if isinstance(value, str):
         value = _instant.validate_python(value.strip())
     if isinstance(value, datetime):
@@ -68,6 +71,8 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError(f"is out of range: {value.isoformat()}") from None
 
 
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+LEAST = 1e8  # seconds since 1970 that are taken for such, in 1973; 20190131 is less
 _instant: TypeAdapter[datetime] = TypeAdapter(datetime)
 
 MAX_RADIUS = 20.0  # log-odds; beyond, an edit would be in scope of everything, or of nothing

@@ -76,7 +76,11 @@ class Fact(Edit):
         if not isinstance(data, Mapping):
             return data
         data = {name: _said(name, value) if name in VALUES else value for name, value in data.items()}
-        return data if data.get("statement") is not None else {**data, "statement": _statement(data)}
+        if data.get("statement") is not None:
+            return data
+        if unknown := sorted(data.keys() - cls.model_fields.keys()):
+            raise ValueError(f"has no field `{one_line(unknown[0], 40)}`")
+        return {**data, "statement": _statement(data)}
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

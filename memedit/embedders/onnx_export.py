@@ -19,9 +19,10 @@ try:
     import onnx  # noqa: F401  (both are what torch.onnx and the quantiser ask for)
     import onnxscript  # noqa: F401
     import torch
-    from onnxruntime.quantization import QuantType, quantize_dynamic
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
+
+    from memedit.plumbing.onnx import in_int8
 except ModuleNotFoundError as missing:
     raise MissingExtra("fast", package=missing.name or "onnx") from missing
 
@@ -54,8 +55,7 @@ def export(source: ModelFolder, into: Path, *, int8: bool) -> None:
         ) from error
     if int8:
         whole = (into / GRAPH).rename(into / "float32.onnx")
-        quantize_dynamic(whole, into / GRAPH, weight_type=QuantType.QInt8, per_channel=True)
-        whole.unlink()
+        in_int8(whole, into / GRAPH)
     name = f"int8:{source.name}" if int8 else source.id
     texts = _prompts()
     made = OnnxEmbedder(into, id=name, alone=int8).embed(texts)

@@ -10,10 +10,9 @@ from memedit.embedders.port import Embedder, Vectors
 from memedit.errors import EmbedderError, MissingExtra
 
 try:
-    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-    from memedit.plumbing.onnx import session_options
+    from memedit.plumbing.onnx import InferenceSession, session_options
 except ModuleNotFoundError as missing:
     raise MissingExtra("fast", package=missing.name or "onnxruntime") from missing
 

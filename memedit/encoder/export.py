@@ -21,7 +21,8 @@ try:
     import onnx
     import onnxscript  # noqa: F401  (torch.onnx asks for it)
     import torch
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    from memedit.plumbing.onnx import in_int8
 except ModuleNotFoundError as missing:
     raise MissingExtra("fast", package=missing.name or "onnx") from missing
 
@@ -68,8 +69,7 @@ def write_graph(model: Pooled | Labelled, path: Path) -> None:
             model.eval(), example, whole, dynamo=True, verbose=False, input_names=list(INPUTS), output_names=["given"],
             dynamic_shapes=tuple({1: tokens} for _ in INPUTS), external_data=False,
         )  # fmt: skip
-    quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
-    whole.unlink()
+    in_int8(whole, path, only=["MatMul"])
     onnx.save(_bare(onnx.load(path)), path)
 
 

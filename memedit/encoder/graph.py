@@ -18,10 +18,9 @@ from memedit.errors import EncoderUnusable, MissingExtra
 from memedit.plumbing.threads import kept_pool
 
 try:
-    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-    from memedit.plumbing.onnx import session_options
+    from memedit.plumbing.onnx import InferenceSession, session_options
 except ModuleNotFoundError as missing:
     raise MissingExtra("hosted", package=missing.name or "onnxruntime") from missing
 

@@ -44,7 +44,7 @@ ACROSS = 0.2  # cosine by the encoder of many languages from which a statement i
 FOREIGN = 3  # of those that are read at most
 LEAN = 15.0  # on that cosine, beside the judge's log-odds, since the judge learned English
 UNSURE = 2.0  # from which sum of both such a statement stays in doubt
-UNLIKELY = 0.05  # probability below which people are told that an edit has nothing to do with it
+UNLIKELY = 0.05  # probability below which people are told so
 SHOWN = 4  # of the candidates in doubt, how many may be shown
 
 
@@ -92,7 +92,7 @@ class Read:
         what = "as it reads, or what it replaced, it" if self.replaced else "as it reads, it"
         share, label = max(zip(self.weights[1:], LABELS[1:], strict=True))
         if share < UNLIKELY:
-            return (f"{what} {IN_WORDS['out']} ({self.weights[0]:.0%})", found)
+            return (f"{what} has little to do with it ({share:.0%})", found)
         short = "" if share >= self.least else f", let through from {self.least:.0%}"
         return (f"{what} {IN_WORDS[label]} ({share:.0%}{short})", found)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from memedit.errors import EditRejected
 from memedit.memory.backups import Backup, backup, restore
 from memedit.memory.checks import checked_ids, checked_namespace, checked_note
 from memedit.memory.encoders import Encoders
@@ -70,13 +71,14 @@ class Care(Shared):
 
         Raises:
             UnknownEdit: One of `ids` was never recorded; nothing is changed.
-            ValueError: Nothing is named, or more than one of `ids`, `subject`, `mention` and `before`.
+            EditRejected: Nothing is named, or more than one of `ids`, `subject`, `mention` and `before`.
             LedgerBusy: Others read for so long that the old bytes could not be overwritten. Purge the same once more.
         """
         given = [one for one in (ids, subject, mention, before) if one is not None]
         if len(given) > 1 or (not given and namespace is None):
-            raise ValueError(
-                "purge takes one of ids, subject, mention and before; or a namespace alone, for all of its edits"
+            raise EditRejected(
+                "It is not said what to purge." if not given else "More than one is said of what to purge.",
+                do="give one of ids, subject, mention and before; or a namespace alone, for all of its edits",
             )
         choose: Choose = all_of_it
         if ids is not None:

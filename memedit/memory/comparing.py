@@ -106,6 +106,24 @@ def are_parallel(later: str, earlier: str) -> bool:
     return named or any(all(any(map(CODE.fullmatch, side)) for side in span) for span in spans)
 
 
+def are_numbered(later: str, earlier: str) -> bool:
+    """Whether two statements say something else of things that are told apart by their number: “Room 42 is green.”,
+    “Room 32 is blue.”; neither can contradict the other.
+    """
+    one, other = said(later), said(earlier)
+    at = _common(one.stems, other.stems)
+    names = one.words[at : at + 1] + other.words[at : at + 1]
+    behind = one.stems[at + 1 : at + 2], other.stems[at + 1 : at + 2]
+    return (
+        at > 0
+        and _is_content(one.words[at - 1 : at])
+        and len(names) == 2
+        and all(any(map(str.isdigit, name)) for name in names)
+        and behind == (("is",), ("is",))
+        and one.stems[at + 1 :] != other.stems[at + 1 :]
+    )
+
+
 def _are_two(later: str, earlier: str) -> bool:
     one, other = SOMEBODY.fullmatch(later.strip()), SOMEBODY.fullmatch(earlier.strip())
     return one is not None and other is not None and one[1].casefold() == other[1].casefold()

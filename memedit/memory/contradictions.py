@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from memedit.embedders import Vectors
-from memedit.memory.comparing import are_parallel, changes_one_thing, corrects, says_again
+from memedit.memory.comparing import are_numbered, are_parallel, changes_one_thing, corrects, says_again
 from memedit.memory.rows import Row
 from memedit.memory.scoping import is_for_a_time
 from memedit.memory.view import View
@@ -51,11 +51,19 @@ def judged(near: Near, texts: Mapping[str, str], judge: StatementJudge | None) -
     """
     if judge is None:
         return alike(near, ALIKE)
-    pairs = [(one, other) for one, found in near.items() for other, _ in found if other in texts]
-    cosines = [cosine for found in near.values() for other, cosine in found if other in texts]
-    read = judge.contradiction([(unpacked(texts[one]), unpacked(texts[other])) for one, other in pairs], cosines)
     said: dict[str, dict[str, float]] = {}
-    for (one, other), probability in zip(pairs, read, strict=True):
+    in_doubt: list[tuple[str, str, float]] = []
+    for one, found in near.items():
+        for other, cosine in found:
+            if other not in texts:
+                continue
+            if (surely := by_words(texts[one], texts[other])) is None:
+                in_doubt.append((one, other, cosine))
+            else:
+                said.setdefault(one, {})[other] = surely
+    pairs = [(unpacked(texts[one]), unpacked(texts[other])) for one, other, _ in in_doubt]
+    read = judge.contradiction(pairs, [cosine for *_, cosine in in_doubt])
+    for (one, other, _), probability in zip(in_doubt, read, strict=True):
         said.setdefault(one, {})[other] = weighed(texts[one], texts[other], probability)
     return said
 
@@ -65,10 +73,15 @@ def alike(near: Near, least: float) -> Contradicted:
     return {one: {other: LIKELY for other, cosine in found if cosine >= least} for one, found in near.items()}
 
 
-def weighed(later: str, earlier: str, read: float) -> float:
-    """How probably a statement takes an earlier one's place: what reading them says, after their words are compared."""
+def by_words(later: str, earlier: str) -> float | None:
+    """How probably a statement takes an earlier one's place, where their words say it surely; else None."""
     if says_again(later, earlier) or corrects(later, earlier):
         return CERTAIN
+    return 0.0 if are_numbered(later, earlier) else None
+
+
+def weighed(later: str, earlier: str, read: float) -> float:
+    """The same of those whose words do not say it: what reading them says, after the words are compared."""
     if are_parallel(later, earlier) or is_for_a_time(later):
         return min(read, LIKELY)
     return max(read, LIKELY) if changes_one_thing(later, earlier) else read

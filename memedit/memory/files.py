@@ -196,7 +196,7 @@ def _load_yaml(path: PurePath, text: str) -> Iterator[tuple[str, Any]]:
     except Exception as error:  # beside YAMLError, its constructors raise what a wrong value brings about
         reason = one_line(str(error), 300) or type(error).__name__
         raise FileRejected(f"{_shown(path)} is not YAML: {reason.rstrip('.')}.", do="correct it") from error
-    entries = data.get("edits") if isinstance(data, dict) else data
+    entries = data.get("edits", data) if isinstance(data, dict) else data
     if entries is None:
         entries = []
     if not isinstance(entries, list):

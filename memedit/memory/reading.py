@@ -10,7 +10,7 @@ import numpy as np
 from memedit.edits import KINDS, SCOPED, AnyEdit
 from memedit.embedders import Embedder, Vectors
 from memedit.memory.care import DEFAULT, Care
-from memedit.memory.checks import checked_namespace, several, unknown
+from memedit.memory.checks import checked_ids, checked_namespace, several, unknown
 from memedit.memory.events import Change
 from memedit.memory.recall import Candidate, Recalled, candidates, expired
 from memedit.memory.snapshot import Snapshot, read_snapshot
@@ -37,14 +37,14 @@ class Reads(Care):
         Raises:
             UnknownEdit: There is none, or more than one.
         """
-        where = checked_namespace(namespace)
+        where, (edit_id,) = checked_namespace(namespace), checked_ids([edit_id])
         with self._ledger.reading() as reader:
             head = reader.head(where)
-            ids = reader.ids(head.namespace_id, beginning=storable(edit_id)) if edit_id else []
+            ids = reader.ids(head.namespace_id, beginning=edit_id) if edit_id else []
             known = reader.edits(head.namespace_id, reader.active_among(head.namespace_id, ids))
             found = {edit.id: edit for edit in known.values() if not expired(edit, self.clock())}
             if not found:
-                former = ids or reader.purged(head.namespace_id, beginning=storable(edit_id))
+                former = ids or reader.purged(head.namespace_id, beginning=edit_id)
                 raise unknown(reader, where, former if edit_id and len(former) == 1 else [edit_id])
         if edit_id in found:
             return found[edit_id]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from memedit.edits import KINDS, AnyEdit, Fact, Named
 from memedit.embedders.port import text_hash
-from memedit.errors import LedgerCorrupt
+from memedit.errors import EditRejected, LedgerCorrupt
 from memedit.text import same_key, words
 from memedit.text.relations import Relations
 
@@ -85,7 +85,13 @@ def micros(when: datetime) -> int:
 
 
 def as_utc(when: datetime) -> datetime:
-    """A time without a zone is taken as UTC, as in edits."""
+    """A time without a zone is taken as UTC, as in edits.
+
+    Raises:
+        EditRejected: It is no time.
+    """
+    if not isinstance(when, datetime):
+        raise EditRejected(f"A time was expected, not {when!a:.40}.", do="give a `datetime`")
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

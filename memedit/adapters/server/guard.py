@@ -63,7 +63,7 @@ class Guard:
             Refused: It is nobody's, or that key may not do this, or it came too often.
         """
         key = Key("local", self.namespace, Role.READ)
-        if self.keys is None and request.headers.get("sec-fetch-site") == "cross-site":
+        if self.keys is None and _is_of_another_page(request):
             raise Refused(403, "A page on the web may not ask this server.", do="start it with --keys FILE")
         if self.keys is not None:
             bare = request.headers.get("x-api-key", "")  # as Anthropic's API has it
@@ -75,7 +75,8 @@ class Guard:
                 )  # fmt: skip
             key = found
         self._count(key)
-        if key.role < least or (key.role is Role.METRICS and least is not Role.METRICS):
+        apart = self.keys is not None and (key.role is Role.METRICS) != (least is Role.METRICS)
+        if key.role < least or apart:
             raise Refused(
                 403, f"This needs a key of the role `{least.name.lower()}`; this one's is `{key.role.name.lower()}`."
             )
@@ -168,3 +169,10 @@ def json_object(request: Request, body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused(400, "The body is no JSON object.")
     return value
+
+
+def _is_of_another_page(request: Request) -> bool:
+    """Whether a browser sent it for a page that is not of this server."""
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    other = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    return other or request.headers.get("sec-fetch-site") == "cross-site"

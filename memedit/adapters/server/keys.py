@@ -21,10 +21,10 @@ HEX = frozenset("0123456789abcdef")
 
 
 class Role(IntEnum):
-    """What a key may do; each role may do what those before it may."""
+    """What a key may do; each role may do what those before it may, but for the first, which stands by itself."""
 
     METRICS = 0
-    """Read the metrics, which count the requests of all namespaces; it has no namespace."""
+    """Read the metrics, which count the requests of all namespaces; it has no namespace, and no other role may."""
     READ = 1
     """Ask the model, and read the edits, but for what an Erasure keeps."""
     PROPOSE = 2

@@ -135,6 +135,8 @@ class SQLite(Storage):
         code, where = getattr(cause, "sqlite_errorname", ""), self._ledger
         if code.startswith("SQLITE_FULL"):
             return StorageFull(f"No space is left for the ledger {where}; nothing was changed.", do="free some space")
+        if code.startswith("SQLITE_CANTOPEN") and os.path.exists(where) and not os.access(where, os.R_OK):
+            return LedgerReadOnly(f"The ledger {where} cannot be read.", do="let this user read and write it")
         if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
             return LedgerReadOnly(
                 f"The ledger {where} cannot be written.", do="make the folder writable, or copy it to one that is"
