@@ -220,7 +220,7 @@ class Asks(Falls):
     def _steps(self, request: Request, trace: Trace) -> Steps:
         said, text = read_conversation(request.turns), _last_text(request)
         query = text if self.method.whole_text else said.query
-        hits: Hits = yield Recall(query, whole=said.whole, parts=said.parts)
+        hits: Hits = yield replace(Recall.of(said), query=query)
         if text != query and any(one.edit.kind == "patch" for one in hits.verdicts):
             hits = hits.but_for("patch", (yield Recall(text, kinds=("patch",))))
         notes: tuple[str, ...] = ()

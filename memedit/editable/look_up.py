@@ -40,7 +40,7 @@ def _each(memory: EditMemory, gate: Gate, namespace: str, asked: Sequence[Recall
 
 def _recalled(memory: EditMemory, namespace: str, asked: Recall) -> Recalled:
     found = memory.recall(asked.query, namespace=namespace, kinds=asked.kinds, whole=asked.whole)
-    return replace(found, among=asked.among)
+    return replace(found, among=asked.among, system=asked.system)
 
 
 def _holding(memory: EditMemory, recalled: Recalled) -> Recalled:

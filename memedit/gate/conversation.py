@@ -27,11 +27,13 @@ class Conversation:
         query: What it asks, made to stand by itself as far as patterns can tell; its last message where they can't.
         whole: The conversation in one text, the last message first, so that what is cut off is the oldest.
         parts: Each thing that its last message asks, as if that were all; empty where it asks one, or none.
+        system: What the system messages say.
     """
 
     query: str = ""
     whole: str = ""
     parts: tuple[Conversation, ...] = ()
+    system: str = ""
 
 
 def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
@@ -45,8 +47,9 @@ def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
     last = _shortened(said[-1][1], query)
     earlier = (f"{MARKS[role]}{_shortened(text)}" for role, text in reversed(said[-TURNS:-1]))
     asked = parts(next(text for role, text in reversed(turns) if role == "user" and text.strip()))
-    alone = tuple(read_conversation([*said[:-1], ("user", one)]) for one in asked)
-    return Conversation(query or last, "".join((last, *earlier)), alone)
+    system = [(role, text) for role, text in turns if role == "system"]
+    alone = tuple(read_conversation([*system, *said[:-1], ("user", one)]) for one in asked)
+    return Conversation(query or last, "".join((last, *earlier)), alone, "\n".join(text for _, text in system))
 
 
 def _shortened(text: str, query: str = "") -> str:

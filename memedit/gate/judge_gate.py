@@ -23,6 +23,7 @@ from memedit.encoder.judge import Judge, shipped_judge
 from memedit.encoder.network import softmax
 from memedit.gate import thresholds as chosen
 from memedit.gate.evidence_gate import Evidence, EvidenceGate
+from memedit.gate.house import at_home, least
 from memedit.gate.likeness import facts, with_the_others
 from memedit.gate.port import Gate, Role, Verdict, reach
 from memedit.gate.roles import IN_WORDS, LABELS
@@ -61,6 +62,7 @@ class Read:
         far: Whether it lies far, and was proposed whatever is said or across languages: it has to be sure.
         stated: Whether the edit says by itself what it is about: then the evidence decides, and not the judge.
         replaced: Whether it took another's place, which was read as well: the likelier reading counts.
+        home: Whether it was also read as said of the house that the system message names.
         shift: What the manner of the message adds to the judge's log-odds.
         off: And what is added because it lies far, at most 0.
         among: How many things the message asks, of which this was read for one.
@@ -75,6 +77,7 @@ class Read:
     far: bool = False
     stated: bool = False
     replaced: bool = False
+    home: bool = False
     shift: float = 0.0
     off: float = 0.0
     among: int = 1
@@ -90,6 +93,7 @@ class Read:
         if self.judged is None:
             return (f"too far from what is said to be read; {found}",)
         what = "as it reads, or what it replaced, it" if self.replaced else "as it reads, it"
+        what = what.replace("reads", "reads in the house that the system message names") if self.home else what
         share, label = max(zip(self.weights[1:], LABELS[1:], strict=True))
         if share < UNLIKELY:
             return (f"{what} has little to do with it ({share:.0%})", found)
@@ -179,7 +183,9 @@ class JudgeGate(Gate):
         read = [
             Read(
                 tuple(weight), _shares(judged.get(at)), at + 1, evidence[at], *_across(one, at in foreign),
-                stated=plain[at], replaced=bool(one.before), shift=shift, off=off[at], among=recalled.among,
+                stated=plain[at], replaced=bool(one.before),
+                home=bool(at_home(recalled.whole, one.edit.text, recalled.system)),
+                shift=shift, off=off[at], among=recalled.among,
             )
             for at, (one, weight) in enumerate(zip(found, weights, strict=True))
         ]  # fmt: skip
@@ -218,9 +224,15 @@ class JudgeGate(Gate):
         return judged, [evidence for _, evidence in measured]
 
     def _logits(self, recalled: Recalled, found: Sequence[Candidate], places: Sequence[int]) -> dict[int, Vectors]:
-        """The judge's, by place. Whatever asks for what a statement replaced asks for that statement."""
+        """The judge's, by place. Whatever asks for what a statement replaced asks for that statement, and so does what
+        asks for it in the house that the statement names.
+        """
         texts = [(at, text) for at in places for text in (found[at].edit.text, found[at].before) if text]
-        said = self.judge.logits([(recalled.whole, text) for _, text in texts])
+        said = list(self.judge.logits([(recalled.whole, text) for _, text in texts]))
+        for at, text in list(texts):
+            if ways := at_home(recalled.whole, text, recalled.system):
+                texts.append((at, text))
+                said.append(least(self.judge.logits([(way, text) for way in ways])))
         likeliest: dict[int, Vectors] = {}
         for (at, _), logits in zip(texts, said, strict=True):
             if at not in likeliest or in_scope_odds(logits) > in_scope_odds(likeliest[at]):

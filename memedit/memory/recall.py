@@ -68,6 +68,7 @@ class Recalled:
         embedder: Made the vectors.
         whole: The conversation that the query is of; empty where it is none, such as a hop of a walk.
         among: Of a thing that a message asks beside others, how many it asks: each is one more chance to be wrong.
+        system: What the system messages of the conversation say.
     """
 
     query: str
@@ -78,6 +79,7 @@ class Recalled:
     embedder: Embedder | None = field(default=None, repr=False, compare=False)
     whole: str = ""
     among: int = 1
+    system: str = ""
 
 
 def candidates(

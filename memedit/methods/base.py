@@ -39,6 +39,7 @@ class Recall:
         whole: The conversation that it is of, which is looked up too, and which a judge reads; empty where it is none.
         parts: Where the message asks several things, each of them, which is looked up by itself, too.
         among: Of such a thing, how many there are.
+        system: What the system messages of the conversation say.
     """
 
     query: str
@@ -46,16 +47,19 @@ class Recall:
     whole: str = ""
     parts: tuple[Conversation, ...] = ()
     among: int = 1
+    system: str = ""
 
     @classmethod
     def of(cls, said: Conversation, kinds: tuple[str, ...] = SCOPED) -> Recall:
         """The look-up of a conversation."""
-        return cls(said.query, kinds, said.whole, said.parts)
+        return cls(said.query, kinds, said.whole, said.parts, system=said.system)
 
     @property
     def each(self) -> tuple[Recall, ...]:
         """Itself, and the look-ups of its parts."""
-        alone = (Recall(one.query, self.kinds, one.whole, among=len(self.parts)) for one in self.parts)
+        alone = (
+            Recall(one.query, self.kinds, one.whole, among=len(self.parts), system=self.system) for one in self.parts
+        )
         return (replace(self, parts=()), *alone)
 
 
