@@ -31,6 +31,8 @@ FILE = click.argument("file", type=click.Path(path_type=Path))
 def export(session: Session, file: Path, secrets: bool) -> None:
     """Write the edits in force to a file: .jsonl, or .yaml for people and git; `-` writes .jsonl to stdout.
 
+    A file of this name that is there is replaced.
+
     Those that wait for approval are written too, marked as `proposed`, and wait again where the file is imported.
 
     Example:

@@ -17,7 +17,9 @@ from memedit.gate.scorer import in_scope_odds
 from memedit.text import FUNCTION_WORDS
 
 NAME = re.compile(r"(?<![\w’'-])[^\W\d_a-zß-ÿ][\w&-]{2,}")
-BEGINS = re.compile(r"(?:^|[.!?:;\n]|[-*#>]\s)[\s\"'“„«(]*$")
+BEGINS = re.compile(r"(?:[.!?:;\n]|[-*#>]\s)[\s\"'“„«(]*$")
+BEFORE = 8  # characters before a word that tell whether it begins a sentence
+LONGEST = 4_000  # characters of the system messages that are read
 MOST = 3  # words of a name
 DISCOUNT = 1.2  # log-odds: who asks there may still mean another
 
@@ -27,7 +29,7 @@ def at_home(whole: str, statement: str, system: str) -> tuple[str, ...]:
 
     whole: As it is read. system: What the system messages say.
     """
-    there, here = _names(system), _names(statement)
+    there, here = _names(system[:LONGEST]), _names(statement)
     shared = [name for name, inside in here.items() if name in there and (inside or there[name])]
     if not shared or any(_says(whole, name) for name in shared):
         return ()
@@ -50,7 +52,9 @@ def _names(text: str) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for match in NAME.finditer(text):
         if match[0].casefold() not in FUNCTION_WORDS:
-            found[match[0]] = found.get(match[0], False) or not BEGINS.search(text[: match.start()])
+            before = text[max(match.start() - BEFORE, 0) : match.start()]
+            begins = match.start() < BEFORE and not any(map(str.isalnum, before))
+            found[match[0]] = found.get(match[0], False) or not (begins or BEGINS.search(before))
     return found
 
 
