@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memedit import EditableLLM, EditMemory
+from memedit.gate import read_conversation
 from memedit.gate.house import DISCOUNT, at_home, least
 from memedit.testing import FakeLLM
 
@@ -58,6 +59,11 @@ def test_a_system_message_tells_whose_house_it_is(said, passes):
         if passes:
             assert "in the house that the system message names" in hits.verdicts[0].reasons[0]
             assert not llm.explain(said).trace.lookups[0].passed
+
+
+def test_developer_messages_count_too():
+    said = read_conversation([("developer", BOT), ("user", "Who is our CEO?")])
+    assert (said.whole, said.system) == ("Who is our CEO?", BOT)
 
 
 def test_each_of_several_things_is_asked_in_the_house():

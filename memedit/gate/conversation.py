@@ -15,6 +15,7 @@ from memedit.gate.parts import parts
 TURNS = 6  # of a conversation that are read
 LONGEST = 700  # characters of a turn that are read, about as many as the judge takes
 BESIDE = 300  # characters of a long text that are read behind what is asked after it
+TOLD = ("system", "developer")  # what they say is of the application
 MARKS = {"user": " < user: ", "assistant": " < bot: "}
 """What stands before an earlier turn. The encoders were trained with these."""
 
@@ -27,7 +28,7 @@ class Conversation:
         query: What it asks, made to stand by itself as far as patterns can tell; its last message where they can't.
         whole: The conversation in one text, the last message first, so that what is cut off is the oldest.
         parts: Each thing that its last message asks, as if that were all; empty where it asks one, or none.
-        system: What the system messages say.
+        system: What the system (and developer) messages say.
     """
 
     query: str = ""
@@ -47,7 +48,7 @@ def read_conversation(turns: Sequence[tuple[str, str]]) -> Conversation:
     last = _shortened(said[-1][1], query)
     earlier = (f"{MARKS[role]}{_shortened(text)}" for role, text in reversed(said[-TURNS:-1]))
     asked = parts(next(text for role, text in reversed(turns) if role == "user" and text.strip()))
-    system = [(role, text) for role, text in turns if role == "system"]
+    system = [(role, text) for role, text in turns if role in TOLD]
     alone = tuple(read_conversation([*system, *said[:-1], ("user", one)]) for one in asked)
     return Conversation(query or last, "".join((last, *earlier)), alone, "\n".join(text for _, text in system))
 
