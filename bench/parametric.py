@@ -196,12 +196,16 @@ class Run:
 
 
 def scored_by(editable: EditableLLM) -> Likely:
-    """Likelihoods by a model with its memory; two endings of each text stand one behind the other."""
+    """Likelihoods by a model with its memory; two endings of each text stand one behind the other. Each text is read by
+    itself: beside longer ones its likelihood would differ in the last bits.
+    """
 
     def likely(pairs: Sequence[tuple[str, str]]) -> Sequence[Likelihood]:
-        asked = [Request((Message("user", text),), {}, "raw", source=text) for text, _ in pairs[::2]]
-        endings = [[f" {one}", f" {other}"] for (_, one), (_, other) in zip(pairs[::2], pairs[1::2], strict=True)]
-        return [one for scored in editable.score(asked, endings) for one in scored.likelihoods or ()]
+        found: list[Likelihood] = []
+        for (text, one), (_, other) in zip(pairs[::2], pairs[1::2], strict=True):
+            asked = Request((Message("user", text),), {}, "raw", source=text)
+            found += editable.score([asked], [[f" {one}", f" {other}"]])[0].likelihoods or ()
+        return found
 
     return likely
 
