@@ -33,10 +33,10 @@ from memedit.errors import (
     MissingExtra,
     UnknownEdit,
 )
-from memedit.memory import migrations
+from memedit.memory import EditMemory, migrations
 from memedit.memory.storage import port
 from memedit.memory.storage import postgres as module
-from memedit.testing import FakeLLM
+from memedit.testing import FakeLLM, HashEmbedder
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -53,6 +53,19 @@ def direct(postgres, address):
     schema = address.rpartition("=")[2]
     with psycopg.connect(postgres.url, autocommit=True, options=f"-csearch_path={schema}") as connection:
         yield connection
+
+
+def test_a_database_without_an_encoding(postgres):
+    """As `initdb` makes them where nobody set a locale, in a bare container: texts came back as bytes."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        with EditMemory(postgres.url.replace("/test", "/plain"), embedder=HashEmbedder()) as memory:
+            memory.add("Das Café in Łódź öffnet um 9.")
+            assert [edit.text for edit in memory.edits()] == ["Das Café in Łódź öffnet um 9."]
+    finally:
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE plain WITH (FORCE)")
 
 
 # ---- several processes --------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Address:
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
             raise LedgerError("The schema of the database is no plain name in small letters.", do="see ?schema=NAME")
         password = options.pop("password", None) or url.password
-        options = {"connect_timeout": "10", "application_name": "memedit"} | options
+        options = {"connect_timeout": "10", "application_name": "memedit", "client_encoding": "utf8"} | options
         place = (url.host, url.port, url.database)
         shown = str(URL.create("postgresql", url.username, None, *place))
         shown += f"?schema={schema}" if schema != SCHEMA else ""
