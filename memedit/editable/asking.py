@@ -13,7 +13,7 @@ from memedit.editable.fallback import Falls, climb
 from memedit.editable.look_up import looked_up
 from memedit.editable.scoring import score
 from memedit.editable.streaming import AnswerStream
-from memedit.edits import AnyEdit, Demonstration, Edit
+from memedit.edits import AnyEdit, Demonstration
 from memedit.errors import MemeditError, RequestRejected
 from memedit.gate import Gate, Hits, read_conversation
 from memedit.gate.occlusion import spoken
@@ -182,7 +182,7 @@ class Asks(Falls):
             UnknownEdit: It is not in force.
         """
         where = self._in(namespace)
-        known = self.memory.get(edit.id if isinstance(edit, Edit) else edit, namespace=where)
+        known = self.memory.get(getattr(edit, "id", edit), namespace=where)
         how = {"max_tokens": max_tokens, "system": system, **options}
         found = verify(self, [known], namespace=where, **how)[0]
         if found.passed or self.fallback is None:

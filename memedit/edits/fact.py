@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from memedit.edits.base import MAX_RADIUS, SLOT, Edit, Name, Names, Probe, Template, Text, Time
 from memedit.errors import EditRejected
-from memedit.text import one_line, same_key, tidy, words
+from memedit.text import one_line, same_key, storable, tidy, words
 from memedit.text.naming import (
     PREPOSITION,
     asking_part,
@@ -79,7 +79,7 @@ class Fact(Edit):
         if data.get("statement") is not None:
             return data
         if unknown := sorted(data.keys() - cls.model_fields.keys()):
-            raise ValueError(f"has no field `{one_line(unknown[0], 40)}`")
+            raise ValueError(f"has no field `{one_line(storable(unknown[0]), 40)}`")
         return {**data, "statement": _statement(data)}
 
     @model_validator(mode="after")
