@@ -39,7 +39,9 @@ def main() -> None:
         shown = share(any(_is_shown(one) and one.edit.id == right for one in said) for right, said in inside)
         fires = share(any(one.passed for one in said) for said in outside)
         none = share(not any(map(_is_shown, said)) for said in outside)
-        print(f"  in scope: let through {passes}, shown {shown}; out of scope: let through {fires}, nothing shown {none}")
+        print(
+            f"  in scope: let through {passes}, shown {shown}; out of scope: let through {fires}, nothing shown {none}"
+        )
         for message, right, said in found if asked.missed else ():
             if wrong := sorted(one.edit.text for one in said if one.passed and one.edit.id != right):
                 print(f"  wrong   {message}  →  {wrong[0]}")
