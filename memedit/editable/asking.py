@@ -182,7 +182,8 @@ class Asks(Falls):
             UnknownEdit: It is not in force.
         """
         where = self._in(namespace)
-        known = self.memory.get(getattr(edit, "id", edit), namespace=where)
+        given: Any = edit  # or what has its id, such as a receipt
+        known = self.memory.get(getattr(given, "id", given), namespace=where)
         how = {"max_tokens": max_tokens, "system": system, **options}
         found = verify(self, [known], namespace=where, **how)[0]
         if found.passed or self.fallback is None:
