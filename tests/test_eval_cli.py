@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -414,7 +415,8 @@ def test_ctrl_c_with_json(memedit: Memedit) -> None:
 
 def test_a_real_ctrl_c(memedit: Memedit, tmp_path: Path, unbroken: list[bytes]) -> None:
     args = [sys.executable, "-c", IN_A_PROCESS, *arguments("--method", "bm25", llm="slow")]
-    with subprocess.Popen(args, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which what runs in the background ignores
+    with subprocess.Popen(args, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=heeds) as child:
         assert child.stderr is not None
         for _ in range(3):
             assert child.stderr.readline() == "asked\n"
