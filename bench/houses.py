@@ -3,8 +3,8 @@
     python bench/houses.py               --missed shows what goes wrong
 
 `tests/data/houses.jsonl`: houses with a system message, statements of which most have the house's name, and messages of
-its staff, customers, patients and members, by hands that had seen nothing else of memedit. Each house is one memory,
-asked once without the system message and once with it.
+its staff, customers, patients and members, written for memedit (CC0) by a hand that had seen nothing else of it. Each
+house is one memory, asked once without the system message and once with it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """What is asked in a house that the system message names, and whose name nobody there says."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,6 +62,26 @@ def test_a_system_message_tells_whose_house_it_is(said, passes):
         if passes:
             assert "in the house that the system message names" in hits.verdicts[0].reasons[0]
             assert not llm.explain(said).trace.lookups[0].passed
+
+
+def test_houses_of_people():
+    """`bench/houses.py` has all of them; each second message here."""
+    passed, fired, inside, outside = 0, 0, 0, 0
+    for line in (Path(__file__).parent / "data/houses.jsonl").read_text(encoding="utf-8").splitlines():
+        house = json.loads(line)
+        with EditMemory() as memory:
+            llm = EditableLLM(FakeLLM(), memory)
+            ids = [receipt.edit.id for receipt in memory.add_many(house["statements"], on_conflict="keep")]
+            asked = [(one["text"], {ids[one["edit"]]}) for one in house["in"]] + [(one, set()) for one in house["out"]]
+            for text, right in asked[::2]:
+                told = [{"role": "system", "content": house["system"]}, {"role": "user", "content": text}]
+                lookups = llm.explain(told).trace.lookups
+                found = {one.edit.id for one in lookups[0].passed} if lookups else set()
+                inside, outside = inside + bool(right), outside + (not right)
+                passed, fired = passed + bool(found & right), fired + bool(found and not right)
+    assert (inside, outside) == (56, 72)
+    assert passed / inside >= 0.62
+    assert fired / outside <= 0.04
 
 
 def test_developer_messages_count_too():
